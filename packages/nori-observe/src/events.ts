@@ -1,0 +1,46 @@
+// Typed events: what happened inside a component, for dashboards, logs and tests. Numbers carry their unit in the name.
+
+/** Fields every event has. */
+interface EventBase {
+  /** Wall-clock time in milliseconds since the epoch, from the component's injected clock. */
+  readonly atMs: number;
+}
+
+/** Events of nori-wal. */
+export type WalEvent = EventBase &
+  (
+    | { readonly type: 'wal.recovered'; readonly segments: number; readonly records: number; readonly bytesCut: number }
+    | { readonly type: 'wal.segment_rotated'; readonly segment: number }
+    | { readonly type: 'wal.segments_removed'; readonly count: number }
+    | { readonly type: 'wal.slow_sync'; readonly durationMs: number }
+    | { readonly type: 'wal.poisoned'; readonly message: string }
+  );
+
+/** Events of nori-lsm. */
+export type LsmEvent = EventBase &
+  (
+    | { readonly type: 'lsm.flushed'; readonly table: number; readonly bytes: number; readonly durationMs: number }
+    | {
+        readonly type: 'lsm.compacted';
+        readonly fromLevel: number;
+        readonly toLevel: number;
+        readonly bytesIn: number;
+        readonly bytesOut: number;
+        readonly durationMs: number;
+      }
+    | { readonly type: 'lsm.stalled'; readonly reason: 'memtables' | 'l0' }
+    | { readonly type: 'lsm.stall_ended'; readonly durationMs: number }
+    | { readonly type: 'lsm.background_error'; readonly message: string }
+  );
+
+/** Events of the server. */
+export type NodeEvent = EventBase &
+  (
+    | { readonly type: 'node.ready'; readonly nodeId: string }
+    | { readonly type: 'node.draining'; readonly nodeId: string }
+    | { readonly type: 'node.writes_refused'; readonly reason: string }
+    | { readonly type: 'node.writes_resumed' }
+  );
+
+/** Every event a NoriKV component can emit, told apart by `type`. */
+export type VizEvent = WalEvent | LsmEvent | NodeEvent;

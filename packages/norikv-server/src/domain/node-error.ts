@@ -1,0 +1,33 @@
+// The one error of the node: a stable code from norikv-protocol's table, what happened, and what to do.
+import type { ErrorCodeName } from 'norikv-protocol';
+import type { Version } from './version.js';
+
+/** What an error may carry besides its code and message. */
+export interface NodeErrorDetails {
+  /** Version the key has, for `VERSION_MISMATCH` and `ALREADY_EXISTS`. */
+  readonly current?: Version | undefined;
+  /** Who leads the shard, for `NOT_LEADER`. */
+  readonly leader?: { readonly id: string; readonly address: string } | undefined;
+  /** How long to wait before trying again, for `RESOURCE_EXHAUSTED` and `UNAVAILABLE`. */
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** A failed operation, as every transport reports it. */
+export class NodeError extends Error {
+  override readonly name = 'NodeError';
+  readonly current: Version | undefined;
+  readonly leader: { readonly id: string; readonly address: string } | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    readonly code: ErrorCodeName,
+    message: string,
+    details: NodeErrorDetails = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.current = details.current;
+    this.leader = details.leader;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}

@@ -236,7 +236,7 @@ export type ScanRequest = Message<"norikv.v1.ScanRequest"> & {
   reverse: boolean;
 
   /**
-   * Entries in this page at most; 0: the server's default (1000). A page also ends at 1 MiB.
+   * Entries in this page at most; 0: the server's default (1000); over 10,000: refused. A page also ends at 1 MiB.
    *
    * @generated from field: uint32 limit = 7;
    */
@@ -315,6 +315,8 @@ export const ScanResponseSchema: GenMessage<ScanResponse> = /*@__PURE__*/
 
 /**
  * Many operations as columns. Row i is operation `first_id + i`. A column that is empty has its default in every row.
+ * Sparse columns name their rows in strictly ascending order. A frame whose columns contradict each other is refused as a
+ * whole with INVALID_ARGUMENT (on a stream: the stream ends); a bad key, value or size fails its own row only.
  *
  * @generated from message norikv.v1.OperationFrame
  */
@@ -424,7 +426,8 @@ export type OperationFrame = Message<"norikv.v1.OperationFrame"> & {
   ifVersionIndexes: number[];
 
   /**
-   * Sparse: atomic groups of write rows, as first row and number of rows. All keys of a group are in one shard.
+   * Sparse: atomic groups of write rows, as first row and number of rows, ascending and not overlapping. All keys of a
+   * group are in one shard. If one row of a group fails, every row of it fails with the same error.
    *
    * @generated from field: repeated uint32 atomic_starts = 17;
    */

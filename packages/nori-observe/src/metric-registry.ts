@@ -179,21 +179,24 @@ export class MetricRegistry implements Meter {
 
   /** @throws ObserveError if the name or a label is not valid, or the name has another type. */
   counter(name: string, labels?: Labels, options?: MetricOptions): Counter {
+    const pairs = sortedLabels(name, labels);
     const family = this.#family(name, 'counter', options);
-    return this.#bind(family, labels, 1, (slot) => new SlabCounter(this.#slab, slot)) as Counter;
+    return this.#bind(family, pairs, 1, (slot) => new SlabCounter(this.#slab, slot)) as Counter;
   }
 
   /** @throws ObserveError if the name or a label is not valid, or the name has another type. */
   gauge(name: string, labels?: Labels, options?: MetricOptions): Gauge {
+    const pairs = sortedLabels(name, labels);
     const family = this.#family(name, 'gauge', options);
-    return this.#bind(family, labels, 1, (slot) => new SlabGauge(this.#slab, slot)) as Gauge;
+    return this.#bind(family, pairs, 1, (slot) => new SlabGauge(this.#slab, slot)) as Gauge;
   }
 
   /** @throws ObserveError if the name, a label or the bounds are not valid, or the name has another type. */
   histogram(name: string, labels?: Labels, options?: HistogramOptions): Histogram {
+    const pairs = sortedLabels(name, labels, 'le');
     const family = this.#family(name, 'histogram', options, options?.buckets ?? DURATION_BUCKETS_SECONDS);
     const slots = family.bounds.length + 2;
-    return this.#bind(family, labels, slots, (slot) => new SlabHistogram(this.#slab, slot, family.bounds)) as Histogram;
+    return this.#bind(family, pairs, slots, (slot) => new SlabHistogram(this.#slab, slot, family.bounds)) as Histogram;
   }
 
   event(event: VizEvent): void {
@@ -271,17 +274,16 @@ export class MetricRegistry implements Meter {
 
   #bind<H extends Counter | Gauge | Histogram>(
     family: Family,
-    labels: Labels | undefined,
+    labels: readonly (readonly [string, string])[],
     slots: number,
     create: (slot: number) => H,
   ): Counter | Gauge | Histogram {
-    const pairs = sortedLabels(family.name, labels, family.type === 'histogram' ? 'le' : undefined);
-    const key = labelKey(pairs);
+    const key = labelKey(labels);
     const existing = family.series.get(key);
     if (existing !== undefined) return existing.handle;
     const slot = this.#slab.take(slots);
     const handle = create(slot);
-    family.series.set(key, { labels: pairs, slot, handle });
+    family.series.set(key, { labels, slot, handle });
     return handle;
   }
 }

@@ -1,0 +1,26 @@
+// For users.
+export { LsmError, type LsmErrorCode, type LsmErrorDetails } from './errors.js';
+// For those who bring their own threads or file system.
+export type { TaskExecutor } from './executor.js';
+export { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from './limits.js';
+export { Lsm } from './lsm.js';
+export { type TableMeta, tableName } from './table-meta.js';
+export type { CompactTask, ExpiryHorizon, FlushTask, TableSettings, Task, TaskInput, TaskResult } from './task.js';
+export type {
+  BatchOperation,
+  Bytes,
+  Cursor,
+  Durability,
+  ExpirySource,
+  FoundEntry,
+  LevelStats,
+  LsmOptions,
+  LsmStats,
+  RangeOptions,
+  ReadOptions,
+  ScanOptions,
+  Snapshot,
+  VerifyReport,
+  WriteOptions,
+} from './types.js';
+export { WriteBatch } from './write-batch.js';

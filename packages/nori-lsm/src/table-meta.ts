@@ -1,0 +1,26 @@
+// What the manifest knows about a table, without opening it.
+
+/** One table as the manifest describes it. */
+export interface TableMeta {
+  /** Names the file: `000042.sst`. Never used twice. */
+  readonly number: number;
+  readonly fileBytes: number;
+  readonly entries: number;
+  readonly tombstones: number;
+  /** Entries with an expiry, and the earliest of them (0: none). */
+  readonly expiring: number;
+  readonly earliestExpiryMs: number;
+  /** Entries that a newer entry of the same table hides, kept for a snapshot. */
+  readonly shadowed: number;
+  readonly smallestSeq: number;
+  readonly largestSeq: number;
+  readonly smallestKey: Uint8Array;
+  readonly largestKey: Uint8Array;
+}
+
+/** File name of a table. */
+export const tableName = (number: number): string => `${String(number).padStart(6, '0')}.sst`;
+
+/** The number in a table's file name, or undefined if it is no table's name. */
+export const tableNumber = (name: string): number | undefined =>
+  /^\d{6,15}\.sst$/.test(name) ? Number.parseInt(name, 10) : undefined;

@@ -1,0 +1,60 @@
+// Background tasks as plain data: what a flush or a compaction needs to know, and what it answers. Nothing here holds
+// a function or a handle, so that a task can be posted to another thread as it is.
+import type { TableMeta } from './table-meta.js';
+
+/** Settings of the tables to write. */
+export interface TableSettings {
+  readonly blockBytes: number;
+  readonly bloomBitsPerKey: number;
+}
+
+/** Up to when expired entries may be dropped: for all keys, or by 2-byte key prefix. */
+export type ExpiryHorizon = number | Float64Array;
+
+/** What every task carries. */
+interface TaskBase {
+  readonly dir: string;
+  readonly tables: TableSettings;
+  /** Sequence numbers of the open snapshots, ascending. */
+  readonly snapshots: readonly number[];
+  readonly horizon: ExpiryHorizon;
+  /** One shared word: not 0 asks the task to stop with `LSM_CANCELLED`. */
+  readonly cancel: Int32Array;
+}
+
+/** Writes one sealed memtable as one table of L0. */
+export interface FlushTask extends TaskBase {
+  readonly kind: 'flush';
+  /** The memtable's arena. */
+  readonly arena: SharedArrayBuffer;
+  readonly number: number;
+}
+
+/** A table to read. */
+export interface TaskInput {
+  readonly number: number;
+  /** Inputs of one run are disjoint and in key order, so they are read one after the other; -1: a run of its own. */
+  readonly run: number;
+}
+
+/** Merges tables into new ones for one level. */
+export interface CompactTask extends TaskBase {
+  readonly kind: 'compact';
+  readonly inputs: readonly TaskInput[];
+  readonly outputLevel: number;
+  /** Numbers the outputs may take, from here on, and how many. */
+  readonly firstNumber: number;
+  readonly numbers: number;
+  readonly tableBytes: number;
+  /** Key ranges of the tables below the output level that overlap the inputs: smallest, largest, in any order. */
+  readonly deeper: readonly (readonly [Uint8Array, Uint8Array])[];
+}
+
+export type Task = FlushTask | CompactTask;
+
+/** What a task wrote: tables in key order, durable but for their names. None if nothing was left. */
+export interface TaskResult {
+  readonly tables: readonly TableMeta[];
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}

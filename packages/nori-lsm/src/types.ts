@@ -1,0 +1,207 @@
+// The types of the public surface: options, results, cursors. What they mean together is told in the README.
+import type { Clock, FileSystem } from 'nori-io';
+import type { Meter } from 'nori-observe';
+import type { LsmError } from './errors.js';
+import type { TaskExecutor } from './executor.js';
+
+/** Keys and values as callers may give them; strings are taken as UTF-8. */
+export type Bytes = Uint8Array | string;
+
+/**
+ * When a write is acknowledged.
+ * - `sync`: after an fdatasync, without waiting for company
+ * - `batch`: after the fdatasync of its group (the default)
+ * - `os`: once the operating system has it: survives a crash of the process, not of the machine
+ * - `none`: at once; a crash of the process may lose it
+ *
+ * Whatever the mode, what a crash leaves is a prefix of the writes issued.
+ */
+export type Durability = 'sync' | 'batch' | 'os' | 'none';
+
+/** What counts as expired. Times are milliseconds since the epoch. */
+export interface ExpirySource {
+  /** The time at which `key` is read: entries that expire at or before it are hidden. */
+  readNowMs(key: Uint8Array): number;
+  /**
+   * The time up to which compaction may drop expired entries for good, sampled when a compaction or flush starts;
+   * one number, or one for each 2-byte big-endian key prefix (a prefix beyond the array never expires).
+   */
+  durableNowMs(): number | { readonly prefixBytes: 2; readonly nowMs: Float64Array };
+}
+
+/** Options of {@link Lsm.open}; all but `dir` have defaults. */
+export interface LsmOptions {
+  /** Directory of the database; created if missing. It holds nothing else. */
+  readonly dir: string;
+  /** Default: the real file system. */
+  readonly fs?: FileSystem;
+  /** Default: the system's clock. */
+  readonly clock?: Clock;
+  /** Default: measures nothing. */
+  readonly meter?: Meter;
+  /** Create the database if there is none. Default true; else `LSM_NOT_FOUND`. */
+  readonly createIfMissing?: boolean;
+  /** Fail with `LSM_EXISTS` if there is one. Default false. */
+  readonly errorIfExists?: boolean;
+  /** Arena of one memtable, in bytes. Default 32 MiB. */
+  readonly memtableBytes?: number;
+  /** Memtables in memory, the active one included, before writes stall. Default 3. */
+  readonly memtablesMax?: number;
+  /** Memory for blocks of tables, in bytes. Default 64 MiB. */
+  readonly blockCacheBytes?: number;
+  /** Tables in L0 that start a compaction. Default 8. */
+  readonly l0Trigger?: number;
+  /** Tables in L0 at which writes stall. Default 12. */
+  readonly l0Stop?: number;
+  /** Target size of L1 in bytes. Default 64 MiB. */
+  readonly levelBytesBase?: number;
+  /** How many times larger each level is than the one above. Default 10. */
+  readonly levelRatio?: number;
+  /** Target size of a table that compaction writes, in bytes. Default 8 MiB. */
+  readonly tableBytes?: number;
+  /** Size of a table's data blocks in bytes. Default 4 KiB. */
+  readonly blockBytes?: number;
+  /** Bits of bloom filter for each key; 0: no filter. Default 10. */
+  readonly bloomBitsPerKey?: number;
+  /** Compact by itself as levels fill. Default true; tests turn it off. */
+  readonly autoCompact?: boolean;
+  /** Keep an own write-ahead log. Default true. A database keeps the mode it was created with. */
+  readonly wal?: boolean;
+  /** Segment size of the own log in bytes. Default 64 MiB. */
+  readonly walSegmentBytesMax?: number;
+  /** Default for writes. Default `batch` (`none` without own log). */
+  readonly durability?: Durability;
+  /** Where flushes and compactions run. Default: worker threads on the real file system, else inline. */
+  readonly executor?: TaskExecutor;
+  /**
+   * Only with `wal: false`: called synchronously when a memtable is sealed; gives, for each id, the mark that describes
+   * exactly what all earlier applies contain. Marks are kept with the flush: newest wins for each id. Bytes are copied.
+   */
+  readonly collectMarks?: () => Iterable<readonly [id: number, mark: Uint8Array]>;
+  /** Called once the memtable of this number, and all before it, are durable; in order. */
+  readonly onDurable?: (sealSequence: number) => void;
+  /** Default: the clock's `now()` for every key. */
+  readonly expiry?: ExpirySource;
+  /** Take the lock file in `dir`. Default true; false if the caller guards the directory. */
+  readonly lock?: boolean;
+}
+
+/** Options of a single write. */
+export interface WriteOptions {
+  /** Default: that of the database. */
+  readonly durability?: Durability;
+  /** Milliseconds to live from now, above 0. Default: for ever. */
+  readonly ttlMs?: number;
+}
+
+/** One operation of {@link Lsm.batch}. */
+export type BatchOperation =
+  | { readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number }
+  | { readonly type: 'delete'; readonly key: Bytes };
+
+/** A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. */
+export interface Snapshot {
+  /** Everything up to this sequence number is in it. */
+  readonly seq: number;
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Options of a read. */
+export interface ReadOptions {
+  readonly snapshot?: Snapshot | undefined;
+}
+
+/** What a scan covers. `prefix` and bounds together mean both; `gte` beats `gt`, `lte` beats `lt`. */
+export interface RangeOptions extends ReadOptions {
+  readonly gte?: Bytes | undefined;
+  readonly gt?: Bytes | undefined;
+  readonly lte?: Bytes | undefined;
+  readonly lt?: Bytes | undefined;
+  readonly prefix?: Bytes | undefined;
+  /** From the largest key to the smallest. Default false. */
+  readonly reverse?: boolean | undefined;
+}
+
+/** {@link RangeOptions} and how many entries at most (default and -1: all). */
+export interface ScanOptions extends RangeOptions {
+  readonly limit?: number | undefined;
+}
+
+/**
+ * A position in a range of the database as it was when the cursor was opened. Opened on the first entry in its
+ * direction (the last of the range if `reverse`). Close it: it holds tables and memory.
+ */
+export interface Cursor {
+  /** False past either end. Everything but moving and closing needs it to be true. */
+  readonly valid: boolean;
+  /** Key of the current entry; stays valid, must not be changed. Not shared memory. */
+  readonly key: Uint8Array;
+  /** Value of the current entry; stays valid, must not be changed. Not shared memory. */
+  readonly value: Uint8Array;
+  /** Absolute expiry in milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  /** Moves on in the cursor's direction. */
+  next(): void;
+  /** Moves against the cursor's direction. */
+  previous(): void;
+  /** Moves to the first entry at or after `key` in the cursor's direction, within its range. */
+  seek(key: Uint8Array): void;
+  /** Moves to the first entry in the cursor's direction. */
+  first(): void;
+  /** Moves to the last entry in the cursor's direction. */
+  last(): void;
+  /** Releases what it holds; again does nothing. */
+  close(): void;
+}
+
+/** What {@link Lsm.getEntry} finds. */
+export interface FoundEntry {
+  /** Must not be changed. Not shared memory. */
+  readonly value: Uint8Array;
+  /** Absolute expiry in milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+}
+
+/** One level in {@link LsmStats}. */
+export interface LevelStats {
+  readonly level: number;
+  readonly tables: number;
+  readonly bytes: number;
+}
+
+/** What {@link Lsm.stats} tells. Counts are since open. */
+export interface LsmStats {
+  /** Bytes used in the active memtable. */
+  readonly memtableBytes: number;
+  readonly memtableEntries: number;
+  /** Sealed memtables that wait for their flush, and their bytes. */
+  readonly sealedMemtables: number;
+  readonly sealedBytes: number;
+  readonly levels: readonly LevelStats[];
+  readonly cache: { readonly hits: number; readonly misses: number; readonly bytes: number };
+  /** Bytes of keys and values that callers wrote. */
+  readonly writtenBytes: number;
+  readonly flushes: number;
+  readonly flushedBytes: number;
+  readonly compactions: number;
+  readonly compactionReadBytes: number;
+  readonly compactionWrittenBytes: number;
+  /** (flushed + compacted) / flushed; 1 before any compaction, 0 before any flush. */
+  readonly writeAmplification: number;
+  readonly stalls: number;
+  readonly stalledMs: number;
+  readonly snapshots: number;
+  readonly lastSequence: number;
+  /** What keeps flushes or compactions from getting on, if anything. */
+  readonly backgroundError: LsmError | undefined;
+}
+
+/** What {@link Lsm.verify} found. */
+export interface VerifyReport {
+  readonly tables: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** Empty if all is well; each names file and offset. */
+  readonly problems: readonly LsmError[];
+}

@@ -31,3 +31,9 @@ export class NodeError extends Error {
     this.retryAfterMs = details.retryAfterMs;
   }
 }
+
+/** The error itself if it is the node's own, else an `INTERNAL` one that says the same. */
+export const asNodeError = (error: unknown): NodeError =>
+  error instanceof NodeError
+    ? error
+    : new NodeError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });

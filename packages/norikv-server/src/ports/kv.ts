@@ -1,7 +1,10 @@
 // The driving port: what transports (frames, unary calls, REST) ask of the node. Operations are handed in synchronously
 // and answered through a sink by tag, so that a frame of hundreds costs no promise and no closure per operation.
 import type { NodeError } from '../domain/node-error.js';
+import type { WriteIdentity, WriteOperation } from '../domain/operation.js';
 import type { Version } from '../domain/version.js';
+
+export type { WriteIdentity, WriteOperation } from '../domain/operation.js';
 
 /** How fresh a read must be: see `Consistency` in the protocol. */
 export type ReadConsistency = 'lease' | 'linearizable' | 'stale_ok';
@@ -16,29 +19,6 @@ export interface ResultSink {
   written(tag: number, term: number, index: number, existed: boolean): void;
   /** The operation failed. */
   failed(tag: number, error: NodeError): void;
-}
-
-/** One put or delete. */
-export interface WriteOperation {
-  readonly kind: 'put' | 'delete';
-  readonly key: Uint8Array;
-  /** Empty for deletes. The node may keep a reference until the operation is answered. */
-  readonly value: Uint8Array;
-  /** Milliseconds to live; 0: for ever. */
-  readonly ttlMs: number;
-  readonly ifAbsent: boolean;
-  readonly ifVersion: Version | undefined;
-  /** Names the operation to its sink. */
-  readonly tag: number;
-}
-
-/** Identity of a write for exactly-once application. */
-export interface WriteIdentity {
-  /** 16 bytes as 32 hex digits: the key under which outcomes are kept. */
-  readonly clientId: string;
-  readonly sequence: number;
-  readonly floor: number;
-  readonly ageMs: number;
 }
 
 /** A write: one operation, or several of one shard that happen together or not at all. */

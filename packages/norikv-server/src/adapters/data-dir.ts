@@ -1,0 +1,185 @@
+// A node's data directory: who owns it, and in which format it is.
+//
+//   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs }
+//   DIR/LOCK            held while a node runs
+//   DIR/store-0/log     the log of store 0
+//   DIR/store-0/tables  its tables
+//
+// Looking comes before touching: a directory that is refused is left as it was.
+import { type DirectoryLock, type FileSystem, IoError } from 'nori-io';
+import { toHex } from '../domain/hex.js';
+import { SHARD_COUNT } from '../domain/placement.js';
+import { StartupError } from '../domain/startup-error.js';
+
+/** The newest format this version writes and reads. */
+export const DATA_FORMAT = 1;
+
+const IDENTITY_FILE = 'NORIKV';
+const IDENTITY_TEMPORARY = 'NORIKV.tmp';
+const LOCK_FILE = 'LOCK';
+/** What may stand in a directory that is still blank: left by a first start that was cut short, or by mkfs. */
+const BLANK_NAMES = new Set([IDENTITY_TEMPORARY, LOCK_FILE, 'lost+found']);
+const IDENTITY_BYTES_MAX = 64 * 1024;
+
+/** Who a data directory belongs to. */
+export interface DataIdentity {
+  readonly format: number;
+  /** 16 bytes as hex. */
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly shardCount: number;
+  readonly createdAtMs: number;
+}
+
+/** An opened data directory. */
+export interface DataDir {
+  readonly identity: DataIdentity;
+  /** True if this start created it. */
+  readonly created: boolean;
+  readonly lock: DirectoryLock;
+  /** Directories of a store, created and durable. */
+  store(number: number): Promise<{ readonly log: string; readonly tables: string }>;
+}
+
+/** What {@link openDataDir} needs. */
+export interface DataDirOptions {
+  readonly fs: FileSystem;
+  readonly dir: string;
+  readonly nodeId: string;
+  readonly nowMs: number;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
+/**
+ * Opens a node's data directory, or makes one of a directory that is missing or blank.
+ * @throws StartupError saying which rule it breaks and what to do
+ */
+export const openDataDir = async (options: DataDirOptions): Promise<DataDir> => {
+  const { fs, dir } = options;
+  try {
+    await look(options);
+    await fs.mkdir(dir);
+    const lock = await fs.lock(`${dir}/${LOCK_FILE}`);
+    try {
+      const found = await look(options);
+      const identity = found ?? (await create(options));
+      return { identity, created: found === undefined, lock, store: (number) => storeDirs(fs, dir, number) };
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  } catch (error) {
+    throw explain(dir, error);
+  }
+};
+
+/** The identity of the directory if it has one; undefined if it is blank; throws if it is not for this node. */
+const look = async (options: DataDirOptions): Promise<DataIdentity | undefined> => {
+  const { fs, dir, nodeId } = options;
+  const stat = await fs.stat(dir);
+  if (stat === undefined) return undefined;
+  if (stat.kind !== 'directory') {
+    throw new StartupError('DATA_DIR_FOREIGN', `${dir} is not a directory; name another with --data-dir.`);
+  }
+  const names = await fs.readdir(dir);
+  if (!names.includes(IDENTITY_FILE)) {
+    const foreign = names.find((name) => !BLANK_NAMES.has(name));
+    if (foreign === undefined) return undefined;
+    throw new StartupError(
+      'DATA_DIR_FOREIGN',
+      `${dir} holds files that are not NoriKV's (${foreign}); name an empty directory with --data-dir.`,
+    );
+  }
+  const identity = parse(dir, await readSmall(fs, `${dir}/${IDENTITY_FILE}`));
+  if (identity.nodeId !== nodeId) {
+    throw new StartupError(
+      'DATA_DIR_OTHER_NODE',
+      `${dir} belongs to node ${identity.nodeId}, not ${nodeId}; start with --node-id ${identity.nodeId} or name another directory.`,
+    );
+  }
+  return identity;
+};
+
+const parse = (dir: string, text: string): DataIdentity => {
+  let value: Partial<DataIdentity>;
+  try {
+    value = JSON.parse(text) as Partial<DataIdentity>;
+  } catch (cause) {
+    throw new StartupError('DATA_CORRUPT', `${dir}/${IDENTITY_FILE} is damaged; restore it from a backup.`, { cause });
+  }
+  const { format, clusterId, nodeId, shardCount } = value ?? {};
+  if (typeof format === 'number' && format > DATA_FORMAT) {
+    throw new StartupError(
+      'DATA_DIR_NEWER_FORMAT',
+      `${dir} has data format ${format}; this version reads up to ${DATA_FORMAT}. Start the version that wrote it, or a newer one.`,
+    );
+  }
+  const valid =
+    format === DATA_FORMAT &&
+    typeof nodeId === 'string' &&
+    typeof clusterId === 'string' &&
+    /^[0-9a-f]{32}$/.test(clusterId) &&
+    shardCount === SHARD_COUNT;
+  if (!valid) {
+    throw new StartupError('DATA_CORRUPT', `${dir}/${IDENTITY_FILE} is damaged; restore it from a backup.`);
+  }
+  return value as DataIdentity;
+};
+
+const create = async (options: DataDirOptions): Promise<DataIdentity> => {
+  const { fs, dir, nodeId, nowMs, randomBytes } = options;
+  const identity: DataIdentity = {
+    format: DATA_FORMAT,
+    clusterId: toHex(randomBytes(16)),
+    nodeId,
+    shardCount: SHARD_COUNT,
+    createdAtMs: nowMs,
+  };
+  const temporary = `${dir}/${IDENTITY_TEMPORARY}`;
+  if ((await fs.stat(temporary)) !== undefined) await fs.unlink(temporary);
+  const file = await fs.open(temporary, 'create');
+  try {
+    await file.write([new TextEncoder().encode(`${JSON.stringify(identity)}\n`)], 0);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await fs.rename(temporary, `${dir}/${IDENTITY_FILE}`);
+  await fs.syncDir(dir);
+  await fs.syncDir(parentOf(dir));
+  return identity;
+};
+
+const storeDirs = async (fs: FileSystem, dir: string, number: number) => {
+  const store = `${dir}/store-${number}`;
+  const dirs = { log: `${store}/log`, tables: `${store}/tables` };
+  await fs.mkdir(dirs.log);
+  await fs.mkdir(dirs.tables);
+  await fs.syncDir(store);
+  await fs.syncDir(dir);
+  return dirs;
+};
+
+const readSmall = async (fs: FileSystem, path: string): Promise<string> => {
+  const file = await fs.open(path, 'read');
+  try {
+    const bytes = new Uint8Array(Math.min(file.sizeSync(), IDENTITY_BYTES_MAX));
+    const length = await file.read(bytes, 0);
+    return new TextDecoder().decode(bytes.subarray(0, length));
+  } finally {
+    await file.close();
+  }
+};
+
+const parentOf = (path: string): string => {
+  const trimmed = path.replace(/\/+$/, '');
+  const slash = trimmed.lastIndexOf('/');
+  return slash < 0 ? '.' : trimmed.slice(0, slash) || '/';
+};
+
+/** Turns errors of the file system into what an operator needs to know. */
+const explain = (dir: string, error: unknown): unknown => {
+  if (!(error instanceof IoError)) return error;
+  if (error.code === 'IO_LOCKED') return new StartupError('DATA_DIR_LOCKED', error.message, { cause: error });
+  return new StartupError('DATA_DIR_NOT_WRITABLE', `${dir} cannot be used: ${error.message}`, { cause: error });
+};

@@ -1,0 +1,221 @@
+// The storage port over nori-lsm without its own log. A key is stored as its group (2 bytes, big-endian) and the user key;
+// a value as the term and index that wrote it (two varints) and the user's bytes. Expiry is the LSM's, judged by
+// each shard's own time. Seals are named by the number of the memtable they close.
+import type { Clock, FileSystem } from 'nori-io';
+import { type Cursor, Lsm, LsmError, type TaskExecutor, WriteBatch } from 'nori-lsm';
+import type { Meter } from 'nori-observe';
+import { ByteReader } from '../domain/byte-reader.js';
+import { ByteWriter } from '../domain/byte-writer.js';
+import { NodeError } from '../domain/node-error.js';
+import type { Storage, StorageCursor, StorageHooks, StorageStats, StoredValue } from '../ports/storage.js';
+
+const GROUP_BYTES = 2;
+const SCRATCH_KEEP_BYTES_MAX = 4 * 1024 * 1024;
+
+/** How the storage is opened. */
+export interface LsmStorageOptions {
+  readonly dir: string;
+  readonly fs: FileSystem;
+  readonly clock: Clock;
+  readonly meter: Meter;
+  readonly memtableBytes: number;
+  readonly blockCacheBytes: number;
+  /** Default: nori-lsm's own (worker threads on the real file system). */
+  readonly executor?: TaskExecutor;
+}
+
+/** {@link Storage} over one nori-lsm. */
+export class LsmStorage implements Storage {
+  readonly #lsm: Lsm;
+  readonly #batch = new WriteBatch();
+  /** Keys and values of the staged batch. */
+  readonly #staging = new ByteWriter(64 * 1024);
+  #lookup = new Uint8Array(GROUP_BYTES + 1024);
+
+  private constructor(lsm: Lsm) {
+    this.#lsm = lsm;
+  }
+
+  /** Opens the storage; its lock is the caller's. */
+  static async open(options: LsmStorageOptions, hooks: StorageHooks): Promise<LsmStorage> {
+    let opened: Lsm | undefined;
+    const lsm = await Lsm.open({
+      dir: options.dir,
+      fs: options.fs,
+      clock: options.clock,
+      meter: options.meter,
+      memtableBytes: options.memtableBytes,
+      blockCacheBytes: options.blockCacheBytes,
+      ...(options.executor === undefined ? {} : { executor: options.executor }),
+      wal: false,
+      lock: false,
+      collectMarks: () => (opened === undefined ? [] : hooks.collectMarks(opened.sealSequence)),
+      onDurable: (seal) => hooks.onDurable(seal),
+      expiry: {
+        readNowMs: (key) => hooks.shardTimeMs((key[0]! << 8) | key[1]!),
+        durableNowMs: () => ({ prefixBytes: 2, nowMs: hooks.durableShardTimesMs() }),
+      },
+    });
+    opened = lsm;
+    return new LsmStorage(lsm);
+  }
+
+  marks(): ReadonlyMap<number, Uint8Array> {
+    return this.#lsm.durableMarks();
+  }
+
+  get(group: number, key: Uint8Array): StoredValue | undefined {
+    const lookup = this.#lookup;
+    const length = GROUP_BYTES + key.length;
+    if (length > lookup.length) return undefined; // longer than any stored key
+    lookup[0] = group >>> 8;
+    lookup[1] = group & 0xff;
+    lookup.set(key, GROUP_BYTES);
+    let found: { readonly value: Uint8Array; readonly expiresAtMs: number } | undefined;
+    try {
+      found = this.#lsm.getEntry(lookup.subarray(0, length));
+    } catch (error) {
+      throw readFailure(error);
+    }
+    return found === undefined ? undefined : decodeStored(found.value, found.expiresAtMs);
+  }
+
+  stagePut(group: number, key: Uint8Array, value: Uint8Array, term: number, index: number, expiresAtMs: number): void {
+    const to = this.#staging;
+    const storedKey = this.#stageKey(group, key);
+    const start = to.length;
+    to.varint(term);
+    to.varint(index);
+    to.bytes(value);
+    this.#batch.put(storedKey, to.view(start), expiresAtMs);
+  }
+
+  stageDelete(group: number, key: Uint8Array): void {
+    this.#batch.delete(this.#stageKey(group, key));
+  }
+
+  #stageKey(group: number, key: Uint8Array): Uint8Array {
+    const to = this.#staging;
+    const start = to.length;
+    to.u8(group >>> 8);
+    to.u8(group & 0xff);
+    to.bytes(key);
+    return to.view(start);
+  }
+
+  commit(): void {
+    if (this.#batch.count > 0) this.#lsm.apply(this.#batch);
+    this.#batch.clear();
+    this.#staging.reset(SCRATCH_KEEP_BYTES_MAX);
+  }
+
+  get stalled(): boolean {
+    return this.#lsm.stalled;
+  }
+
+  whenWritable(): Promise<void> {
+    return this.#lsm.whenWritable();
+  }
+
+  get refusal(): string | undefined {
+    const error = this.#lsm.stalled ? this.#lsm.backgroundError : undefined;
+    if (error === undefined) return undefined;
+    return error.code === 'LSM_NO_SPACE'
+      ? 'The disk of the tables is full; nothing was written. Free some space: writes resume by themselves.'
+      : `Tables cannot be written: ${error.message}`;
+  }
+
+  cursor(reverse: boolean): StorageCursor {
+    return new GroupCursor(this.#lsm.cursor({ reverse }), reverse);
+  }
+
+  flush(): Promise<void> {
+    return this.#lsm.flush();
+  }
+
+  stats(): StorageStats {
+    const stats = this.#lsm.stats();
+    const levelTables: number[] = [];
+    const levelBytes: number[] = [];
+    for (const { level, tables, bytes } of stats.levels) {
+      levelTables[level] = tables;
+      levelBytes[level] = bytes;
+    }
+    return {
+      memtableBytes: stats.memtableBytes + stats.sealedBytes,
+      memtables: stats.sealedMemtables + 1,
+      tableBytes: levelBytes.reduce((sum, bytes) => sum + bytes, 0),
+      levelTables: Array.from(levelTables, (tables) => tables ?? 0),
+      levelBytes: Array.from(levelBytes, (bytes) => bytes ?? 0),
+      blockCacheBytes: stats.cache.bytes,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#lsm.close();
+  }
+}
+
+class GroupCursor implements StorageCursor {
+  readonly #cursor: Cursor;
+  readonly #reverse: boolean;
+  #group = 0;
+
+  constructor(cursor: Cursor, reverse: boolean) {
+    this.#cursor = cursor;
+    this.#reverse = reverse;
+  }
+
+  seek(group: number, key: Uint8Array | undefined): void {
+    this.#group = group;
+    // No user key is empty: the bare prefix of the next group lies after the last key of this one.
+    const edge = this.#reverse && key === undefined ? group + 1 : group;
+    const target = new Uint8Array(GROUP_BYTES + (key?.length ?? 0));
+    target[0] = edge >>> 8;
+    target[1] = edge & 0xff;
+    if (key !== undefined) target.set(key, GROUP_BYTES);
+    try {
+      this.#cursor.seek(target);
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  next(): void {
+    try {
+      this.#cursor.next();
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  get valid(): boolean {
+    if (!this.#cursor.valid) return false;
+    const { key } = this.#cursor;
+    return ((key[0]! << 8) | key[1]!) === this.#group;
+  }
+
+  key(): Uint8Array {
+    return this.#cursor.key.subarray(GROUP_BYTES);
+  }
+
+  entry(): StoredValue {
+    return decodeStored(this.#cursor.value, this.#cursor.expiresAtMs);
+  }
+
+  close(): void {
+    this.#cursor.close();
+  }
+}
+
+const decodeStored = (stored: Uint8Array, expiresAtMs: number): StoredValue => {
+  const reader = new ByteReader(stored);
+  const term = reader.varint();
+  const index = reader.varint();
+  return { value: stored.subarray(stored.length - reader.remaining), term, index, expiresAtMs };
+};
+
+const readFailure = (error: unknown): unknown =>
+  error instanceof LsmError && error.code.includes('CORRUPT')
+    ? new NodeError('CORRUPTION', error.message, { cause: error })
+    : error;

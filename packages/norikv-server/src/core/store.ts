@@ -1,0 +1,442 @@
+// A store: one log, one storage, and the shards they carry. Writes are gathered, packed into a turn when the log takes
+// one, and answered when they are durable and applied; reads are answered from applied state. Everything here runs
+// on one event loop and never awaits between looking and acting.
+import type { Clock, TimerHandle } from 'nori-io';
+import type { Gauge, Meter } from 'nori-observe';
+import { ByteReader } from '../domain/byte-reader.js';
+import { ByteWriter } from '../domain/byte-writer.js';
+import { type Command, decodeCommands } from '../domain/command.js';
+import { asNodeError, NodeError } from '../domain/node-error.js';
+import { GROUP_COUNT_MAX } from '../domain/placement.js';
+import type { ReadConsistency, ResultSink, WriteRequest } from '../ports/kv.js';
+import type { EntryPosition, ReplayReport, ReplicatedLog, StateMachine } from '../ports/replicated-log.js';
+import type { Storage, StorageHooks, StoredValue } from '../ports/storage.js';
+import { Shard, type Verdict } from './shard.js';
+import { failRequest, type PendingWrites, type TimeRequest, TurnPacker } from './turn.js';
+
+/** Bytes of keys and values that may wait for the log; beyond it writes are refused. */
+const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+/** Requests that may wait for the log. */
+const PENDING_REQUESTS_MAX = 100_000;
+/** A log longer than this is made shorter by flushing, however little is in memory. */
+const LOG_BYTES_MAX = 512 * 1024 * 1024;
+const MAINTENANCE_INTERVAL_MS = 5_000;
+const RETRY_AFTER_MS = 50;
+
+/** What a store is made of. */
+export interface StoreParts {
+  readonly log: ReplicatedLog;
+  /** Opens the storage with the store's hooks. */
+  readonly openStorage: (hooks: StorageHooks) => Promise<Storage>;
+  readonly clock: Clock;
+  readonly meter: Meter;
+}
+
+const NO_SINK: ResultSink = { value() {}, absent() {}, written() {}, failed() {} };
+
+/** One log, one storage, and their shards. */
+export class Store implements StateMachine {
+  readonly #log: ReplicatedLog;
+  readonly #clock: Clock;
+  readonly #meter: Meter;
+  readonly #pendingGauge: Gauge;
+  readonly #shards: (Shard | undefined)[] = new Array(GROUP_COUNT_MAX).fill(undefined);
+  readonly #packer = new TurnPacker();
+  readonly #pending: PendingWrites = new Map();
+  /** Least time the next entry of a group may have. */
+  readonly #proposedTimesMs = new Float64Array(GROUP_COUNT_MAX);
+  readonly #durableTimesMs = new Float64Array(GROUP_COUNT_MAX);
+  readonly #seals = new Map<number, { readonly logPosition: number; readonly timesMs: Map<number, number> }>();
+  #storage!: Storage;
+  #pendingRequests = 0;
+  #pendingBytes = 0;
+  #turnScheduled = false;
+  #waitingForStorage = false;
+  #draining = false;
+  #drained: (() => void) | undefined;
+  #activeShards = 0;
+  #maintenance: TimerHandle | undefined;
+  #refusing: string | undefined;
+
+  private constructor(parts: StoreParts) {
+    this.#log = parts.log;
+    this.#clock = parts.clock;
+    this.#meter = parts.meter;
+    this.#pendingGauge = parts.meter.gauge('kv_pending_writes', undefined, { help: 'Writes that wait for the log.' });
+  }
+
+  /** Opens storage, restores the shards from their marks and replays the log. */
+  static async open(parts: StoreParts): Promise<{ store: Store; report: ReplayReport }> {
+    const store = new Store(parts);
+    store.#storage = await parts.openStorage(store.#hooks());
+    for (const [group, mark] of store.#storage.marks()) {
+      const shard = Shard.fromMark(group, mark);
+      store.#shards[group] = shard;
+      store.#activeShards++;
+      store.#proposedTimesMs[group] = shard.timeMs;
+      store.#durableTimesMs[group] = shard.timeMs;
+    }
+    const report = await parts.log.start(store);
+    store.#scheduleMaintenance();
+    return { store, report };
+  }
+
+  get storage(): Storage {
+    return this.#storage;
+  }
+
+  /** Shards that have been written to. */
+  get activeShards(): number {
+    return this.#activeShards;
+  }
+
+  /** Why writes are refused now; undefined when they are not. */
+  get refusal(): string | undefined {
+    return this.#refusing ?? this.#storage.refusal;
+  }
+
+  /** Groups that have been written to, ascending. */
+  *activeGroups(): IterableIterator<number> {
+    for (const shard of this.#shards) if (shard !== undefined) yield shard.group;
+  }
+
+  // --- reading
+
+  /** Answers `sink` from applied state, at once unless a barrier or an expiry must be waited for. */
+  get(
+    group: number,
+    key: Uint8Array,
+    consistency: ReadConsistency,
+    deadlineMs: number,
+    sink: ResultSink,
+    tag: number,
+  ): void {
+    if (consistency !== 'stale_ok') {
+      const barrier = this.#log.readBarrier(group, consistency);
+      if (barrier !== undefined) {
+        barrier.then(
+          () => this.#answerGet(group, key, consistency, deadlineMs, sink, tag),
+          (error) => sink.failed(tag, asNodeError(error)),
+        );
+        return;
+      }
+    }
+    this.#answerGet(group, key, consistency, deadlineMs, sink, tag);
+  }
+
+  #answerGet(
+    group: number,
+    key: Uint8Array,
+    consistency: ReadConsistency,
+    deadlineMs: number,
+    sink: ResultSink,
+    tag: number,
+  ): void {
+    let stored: StoredValue | undefined;
+    try {
+      stored = this.#storage.get(group, key);
+    } catch (error) {
+      sink.failed(tag, asNodeError(error));
+      return;
+    }
+    if (stored === undefined) sink.absent(tag);
+    else if (stored.expiresAtMs === 0 || this.#clock.now() < stored.expiresAtMs) {
+      sink.value(tag, stored.value, stored.term, stored.index);
+    } else if (consistency === 'stale_ok') sink.absent(tag);
+    else {
+      this.commitTime(group, stored.expiresAtMs, deadlineMs, (error) => {
+        if (error === undefined) sink.absent(tag);
+        else sink.failed(tag, error);
+      });
+    }
+  }
+
+  /** Moves a shard's time to at least `timeMs` through its log (rule 8), then calls `settled`. */
+  commitTime(group: number, timeMs: number, deadlineMs: number, settled: TimeRequest['settled']): void {
+    this.#proposedTimesMs[group] = Math.max(this.#proposedTimesMs[group]!, timeMs);
+    const request: TimeRequest = {
+      operations: [],
+      identity: undefined,
+      deadlineMs,
+      sink: NO_SINK,
+      cancelled: false,
+      settled,
+    };
+    this.write(group, request);
+  }
+
+  /** See {@link ReplicatedLog.readBarrier}. */
+  readBarrier(group: number, consistency: 'lease' | 'linearizable'): Promise<void> | undefined {
+    return this.#log.readBarrier(group, consistency);
+  }
+
+  // --- writing
+
+  /** Queues a write for the next turn, or refuses it. */
+  write(group: number, request: WriteRequest): void {
+    const refusal = this.#refusalOf(group);
+    if (refusal !== undefined) {
+      failRequest(request, refusal);
+      return;
+    }
+    const waiting = this.#pending.get(group);
+    if (waiting === undefined) this.#pending.set(group, [request]);
+    else waiting.push(request);
+    this.#pendingRequests++;
+    for (const { key, value } of request.operations) this.#pendingBytes += key.length + value.length;
+    this.#scheduleTurn();
+  }
+
+  #refusalOf(group: number): NodeError | undefined {
+    if (this.#draining) {
+      return new NodeError(
+        'UNAVAILABLE',
+        'The node is shutting down; nothing was written. Try another node, or later.',
+      );
+    }
+    if (this.#log.leaderTerm(group) === undefined) {
+      return new NodeError('NOT_LEADER', 'This node does not lead the shard of the key.');
+    }
+    if (this.#pendingBytes > PENDING_BYTES_MAX || this.#pendingRequests > PENDING_REQUESTS_MAX) {
+      const message = `Too many writes wait for the log (${this.#pendingRequests} with ${this.#pendingBytes} bytes); nothing was written. Try again later.`;
+      return new NodeError('RESOURCE_EXHAUSTED', message, { retryAfterMs: RETRY_AFTER_MS });
+    }
+    const refusal = this.#storage.refusal;
+    if (refusal !== undefined) return new NodeError('RESOURCE_EXHAUSTED', refusal, { retryAfterMs: 1_000 });
+    return undefined;
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || !this.#log.accepting || this.#waitingForStorage) return;
+    this.#turnScheduled = true;
+    queueMicrotask(() => {
+      this.#turnScheduled = false;
+      this.#proposeTurn();
+    });
+  }
+
+  #proposeTurn(): void {
+    if (!this.#log.accepting || this.#pending.size === 0) return;
+    if (this.#storage.stalled) {
+      this.#waitForStorage();
+      return;
+    }
+    const now = this.#clock.now();
+    const turn = this.#packer.pack(this.#pending, {
+      monotonicMs: this.#clock.monotonic(),
+      entryTimeMs: (group) => (this.#proposedTimesMs[group] = Math.max(now, this.#proposedTimesMs[group]!)),
+    });
+    if (this.#pending.size === 0) {
+      this.#pendingRequests = 0;
+      this.#pendingBytes = 0;
+    } else this.#countPending();
+    this.#pendingGauge.set(this.#pendingRequests);
+    if (turn.length > 0) this.#log.propose(turn);
+    else this.#settleDrain();
+  }
+
+  #countPending(): void {
+    this.#pendingRequests = 0;
+    this.#pendingBytes = 0;
+    for (const requests of this.#pending.values()) {
+      this.#pendingRequests += requests.length;
+      for (const { operations } of requests) {
+        for (const { key, value } of operations) this.#pendingBytes += key.length + value.length;
+      }
+    }
+  }
+
+  #waitForStorage(): void {
+    if (this.#waitingForStorage) return;
+    this.#waitingForStorage = true;
+    const resume = () => {
+      this.#waitingForStorage = false;
+      this.#scheduleTurn();
+    };
+    this.#storage.whenWritable().then(resume, resume);
+  }
+
+  // --- the state machine
+
+  applied(group: number): { readonly term: number; readonly index: number } {
+    return this.#shards[group] ?? { term: 0, index: 0 };
+  }
+
+  ready(): void {
+    this.#proposeTurn();
+  }
+
+  writable(): Promise<void> | undefined {
+    return this.#storage.stalled ? this.#storage.whenWritable() : undefined;
+  }
+
+  apply(entry: EntryPosition, context: unknown): void {
+    const requests = context as readonly WriteRequest[];
+    const verdicts = this.#shard(entry.group).apply(entry, requests, this.#storage);
+    this.#writesWork();
+    for (let i = 0; i < requests.length; i++) answer(requests[i]!, verdicts[i]!);
+  }
+
+  replay(entry: EntryPosition, body: Uint8Array): void {
+    const commands: readonly Command[] = decodeCommands(new ByteReader(body));
+    const shard = this.#shard(entry.group);
+    shard.apply(entry, commands, this.#storage);
+    this.#proposedTimesMs[entry.group] = Math.max(this.#proposedTimesMs[entry.group]!, shard.timeMs);
+  }
+
+  refused(context: unknown, error: NodeError): void {
+    if (error.code === 'RESOURCE_EXHAUSTED' && this.#refusing === undefined) {
+      this.#refusing = error.message;
+      this.#meter.event({ type: 'node.writes_refused', atMs: this.#clock.now(), reason: error.message });
+    }
+    for (const request of context as readonly WriteRequest[]) failRequest(request, error);
+  }
+
+  turnApplied(): void {
+    this.#settleDrain();
+  }
+
+  #writesWork(): void {
+    if (this.#refusing === undefined) return;
+    this.#refusing = undefined;
+    this.#meter.event({ type: 'node.writes_resumed', atMs: this.#clock.now() });
+  }
+
+  #shard(group: number): Shard {
+    let shard = this.#shards[group];
+    if (shard === undefined) {
+      shard = new Shard(group);
+      this.#shards[group] = shard;
+      this.#activeShards++;
+    }
+    return shard;
+  }
+
+  // --- durability
+
+  #hooks(): StorageHooks {
+    return {
+      shardTimeMs: (group) => this.#shards[group]?.timeMs ?? 0,
+      durableShardTimesMs: () => this.#durableTimesMs.slice(),
+      collectMarks: (seal) => this.#collectMarks(seal),
+      onDurable: (seal) => this.#onDurable(seal),
+    };
+  }
+
+  #collectMarks(seal: number): [number, Uint8Array][] {
+    const marks: [number, Uint8Array][] = [];
+    const timesMs = new Map<number, number>();
+    const writer = new ByteWriter(256);
+    for (const shard of this.#shards) {
+      if (shard === undefined || !shard.dirty) continue;
+      shard.dirty = false;
+      writer.reset();
+      shard.encodeMark(writer);
+      marks.push([shard.group, writer.view().slice()]);
+      timesMs.set(shard.group, shard.timeMs);
+    }
+    this.#seals.set(seal, { logPosition: this.#log.appliedPosition(), timesMs });
+    return marks;
+  }
+
+  #onDurable(seal: number): void {
+    let logPosition = 0;
+    for (const [number, sealed] of this.#seals) {
+      if (number > seal) continue;
+      this.#seals.delete(number);
+      logPosition = Math.max(logPosition, sealed.logPosition);
+      for (const [group, timeMs] of sealed.timesMs) this.#durableTimesMs[group] = timeMs;
+    }
+    // A log that cannot be cut only grows; the next seal tries again.
+    if (logPosition > 0) this.#log.truncate(logPosition).catch(() => {});
+  }
+
+  #scheduleMaintenance(): void {
+    this.#maintenance = this.#clock.setTimer(MAINTENANCE_INTERVAL_MS, () => this.#maintain(), { unref: true });
+  }
+
+  #maintain(): void {
+    if (this.#draining) return;
+    const done = () => this.#scheduleMaintenance();
+    if (this.#log.stats().bytes > LOG_BYTES_MAX) this.#storage.flush().then(done, done);
+    else done();
+  }
+
+  // --- the end
+
+  /** Refuses new writes and resolves when those accepted are answered. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#maintenance?.cancel();
+    if (this.#pending.size === 0 && this.#log.accepting) return;
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve;
+      this.#scheduleTurn();
+    });
+  }
+
+  #settleDrain(): void {
+    if (this.#draining && this.#pending.size === 0 && this.#log.accepting) this.#drained?.();
+  }
+
+  /** Writes what is in memory to tables. */
+  flush(): Promise<void> {
+    return this.#storage.flush();
+  }
+
+  /** Drains, flushes, and closes log and storage, in this order. */
+  async close(options: { readonly flush: boolean }): Promise<void> {
+    await this.drain();
+    try {
+      if (options.flush) await this.#storage.flush();
+    } finally {
+      await this.#log.close();
+      await this.#storage.close();
+    }
+  }
+}
+
+const answer = (request: WriteRequest, verdict: Verdict): void => {
+  const { operations, sink } = request;
+  if (operations.length === 0) {
+    (request as TimeRequest).settled(undefined);
+    return;
+  }
+  if (verdict instanceof NodeError) {
+    failRequest(request, verdict);
+    return;
+  }
+  if (verdict === 'below_floor' || verdict === 'unknown') {
+    failRequest(request, verdict === 'unknown' ? outcomeUnknown() : staleSequence());
+    return;
+  }
+  if (verdict.status === 'done') {
+    for (let i = 0; i < operations.length; i++) {
+      sink.written(operations[i]!.tag, verdict.term, verdict.index, verdict.existed[i] ?? true);
+    }
+    return;
+  }
+  const current = verdict.index === 0 ? undefined : { term: verdict.term, index: verdict.index };
+  const at = operations.length === 1 ? '' : ` (operation ${verdict.failedOperation} of the batch; nothing was written)`;
+  const error =
+    verdict.status === 'already_exists'
+      ? new NodeError('ALREADY_EXISTS', `The key exists${at}.`, { current })
+      : new NodeError(
+          'VERSION_MISMATCH',
+          `The key ${current === undefined ? 'does not exist' : 'has another version'}${at}.`,
+          { current },
+        );
+  failRequest(request, error);
+};
+
+const outcomeUnknown = () =>
+  new NodeError(
+    'OUTCOME_UNKNOWN',
+    'This retry is older than what the shard remembers: whether its first attempt was applied is not known. It was not applied now; read the key to decide.',
+  );
+
+const staleSequence = () =>
+  new NodeError(
+    'STALE_SEQUENCE',
+    'The sequence is below the floor this client has declared resolved; it was not applied.',
+  );

@@ -1,0 +1,14 @@
+// Where shards live. A Raft group carries one shard; group 0 is the cluster's meta group, so group id = shard + 1.
+// A single node leads every shard.
+
+/** Virtual shards of a cluster, fixed at bootstrap. */
+export const SHARD_COUNT = 1024;
+
+/** Groups of a store at most: all shards and the meta group. */
+export const GROUP_COUNT_MAX = SHARD_COUNT + 1;
+
+/** The group that replicates a shard. */
+export const groupOfShard = (shard: number): number => shard + 1;
+
+/** The shard a group replicates. */
+export const shardOfGroup = (group: number): number => group - 1;

@@ -1,0 +1,32 @@
+// A measured table as Markdown.
+
+/** What a figure reached: `goal`, `floor` or `below the floor`. */
+const verdictOf = ({ figure, floor, goal, smallerIsBetter }) => {
+  const reaches = (limit) => (smallerIsBetter ? figure <= limit : figure >= limit);
+  if (reaches(goal)) return 'goal';
+  return reaches(floor) ? 'floor' : '**below the floor**';
+};
+
+const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const cells = (row) => [
+  row.what,
+  row.format(row.floor),
+  row.format(row.goal),
+  row.format(row.figure),
+  verdictOf(row),
+  row.runs.map((run) => row.format(run.figure)).join(', '),
+  `${average(row.runs.map((run) => run.nodeCpuPercent)).toFixed(0)} % / ${average(row.runs.map((run) => run.generatorCpuPercent)).toFixed(0)} %`,
+];
+
+const HEADER = ['what', 'floor', 'goal', 'median', 'reached', 'each run', 'CPU node / generator'];
+
+export const renderTable = ({ name, machine, plan, rows }) => {
+  const line = (columns) => `| ${columns.join(' | ')} |`;
+  const table = [line(HEADER), `|${' --- |'.repeat(HEADER.length)}`, ...rows.map((row) => line(cells(row)))];
+  const conditions =
+    `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.kernel}, Node ${machine.node}, ` +
+    `commit ${machine.commit}, ${machine.date}; ${plan.durationS} s after ${plan.warmupS} s of warm-up, ` +
+    `median of ${plan.repetitions}.`;
+  return `${table.join('\n')}\n\n\`npm run bench -- ${name}\`: ${conditions}\n`;
+};

@@ -16,8 +16,7 @@ fi
 PATH="$PWD/node_modules/.bin:$PATH"
 export PATH
 
-# pnpm leaves a copy of the lock file behind as its last step. Workspace packages that were added later have no
-# node_modules yet although the lock file may be the same, hence the second condition.
+# pnpm leaves a copy of the lock file behind as its last step, so an interrupted installation is done again.
 installed() {
   cmp -s pnpm-lock.yaml node_modules/.pnpm/lock.yaml && [ -x node_modules/.bin/pnpm ] && [ -f node_modules/.modules.yaml ]
 }

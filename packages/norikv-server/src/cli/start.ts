@@ -9,10 +9,8 @@ import { Command } from 'commander';
 import type { Logger } from '../adapters/logger.js';
 import type { NodeConfig } from '../config/node-config.js';
 import type { RunningNode } from '../node.js';
-import { CommandFailure } from './failure.js';
 import { addSettingOptions, loadNodeConfig } from './node-options.js';
 import { surviveBrokenPipe } from './output.js';
-import { describeStartupError } from './startup-error.js';
 import { StopSignal } from './stop-signal.js';
 
 export const startCommand = (): Command =>
@@ -33,7 +31,8 @@ export const startCommand = (): Command =>
 
 const runNode = async (config: NodeConfig, logger: Logger, file: string | undefined): Promise<void> => {
   const stop = new StopSignal();
-  const node = await start(config, logger);
+  const { startNode } = await import('../node.js');
+  const node = await startNode(config, { logger });
   logger.info({ rpc: node.rpcAddress, http: node.httpAddress, data: config.dataDir, file }, 'Serving');
   process.stdout.write(readyLine(config, node));
   const failure = await Promise.race([stop.received, node.failed]);
@@ -44,16 +43,6 @@ const runNode = async (config: NodeConfig, logger: Logger, file: string | undefi
   logger.info({ signal: failure, drainTimeoutMs: config.drainTimeoutMs }, 'Stopping');
   await node.stop(failure);
   logger.info({}, 'Stopped');
-};
-
-const start = async (config: NodeConfig, logger: Logger): Promise<RunningNode> => {
-  const { startNode } = await import('../node.js');
-  try {
-    return await startNode(config, { logger });
-  } catch (error) {
-    const { code, message } = describeStartupError(error, config);
-    throw new CommandFailure(code, message);
-  }
 };
 
 /** `norikv ready pid=1234 node=n1 rpc=127.0.0.1:7447 http=http://127.0.0.1:8080 data=./data`. */

@@ -1,0 +1,231 @@
+// The cursor of the public surface: over a merge of everything that was there when it was opened, it shows each key once,
+// in its newest version visible to it, and hides deleted and expired ones.
+//
+// Going up, the merge stands on the current entry. Going down, versions of a key come oldest first, so that the merge has
+// moved past all of them before the newest is known: the entry is kept aside. Turning round seeks anew from the key.
+import { compareRange } from './bytes.js';
+import type { KeyRange } from './cursor-bounds.js';
+import { KIND_PUT } from './limits.js';
+import type { MergingCursor } from './merging-cursor.js';
+import type { Source } from './source.js';
+import type { Cursor } from './types.js';
+
+const NO_BYTES = new Uint8Array(0);
+const NEWEST = Number.MAX_SAFE_INTEGER;
+
+/** What a cursor needs of the engine. */
+export interface CursorHost {
+  /** The time at which a key is read. */
+  readonly readNowMs: (key: Uint8Array) => number;
+  /** Turns what reading threw into the engine's error. */
+  readonly failed: (error: unknown) => Error;
+  /** Called once, when the cursor is closed. */
+  readonly closed: () => void;
+}
+
+/** {@link Cursor} over a merge. */
+export class RangeCursor implements Cursor {
+  readonly #merge: MergingCursor;
+  readonly #range: KeyRange;
+  readonly #reverse: boolean;
+  readonly #seq: number;
+  readonly #host: CursorHost;
+  #open = true;
+  #valid = false;
+  /** True while the merge goes up and stands on the current entry. */
+  #goesUp = true;
+  /** Key of the current entry, or of the one whose older versions are to be skipped. */
+  #key: Uint8Array = NO_BYTES;
+  #keyLength = 0;
+  #value: Uint8Array | undefined;
+  #expiresAtMs = 0;
+  #keyCopy: Uint8Array | undefined;
+
+  constructor(merge: MergingCursor, range: KeyRange, reverse: boolean, seq: number, host: CursorHost) {
+    this.#merge = merge;
+    this.#range = range;
+    this.#reverse = reverse;
+    this.#seq = seq;
+    this.#host = host;
+    this.first();
+  }
+
+  get valid(): boolean {
+    return this.#valid;
+  }
+
+  get key(): Uint8Array {
+    return (this.#keyCopy ??= this.#key.slice(0, this.#keyLength));
+  }
+
+  get value(): Uint8Array {
+    if (this.#value === undefined) {
+      if (!this.#valid) return NO_BYTES;
+      this.#value = this.#merge.top.value();
+    }
+    return this.#value;
+  }
+
+  get expiresAtMs(): number {
+    return this.#expiresAtMs;
+  }
+
+  next(): void {
+    if (this.#valid) this.#run(this.#reverse ? this.#stepDown : this.#stepUp);
+  }
+
+  previous(): void {
+    if (this.#valid) this.#run(this.#reverse ? this.#stepUp : this.#stepDown);
+  }
+
+  first(): void {
+    if (this.#open) this.#run(this.#reverse ? this.#toUpperEnd : this.#toLowerEnd);
+  }
+
+  last(): void {
+    if (this.#open) this.#run(this.#reverse ? this.#toLowerEnd : this.#toUpperEnd);
+  }
+
+  seek(key: Uint8Array): void {
+    if (!this.#open) return;
+    const { lower, upper } = this.#range;
+    if (this.#reverse) {
+      if (upper !== undefined && compareRange(key, 0, key.length, upper, 0, upper.length, 0) >= 0) return this.first();
+      this.#run(() => {
+        // The merge goes down from the entries below the successor of the key.
+        const successor = new Uint8Array(key.length + 1);
+        successor.set(key);
+        this.#merge.seekBefore(successor);
+        this.#settleDown();
+      });
+      return;
+    }
+    if (compareRange(key, 0, key.length, lower, 0, lower.length, 0) <= 0) return this.first();
+    this.#run(() => {
+      this.#merge.seek(key, NEWEST);
+      this.#settleUp(false);
+    });
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#valid = false;
+    this.#host.closed();
+  }
+
+  #run(move: () => void): void {
+    this.#keyCopy = undefined;
+    this.#valid = false;
+    try {
+      move.call(this);
+    } catch (error) {
+      throw this.#host.failed(error);
+    }
+  }
+
+  #toLowerEnd(): void {
+    const { lower } = this.#range;
+    if (lower.length === 0) this.#merge.first();
+    else this.#merge.seek(lower, NEWEST);
+    this.#settleUp(false);
+  }
+
+  #toUpperEnd(): void {
+    const { upper } = this.#range;
+    if (upper === undefined) this.#merge.last();
+    else this.#merge.seekBefore(upper);
+    this.#settleDown();
+  }
+
+  #stepUp(): void {
+    if (this.#goesUp) {
+      this.#merge.advance();
+      this.#settleUp(true);
+    } else {
+      // No entry has sequence number 0, so that this lands behind every version of the key.
+      this.#merge.seek(this.#key.subarray(0, this.#keyLength), 0);
+      this.#settleUp(false);
+    }
+  }
+
+  #stepDown(): void {
+    if (this.#goesUp) this.#merge.seekBefore(this.#key.slice(0, this.#keyLength));
+    this.#settleDown();
+  }
+
+  /** Moves up to the next entry to show; `skip`: past further versions of the key kept. */
+  #settleUp(skip: boolean): void {
+    this.#goesUp = true;
+    const merge = this.#merge;
+    const { upper } = this.#range;
+    let skipping = skip;
+    for (; merge.valid; merge.advance()) {
+      const top = merge.top;
+      if (skipping && this.#isKept(top)) continue;
+      if (
+        upper !== undefined &&
+        compareRange(top.keyBytes, top.keyStart, top.keyLength, upper, 0, upper.length, 0) >= 0
+      ) {
+        return;
+      }
+      if (top.seq > this.#seq) continue;
+      this.#keep(top);
+      skipping = true;
+      if (this.#isLive(top)) {
+        this.#value = undefined;
+        this.#expiresAtMs = top.expiresAtMs;
+        this.#valid = true;
+        return;
+      }
+    }
+  }
+
+  /** Moves down to the next entry to show and keeps it; the merge then stands below all its versions. */
+  #settleDown(): void {
+    this.#goesUp = false;
+    const merge = this.#merge;
+    const { lower } = this.#range;
+    let haveKey = false;
+    let live = false;
+    for (; merge.valid; merge.advance()) {
+      const top = merge.top;
+      if (haveKey && !this.#isKept(top)) {
+        if (live) break;
+        haveKey = false;
+      }
+      if (compareRange(top.keyBytes, top.keyStart, top.keyLength, lower, 0, lower.length, 0) < 0) break;
+      if (top.seq > this.#seq) continue;
+      if (!haveKey) this.#keep(top);
+      haveKey = true;
+      live = this.#isLive(top);
+      if (live) {
+        this.#value = top.value();
+        this.#expiresAtMs = top.expiresAtMs;
+      }
+    }
+    this.#valid = live;
+  }
+
+  #isLive(top: Source): boolean {
+    if (top.kind !== KIND_PUT) return false;
+    const { expiresAtMs } = top;
+    if (expiresAtMs === 0) return true;
+    return expiresAtMs > this.#host.readNowMs(top.keyBytes.slice(top.keyStart, top.keyStart + top.keyLength));
+  }
+
+  #keep(top: Source): void {
+    const { keyBytes, keyStart, keyLength } = top;
+    if (this.#key.length < keyLength) this.#key = new Uint8Array(Math.max(64, keyLength * 2));
+    const kept = this.#key;
+    for (let i = 0; i < keyLength; i++) kept[i] = keyBytes[keyStart + i]!;
+    this.#keyLength = keyLength;
+  }
+
+  #isKept(top: Source): boolean {
+    const length = this.#keyLength;
+    return (
+      top.keyLength === length && compareRange(top.keyBytes, top.keyStart, length, this.#key, 0, length, 0) === 0
+    );
+  }
+}

@@ -1,0 +1,178 @@
+// Makes tables of sealed memtables, one after the other, in the order in which they were sealed.
+//
+//   sealed ─ task: write the table, sync its data ─ sync the own log ─ manifest edit (table, marks, log position) ─
+//   installed ─ onDurable ─ own log cut below it
+//
+// Passing trouble (no space, I/O) is retried; until it passes, memtables pile up and writes stall.
+import type { Background } from './background.js';
+import { LsmError, toLsmError } from './errors.js';
+import type { ManifestEdit } from './manifest-edit.js';
+import type { Memtable } from './memtable.js';
+import type { FlushTask } from './task.js';
+
+/** A memtable that waits for its flush. */
+export interface SealedMemtable {
+  readonly memtable: Memtable;
+  readonly sealedAtMs: number;
+  /** Everything up to here is in this memtable or before it. */
+  readonly lastSeq: number;
+  /** Position in the own log of the last record it contains; undefined: none, or no own log. */
+  readonly logPosition: number | undefined;
+  readonly marks: readonly (readonly [id: number, mark: Uint8Array])[];
+}
+
+/** What the flusher needs of the own log. */
+export interface FlushLog {
+  sync(): Promise<void>;
+  truncateBefore(position: number): Promise<void>;
+}
+
+/** See the top of the file. */
+export class Flusher {
+  /** Oldest first. */
+  readonly #queue: SealedMemtable[] = [];
+  readonly #background: Background;
+  readonly #log: FlushLog | undefined;
+  readonly #installed: () => void;
+  #running: Promise<void> | undefined;
+  #waiters: { readonly number: number; readonly resolve: () => void; readonly reject: (error: LsmError) => void }[] = [];
+
+  /** @param installed called after each flush, in the turn in which it became visible */
+  constructor(background: Background, log: FlushLog | undefined, installed: () => void) {
+    this.#background = background;
+    this.#log = log;
+    this.#installed = installed;
+  }
+
+  /** Sealed memtables, oldest first. */
+  get sealed(): readonly SealedMemtable[] {
+    return this.#queue;
+  }
+
+  /** Hands over a sealed memtable. */
+  add(sealed: SealedMemtable): void {
+    this.#queue.push(sealed);
+    this.#start();
+  }
+
+  /** Resolves once memtable `number` and all before it are durable; fails if that cannot be. */
+  whenDurable(number: number): Promise<void> {
+    if (this.#queue.every(({ memtable }) => memtable.number > number)) return Promise.resolve();
+    const { flushError, isStopping } = this.#background;
+    if (isStopping) return Promise.reject(closing());
+    if (flushError !== undefined && this.#running === undefined) return Promise.reject(flushError);
+    return new Promise((resolve, reject) => this.#waiters.push({ number, resolve, reject }));
+  }
+
+  /** Resolves once no flush runs; to be called after the background was told to stop. */
+  async stopped(): Promise<void> {
+    await this.#running;
+    this.#fail(closing());
+    for (const { memtable } of this.#queue) memtable.release();
+    this.#queue.length = 0;
+  }
+
+  #start(): void {
+    if (this.#running !== undefined || this.#background.flushError !== undefined) return;
+    this.#running = this.#drain().finally(() => {
+      this.#running = undefined;
+      if (this.#queue.length > 0 && !this.#background.isStopping) this.#start();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    const background = this.#background;
+    while (this.#queue.length > 0 && !background.isStopping) {
+      try {
+        await this.#flush(this.#queue[0]!);
+      } catch (thrown) {
+        const error = toLsmError(thrown, 'Cannot flush');
+        if (error.code === 'LSM_CANCELLED') return;
+        background.flushError = error;
+        background.report(error);
+        this.#fail(error);
+        background.changed();
+        return;
+      }
+    }
+  }
+
+  async #flush(sealed: SealedMemtable): Promise<void> {
+    const background = this.#background;
+    const { tree, retrier, metrics, clock, options } = background;
+    const startedMs = clock.monotonic();
+    const failed = (error: LsmError): void => {
+      metrics.flushFailures.inc();
+      background.flushError = error;
+      background.report(error);
+      background.changed();
+    };
+    const result = sealed.memtable.isEmpty
+      ? undefined
+      : await retrier.run('Cannot flush', () => options.executor.run(this.#task(sealed)), failed);
+    const added = (result?.tables ?? []).map((meta) => ({ level: 0, meta }));
+    const edit: ManifestEdit = {
+      flushedSeq: sealed.lastSeq,
+      added,
+      marks: sealed.marks,
+      ...(sealed.logPosition === undefined ? {} : { logPosition: sealed.logPosition }),
+    };
+    const log = this.#log;
+    // Tables must not hold what the log could still lose: else a crash could leave later writes without earlier ones.
+    if (log !== undefined) await retrier.run('Cannot sync the log', () => log.sync(), failed);
+    await retrier.run('Cannot write the manifest', () => tree.install(edit), failed);
+    this.#queue.shift();
+    background.flushError = undefined;
+    this.#installed();
+    sealed.memtable.release();
+    this.#measure(sealed, result?.bytesWritten ?? 0, added[0]?.meta.number ?? 0, startedMs);
+    this.#settle(sealed.memtable.number);
+    options.onDurable?.(sealed.memtable.number);
+    if (log !== undefined && sealed.logPosition !== undefined) {
+      await log.truncateBefore(sealed.logPosition).catch((thrown: unknown) => {
+        background.report(toLsmError(thrown, 'Cannot cut the log'));
+      });
+    }
+    background.changed();
+  }
+
+  #task({ memtable }: SealedMemtable): FlushTask {
+    const { options, snapshots, cancel, tree } = this.#background;
+    return {
+      kind: 'flush',
+      dir: options.dir,
+      tables: { blockBytes: options.blockBytes, bloomBitsPerKey: options.bloomBitsPerKey },
+      snapshots: snapshots.sequences(),
+      horizon: this.#background.horizon(),
+      cancel,
+      arena: memtable.list.memory,
+      number: tree.allocate(),
+    };
+  }
+
+  #measure(sealed: SealedMemtable, bytes: number, table: number, startedMs: number): void {
+    const { metrics, clock } = this.#background;
+    const durationMs = clock.monotonic() - startedMs;
+    metrics.counts.flushes++;
+    metrics.counts.flushedBytes += bytes;
+    metrics.flushedBytes.inc(bytes);
+    metrics.flushSeconds.observe((clock.monotonic() - sealed.sealedAtMs) / 1000);
+    if (metrics.meter.wantsEvents && table !== 0) {
+      metrics.meter.event({ type: 'lsm.flushed', atMs: clock.now(), table, bytes, durationMs });
+    }
+  }
+
+  #settle(number: number): void {
+    const waiters = this.#waiters;
+    this.#waiters = waiters.filter((waiter) => waiter.number > number);
+    for (const waiter of waiters) if (waiter.number <= number) waiter.resolve();
+  }
+
+  #fail(error: LsmError): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(error);
+  }
+}
+
+const closing = (): LsmError => new LsmError('LSM_CLOSED', 'The database is closed.');

@@ -1,0 +1,164 @@
+// Records of the own log: one atomic group of operations each. Layout: docs/formats/lsm-wal-records.md.
+//
+//   version u8 | flags u8 | 2 bytes 0 | operation count u32 | first sequence number u64 | operations
+//   operation: kind u8 (+ 0x10: has expiry) | key length varint | value length varint | [expiry varint] | key | value
+//
+// Operation i of a record has sequence number first + i. The log's own checksums guard the bytes.
+import { readU32LE, readU64LE, readVarint, VarintCursor, varintSize, writeU32LE, writeU64LE, writeVarint } from 'nori-io';
+import { LsmError } from './errors.js';
+import { KEY_BYTES_MAX, KIND_PUT, KIND_TOMBSTONE, VALUE_BYTES_MAX } from './limits.js';
+import { batchFootprint, type Memtable } from './memtable.js';
+
+const VERSION = 1;
+const HAS_EXPIRY = 0x10;
+
+/** Bytes before the first operation. */
+export const LOG_HEADER_BYTES = 16;
+/** Most bytes an operation takes beside its key and value. */
+export const LOG_OPERATION_OVERHEAD_MAX = 20;
+
+/** A record being filled; its buffer can be used again. */
+export class LogRecord {
+  #buffer: Uint8Array;
+  #size = LOG_HEADER_BYTES;
+  #count = 0;
+  /** Sum of key and value lengths. */
+  #dataBytes = 0;
+
+  constructor(capacity: number) {
+    this.#buffer = new Uint8Array(LOG_HEADER_BYTES + capacity);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get dataBytes(): number {
+    return this.#dataBytes;
+  }
+
+  clear(): void {
+    this.#size = LOG_HEADER_BYTES;
+    this.#count = 0;
+    this.#dataBytes = 0;
+  }
+
+  /** Copies an operation into the record. */
+  add(kind: number, key: Uint8Array, value: Uint8Array, expiresAtMs: number): void {
+    const keyLength = key.length;
+    const valueLength = value.length;
+    this.#reserve(keyLength + valueLength + LOG_OPERATION_OVERHEAD_MAX);
+    const buffer = this.#buffer;
+    let at = this.#size;
+    buffer[at++] = expiresAtMs === 0 ? kind : kind | HAS_EXPIRY;
+    at = writeVarint(buffer, at, keyLength);
+    at = writeVarint(buffer, at, valueLength);
+    if (expiresAtMs !== 0) at = writeVarint(buffer, at, expiresAtMs);
+    if (keyLength > 24) buffer.set(key, at);
+    else for (let i = 0; i < keyLength; i++) buffer[at + i] = key[i]!;
+    at += keyLength;
+    buffer.set(value, at);
+    this.#size = at + valueLength;
+    this.#count++;
+    this.#dataBytes += keyLength + valueLength;
+  }
+
+  /** Completes the record: its first operation gets `firstSeq`. The bytes are good until {@link LogRecord.clear}. */
+  seal(firstSeq: number): Uint8Array {
+    const buffer = this.#buffer;
+    buffer[0] = VERSION;
+    buffer[1] = buffer[2] = buffer[3] = 0;
+    writeU32LE(buffer, 4, this.#count);
+    writeU64LE(buffer, 8, firstSeq);
+    return buffer.subarray(0, this.#size);
+  }
+
+  #reserve(bytes: number): void {
+    const need = this.#size + bytes;
+    if (need <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(need, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#size));
+    this.#buffer = grown;
+  }
+}
+
+/** Room an operation takes in a record, at most. */
+export const operationBytes = (keyLength: number, valueLength: number): number =>
+  varintSize(keyLength) + keyLength + varintSize(valueLength) + valueLength + 9;
+
+/** What the header of a record says. */
+export interface LogRecordHeader {
+  readonly count: number;
+  readonly firstSeq: number;
+  /** Sequence number of the last operation. */
+  readonly lastSeq: number;
+  /** Bytes its operations take in a memtable, at most. */
+  readonly footprint: number;
+}
+
+/** Reads a record's header. @throws LsmError `LSM_CORRUPT_LOG`, `LSM_UNSUPPORTED_VERSION` */
+export const readLogHeader = (record: Uint8Array): LogRecordHeader => {
+  if (record.length < LOG_HEADER_BYTES) throw malformed('it is too short');
+  if (record[0] !== VERSION || record[1] !== 0) {
+    throw new LsmError(
+      'LSM_UNSUPPORTED_VERSION',
+      `A record of the log has version ${record[0]}, flags ${record[1]}; this version reads 1, 0. Open the database with a newer version.`,
+    );
+  }
+  const count = readU32LE(record, 4);
+  const firstSeq = readU64LE(record, 8);
+  if (!Number.isSafeInteger(firstSeq) || firstSeq === 0 || count === 0) throw malformed('its header is not possible');
+  return { count, firstSeq, lastSeq: firstSeq + count - 1, footprint: batchFootprint(count, record.length) };
+};
+
+const cursor = new VarintCursor();
+
+/** Inserts all operations of a record into a memtable that has room. @throws LsmError `LSM_CORRUPT_LOG` */
+export const applyLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
+  const { list } = memtable;
+  let at = LOG_HEADER_BYTES;
+  let seq = header.firstSeq;
+  for (let i = 0; i < header.count; i++) {
+    const head = record[at]!;
+    const kind = head & ~HAS_EXPIRY;
+    at = varintAt(record, at + 1);
+    const keyLength = cursor.value;
+    at = varintAt(record, at);
+    const valueLength = cursor.value;
+    let expiresAtMs = 0;
+    if (head !== kind) {
+      at = varintAt(record, at);
+      expiresAtMs = cursor.value;
+    }
+    const end = at + keyLength + valueLength;
+    if (
+      (kind !== KIND_PUT && kind !== KIND_TOMBSTONE) ||
+      keyLength > KEY_BYTES_MAX ||
+      valueLength > VALUE_BYTES_MAX ||
+      end > record.length
+    ) {
+      throw malformed(`operation ${i} is not possible`);
+    }
+    list.insert(record, at, keyLength, seq++, kind, expiresAtMs, record, at + keyLength, valueLength);
+    at = end;
+  }
+  if (at !== record.length) throw malformed('bytes follow its last operation');
+  memtable.inserted(header.firstSeq, header.lastSeq);
+};
+
+const varintAt = (record: Uint8Array, at: number): number => {
+  const next = readVarint(record, at, cursor);
+  if (next < 0) throw malformed('a number is cut off');
+  return next;
+};
+
+const malformed = (what: string): LsmError =>
+  new LsmError('LSM_CORRUPT_LOG', `A record of the log is malformed: ${what}. Restore the database from a backup.`);

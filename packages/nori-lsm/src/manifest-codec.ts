@@ -1,0 +1,204 @@
+// Bytes of manifest records, as docs/formats/manifest.md lays them down. An edit is a list of fields, each
+// `id varint | length varint | bytes`. A reader skips an unknown field with an even id and refuses one with an odd id.
+import { readVarint, VarintCursor, varintSize, writeVarint } from 'nori-io';
+import { LsmError } from './errors.js';
+import type { AddedTable, ManifestEdit, RemovedTable } from './manifest-edit.js';
+import type { TableMeta } from './table-meta.js';
+
+/** Field ids. Reserved for later versions: 17 keyspace, 19 range tombstone, 21 removed mark. */
+const FIELD = {
+  nextNumber: 1,
+  flushedSeq: 3,
+  logPosition: 5,
+  ownLog: 7,
+  added: 9,
+  removed: 11,
+  mark: 13,
+  pointer: 15,
+} as const;
+
+/** The only keyspace of this version. */
+const KEYSPACE_DEFAULT = 0;
+
+/** Appends bytes to a buffer that grows. */
+class Encoder {
+  #buffer = new Uint8Array(256);
+  #length = 0;
+
+  varint(value: number): this {
+    this.#reserve(8);
+    this.#length = writeVarint(this.#buffer, this.#length, value);
+    return this;
+  }
+
+  bytes(bytes: Uint8Array): this {
+    this.#reserve(bytes.length);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  sized(bytes: Uint8Array): this {
+    return this.varint(bytes.length).bytes(bytes);
+  }
+
+  number(id: number, value: number | undefined): this {
+    return value === undefined ? this : this.varint(id).varint(varintSize(value)).varint(value);
+  }
+
+  field(id: number, content: Encoder): this {
+    return this.varint(id).sized(content.taken());
+  }
+
+  taken(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #reserve(bytes: number): void {
+    const need = this.#length + bytes;
+    if (need <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(need, this.#buffer.length * 2));
+    grown.set(this.taken());
+    this.#buffer = grown;
+  }
+}
+
+/** Payload of the record that holds `edit`. */
+export const encodeEdit = (edit: ManifestEdit): Uint8Array => {
+  const out = new Encoder();
+  out.number(FIELD.nextNumber, edit.nextNumber);
+  out.number(FIELD.flushedSeq, edit.flushedSeq);
+  out.number(FIELD.logPosition, edit.logPosition);
+  if (edit.ownLog !== undefined) out.number(FIELD.ownLog, edit.ownLog ? 1 : 0);
+  for (const { level, number } of edit.removed ?? []) out.field(FIELD.removed, new Encoder().varint(level).varint(number));
+  for (const { level, meta } of edit.added ?? []) out.field(FIELD.added, encodeTable(level, meta));
+  for (const [id, mark] of edit.marks ?? []) out.field(FIELD.mark, new Encoder().varint(id).bytes(mark));
+  for (const [level, key] of edit.pointers ?? []) out.field(FIELD.pointer, new Encoder().varint(level).bytes(key));
+  return out.taken();
+};
+
+const encodeTable = (level: number, meta: TableMeta): Encoder =>
+  new Encoder()
+    .varint(level)
+    .varint(KEYSPACE_DEFAULT)
+    .varint(meta.number)
+    .varint(meta.fileBytes)
+    .varint(meta.entries)
+    .varint(meta.tombstones)
+    .varint(meta.shadowed)
+    .varint(meta.expiring)
+    .varint(meta.earliestExpiryMs)
+    .varint(meta.smallestSeq)
+    .varint(meta.largestSeq)
+    .sized(meta.smallestKey)
+    .sized(meta.largestKey);
+
+/** Reads bytes front to back; what does not fit is corruption. */
+class Decoder {
+  readonly #bytes: Uint8Array;
+  readonly #cursor = new VarintCursor();
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get atEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  varint(): number {
+    const next = readVarint(this.#bytes, this.#at, this.#cursor);
+    if (next < 0) throw malformed('a number is cut off or not minimal');
+    this.#at = next;
+    return this.#cursor.value;
+  }
+
+  sized(): Uint8Array {
+    return this.#take(this.varint());
+  }
+
+  rest(): Uint8Array {
+    return this.#take(this.#bytes.length - this.#at);
+  }
+
+  end(): void {
+    if (!this.atEnd) throw malformed('a field is longer than its contents');
+  }
+
+  #take(length: number): Uint8Array {
+    if (length > this.#bytes.length - this.#at) throw malformed('a length goes beyond the end');
+    const taken = this.#bytes.slice(this.#at, this.#at + length);
+    this.#at += length;
+    return taken;
+  }
+}
+
+/**
+ * The edit in a record's payload.
+ * @throws LsmError `LSM_CORRUPT_MANIFEST`, or `LSM_UNSUPPORTED_VERSION` for an unknown field that must be understood
+ */
+export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
+  const edit: { -readonly [Name in keyof ManifestEdit]: ManifestEdit[Name] } = {};
+  const added: AddedTable[] = [];
+  const removed: RemovedTable[] = [];
+  const marks: [number, Uint8Array][] = [];
+  const pointers: [number, Uint8Array][] = [];
+  const input = new Decoder(payload);
+  while (!input.atEnd) {
+    const id = input.varint();
+    const field = new Decoder(input.sized());
+    if (id === FIELD.nextNumber) edit.nextNumber = only(field);
+    else if (id === FIELD.flushedSeq) edit.flushedSeq = only(field);
+    else if (id === FIELD.logPosition) edit.logPosition = only(field);
+    else if (id === FIELD.ownLog) edit.ownLog = only(field) !== 0;
+    else if (id === FIELD.added) added.push(decodeTable(field));
+    else if (id === FIELD.removed) removed.push({ level: field.varint(), number: only(field) });
+    else if (id === FIELD.mark) marks.push([field.varint(), field.rest()]);
+    else if (id === FIELD.pointer) pointers.push([field.varint(), field.rest()]);
+    else refuseIfRequired(id);
+  }
+  return { ...edit, added, removed, marks, pointers };
+};
+
+const decodeTable = (field: Decoder): AddedTable => {
+  const level = field.varint();
+  const keyspace = field.varint();
+  if (keyspace !== KEYSPACE_DEFAULT) refuseIfRequired(17);
+  const meta: TableMeta = {
+    number: field.varint(),
+    fileBytes: field.varint(),
+    entries: field.varint(),
+    tombstones: field.varint(),
+    shadowed: field.varint(),
+    expiring: field.varint(),
+    earliestExpiryMs: field.varint(),
+    smallestSeq: field.varint(),
+    largestSeq: field.varint(),
+    smallestKey: field.sized(),
+    largestKey: field.sized(),
+  };
+  // Later versions may append fields, under the same rule.
+  while (!field.atEnd) {
+    const id = field.varint();
+    field.sized();
+    refuseIfRequired(id);
+  }
+  return { level, meta };
+};
+
+const only = (field: Decoder): number => {
+  const value = field.varint();
+  field.end();
+  return value;
+};
+
+const refuseIfRequired = (id: number): void => {
+  if (id % 2 === 0) return;
+  throw new LsmError(
+    'LSM_UNSUPPORTED_VERSION',
+    `The manifest uses a feature (field ${id}) that this version does not know. Open the database with a newer version.`,
+  );
+};
+
+const malformed = (what: string): LsmError => new LsmError('LSM_CORRUPT_MANIFEST', `The manifest is malformed: ${what}.`);

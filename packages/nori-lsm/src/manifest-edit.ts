@@ -1,0 +1,89 @@
+// What one record of the manifest says, and the state that all of them make together. Encoding: manifest-codec.ts.
+import { LsmError } from './errors.js';
+import { LEVELS } from './limits.js';
+import type { TableMeta } from './table-meta.js';
+
+/** Where a table came to or went from. */
+export interface AddedTable {
+  readonly level: number;
+  readonly meta: TableMeta;
+}
+export interface RemovedTable {
+  readonly level: number;
+  readonly number: number;
+}
+
+/** A change of the tree. What is left out stays as it is. */
+export interface ManifestEdit {
+  /** Numbers from here on have never been used for a file. */
+  readonly nextNumber?: number;
+  /** Every entry up to this sequence number is in a table. */
+  readonly flushedSeq?: number;
+  /** Position in the own log of the last record that is wholly in tables. */
+  readonly logPosition?: number;
+  /** Whether the database keeps its own log. */
+  readonly ownLog?: boolean;
+  readonly added?: readonly AddedTable[];
+  readonly removed?: readonly RemovedTable[];
+  readonly marks?: readonly (readonly [id: number, mark: Uint8Array])[];
+  /** Per level: the largest key compacted last, where the next compaction of it goes on. */
+  readonly pointers?: readonly (readonly [level: number, key: Uint8Array])[];
+}
+
+/** Everything the manifest says. */
+export class ManifestState {
+  nextNumber = 1;
+  flushedSeq = 0;
+  logPosition: number | undefined;
+  ownLog = true;
+  readonly marks = new Map<number, Uint8Array>();
+  readonly pointers = new Map<number, Uint8Array>();
+  /** Per level: number → table. */
+  readonly levels: readonly Map<number, TableMeta>[] = Array.from({ length: LEVELS }, () => new Map());
+
+  /** Applies an edit. @throws LsmError `LSM_CORRUPT_MANIFEST` if it contradicts the state; nothing is changed then */
+  apply(edit: ManifestEdit): void {
+    this.#check(edit);
+    if (edit.nextNumber !== undefined) this.nextNumber = Math.max(this.nextNumber, edit.nextNumber);
+    if (edit.flushedSeq !== undefined) this.flushedSeq = Math.max(this.flushedSeq, edit.flushedSeq);
+    if (edit.logPosition !== undefined) this.logPosition = edit.logPosition;
+    if (edit.ownLog !== undefined) this.ownLog = edit.ownLog;
+    for (const { level, number } of edit.removed ?? []) this.levels[level]!.delete(number);
+    for (const { level, meta } of edit.added ?? []) this.levels[level]!.set(meta.number, meta);
+    for (const [id, mark] of edit.marks ?? []) this.marks.set(id, mark);
+    for (const [level, key] of edit.pointers ?? []) this.pointers.set(level, key);
+  }
+
+  /** The one edit that makes this state out of nothing. */
+  snapshot(): ManifestEdit {
+    const added: AddedTable[] = [];
+    this.levels.forEach((tables, level) => {
+      for (const meta of tables.values()) added.push({ level, meta });
+    });
+    return {
+      nextNumber: this.nextNumber,
+      flushedSeq: this.flushedSeq,
+      ...(this.logPosition === undefined ? {} : { logPosition: this.logPosition }),
+      ownLog: this.ownLog,
+      added,
+      marks: [...this.marks],
+      pointers: [...this.pointers],
+    };
+  }
+
+  #check(edit: ManifestEdit): void {
+    const gone = new Set<number>();
+    for (const { level, number } of edit.removed ?? []) {
+      if (!this.levels[level]?.has(number)) throw contradiction(`removes table ${number}, which is not in level ${level}`);
+      gone.add(number);
+    }
+    for (const { level, meta } of edit.added ?? []) {
+      if (level < 0 || level >= LEVELS) throw contradiction(`adds table ${meta.number} to level ${level}`);
+      const isThere = this.levels.some((tables) => tables.has(meta.number));
+      if (isThere && !gone.has(meta.number)) throw contradiction(`adds table ${meta.number} a second time`);
+    }
+  }
+}
+
+const contradiction = (what: string): LsmError =>
+  new LsmError('LSM_CORRUPT_MANIFEST', `A record of the manifest ${what}.`);

@@ -1,0 +1,178 @@
+// The log of the tree's changes. One change at a time: append, data sync, acknowledgement record, then it counts. When the
+// file has grown large, or a write to it failed, the next change goes into a new file as part of the whole state, and
+// CURRENT is switched. A file whose sync failed is never synced again: what the system then believes is unknown.
+import type { File, FileSystem } from 'nori-io';
+import { manifestName, readWhole, switchCurrent } from './directory.js';
+import { LsmError } from './errors.js';
+import { decodeEdit, encodeEdit } from './manifest-codec.js';
+import { type ManifestEdit, ManifestState } from './manifest-edit.js';
+import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD, scanManifest } from './manifest-records.js';
+
+const REWRITE_BYTES_MIN = 1024 * 1024;
+const REWRITE_RATIO = 4;
+
+/** The open manifest; one user at a time. */
+export class Manifest {
+  readonly state: ManifestState;
+  readonly #fs: FileSystem;
+  readonly #dir: string;
+  #number: number;
+  /** Largest number tried so far: a file that CURRENT might name is never touched again. */
+  #lastTried: number;
+  #file: File | undefined;
+  #end = 0;
+  /** Size of the file when it was begun. */
+  #firstBytes = 0;
+  #mustRewrite = false;
+  #queue: Promise<void> = Promise.resolve();
+
+  private constructor(fs: FileSystem, dir: string, number: number, state: ManifestState) {
+    this.#fs = fs;
+    this.#dir = dir;
+    this.#number = this.#lastTried = number;
+    this.state = state;
+  }
+
+  /** Creates the first manifest of a database. */
+  static async create(fs: FileSystem, dir: string, edit: ManifestEdit): Promise<Manifest> {
+    const state = new ManifestState();
+    state.apply(edit);
+    const manifest = new Manifest(fs, dir, 0, state);
+    await manifest.#rewrite();
+    return manifest;
+  }
+
+  /**
+   * Reads manifest `number` and makes it ready for changes. Unless the database was closed in order, that is a new file;
+   * there must be no manifests with higher numbers.
+   * @throws LsmError `LSM_CORRUPT_MANIFEST` with file and offset, `LSM_UNSUPPORTED_VERSION`
+   */
+  static async open(fs: FileSystem, dir: string, number: number): Promise<Manifest> {
+    const path = `${dir}/${manifestName(number)}`;
+    const scan = scanManifest(await readManifest(fs, path), number, path);
+    const state = new ManifestState();
+    for (const { kind, offset, payload } of scan.records) {
+      if (kind !== RECORD.edit && kind !== RECORD.snapshot) continue;
+      try {
+        state.apply(decodeEdit(payload));
+      } catch (error) {
+        if (!(error instanceof LsmError)) throw error;
+        throw new LsmError(error.code, `${path}, offset ${offset}: ${error.message}`, { file: path, offset });
+      }
+    }
+    const manifest = new Manifest(fs, dir, number, state);
+    if (scan.isClosed && scan.tornBytes === 0) {
+      manifest.#file = await fs.open(path, 'write');
+      manifest.#end = scan.end;
+      manifest.#firstBytes = scan.records[0]!.payload.length + FILE_HEADER_BYTES;
+    } else {
+      await manifest.#rewrite();
+    }
+    return manifest;
+  }
+
+  /** Number of the current file. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Makes a change durable, then applies it to {@link Manifest.state}. If it fails, the change may be tried again. */
+  append(edit: ManifestEdit): Promise<void> {
+    const done = this.#queue.then(() => this.#append(edit));
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  /** Notes that the database was closed in order, then closes the file. */
+  async close(): Promise<void> {
+    await this.#queue;
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    try {
+      if (!this.#mustRewrite) {
+        await file.write([encodeRecord(this.#number, this.#end, RECORD.closed)], this.#end);
+        await file.datasync();
+      }
+    } catch {
+      // Only spares the next open a rewrite.
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #append(edit: ManifestEdit): Promise<void> {
+    const isLarge = this.#end > Math.max(REWRITE_BYTES_MIN, this.#firstBytes * REWRITE_RATIO);
+    const file = this.#file;
+    if (file === undefined || this.#mustRewrite || isLarge) {
+      // The state is changed first: what the new file holds is the state with the change.
+      this.state.apply(this.#mustRewrite || isLarge ? withoutRepeats(this.state, edit) : edit);
+      return this.#rewrite();
+    }
+    const record = encodeRecord(this.#number, this.#end, RECORD.edit, encodeEdit(edit));
+    this.#mustRewrite = true;
+    await file.write([record], this.#end);
+    await file.datasync();
+    this.#mustRewrite = false;
+    this.state.apply(edit);
+    this.#end += record.length;
+    await this.#acknowledge(file);
+  }
+
+  async #acknowledge(file: File): Promise<void> {
+    const record = encodeRecord(this.#number, this.#end, RECORD.acknowledged);
+    try {
+      await file.write([record], this.#end);
+      this.#end += record.length;
+    } catch {
+      // Not needed for safety of what is written; the next change goes to a new file.
+      this.#mustRewrite = true;
+    }
+  }
+
+  /** Writes the whole state to a new file and makes CURRENT name it. */
+  async #rewrite(): Promise<void> {
+    const fs = this.#fs;
+    const number = ++this.#lastTried;
+    const path = `${this.#dir}/${manifestName(number)}`;
+    this.#mustRewrite = true;
+    const record = encodeRecord(number, FILE_HEADER_BYTES, RECORD.snapshot, encodeEdit(this.state.snapshot()));
+    const file = await fs.open(path, 'create');
+    try {
+      await file.write([encodeFileHeader(number), record], 0);
+      await file.datasync();
+      await fs.syncDir(this.#dir);
+      await switchCurrent(fs, this.#dir, number);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    const obsolete = this.#number;
+    await this.#file?.close();
+    this.#file = file;
+    this.#number = number;
+    this.#end = this.#firstBytes = FILE_HEADER_BYTES + record.length;
+    this.#mustRewrite = false;
+    await this.#acknowledge(file);
+    for (let old = Math.max(1, obsolete); old < number; old++) {
+      await fs.unlink(`${this.#dir}/${manifestName(old)}`).catch(() => {});
+    }
+  }
+}
+
+const readManifest = async (fs: FileSystem, path: string): Promise<Uint8Array> => {
+  if ((await fs.stat(path)) === undefined) {
+    throw new LsmError('LSM_CORRUPT_MANIFEST', `${path}, which CURRENT names, is missing. Restore it from a backup.`, {
+      file: path,
+      offset: 0,
+    });
+  }
+  return readWhole(fs, path);
+};
+
+/** The change without what an earlier, failed try of the same change has already done to the state. */
+const withoutRepeats = (state: ManifestState, edit: ManifestEdit): ManifestEdit => ({
+  ...edit,
+  added: (edit.added ?? []).filter(({ level, meta }) => !state.levels[level]!.has(meta.number)),
+  removed: (edit.removed ?? []).filter(({ level, number }) => state.levels[level]!.has(number)),
+});

@@ -1,0 +1,99 @@
+// Options with their defaults, checked once.
+import { type Clock, type FileSystem, nodeFileSystem, systemClock } from 'nori-io';
+import { type Meter, noopMeter } from 'nori-observe';
+import { LsmError } from './errors.js';
+import type { TaskExecutor } from './executor.js';
+import { inlineExecutor } from './inline-executor.js';
+import type { Durability, ExpirySource, LsmOptions } from './types.js';
+import { workerExecutor } from './worker-executor.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const DURABILITIES: readonly Durability[] = ['sync', 'batch', 'os', 'none'];
+
+/** Complete options. */
+export interface ResolvedOptions {
+  readonly dir: string;
+  readonly fs: FileSystem;
+  readonly clock: Clock;
+  readonly meter: Meter;
+  readonly createIfMissing: boolean;
+  readonly errorIfExists: boolean;
+  readonly memtableBytes: number;
+  readonly memtablesMax: number;
+  readonly blockCacheBytes: number;
+  readonly l0Trigger: number;
+  readonly l0Stop: number;
+  readonly levelBytesBase: number;
+  readonly levelRatio: number;
+  readonly tableBytes: number;
+  readonly blockBytes: number;
+  readonly bloomBitsPerKey: number;
+  readonly autoCompact: boolean;
+  readonly wal: boolean;
+  readonly walSegmentBytesMax: number;
+  readonly durability: Durability;
+  readonly executor: TaskExecutor;
+  readonly collectMarks: (() => Iterable<readonly [number, Uint8Array]>) | undefined;
+  readonly onDurable: ((sealSequence: number) => void) | undefined;
+  readonly expiry: ExpirySource;
+  readonly lock: boolean;
+}
+
+/** @throws LsmError `LSM_INVALID_OPTIONS` naming the option and what is allowed */
+export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
+  const fs = options.fs ?? nodeFileSystem;
+  const clock = options.clock ?? systemClock;
+  const wal = options.wal ?? true;
+  if (typeof options.dir !== 'string' || options.dir === '') throw invalid('dir must name a directory');
+  if (wal && options.collectMarks !== undefined) throw invalid('collectMarks needs wal: false');
+  const l0Trigger = integer(options, 'l0Trigger', 8, 1, 1_000);
+  return Object.freeze({
+    dir: options.dir,
+    fs,
+    clock,
+    meter: options.meter ?? noopMeter,
+    createIfMissing: options.createIfMissing ?? true,
+    errorIfExists: options.errorIfExists ?? false,
+    memtableBytes: integer(options, 'memtableBytes', 32 * MIB, KIB, 1024 * MIB),
+    memtablesMax: integer(options, 'memtablesMax', 3, 2, 64),
+    blockCacheBytes: integer(options, 'blockCacheBytes', 64 * MIB, 0, Number.MAX_SAFE_INTEGER),
+    l0Trigger,
+    l0Stop: integer(options, 'l0Stop', Math.max(12, l0Trigger + 4), l0Trigger, 10_000),
+    levelBytesBase: integer(options, 'levelBytesBase', 64 * MIB, KIB, Number.MAX_SAFE_INTEGER),
+    levelRatio: integer(options, 'levelRatio', 10, 2, 100),
+    tableBytes: integer(options, 'tableBytes', 8 * MIB, KIB, 1024 * MIB),
+    blockBytes: integer(options, 'blockBytes', 4 * KIB, 64, 16 * MIB),
+    bloomBitsPerKey: integer(options, 'bloomBitsPerKey', 10, 0, 64),
+    autoCompact: options.autoCompact ?? true,
+    wal,
+    walSegmentBytesMax: integer(options, 'walSegmentBytesMax', 64 * MIB, 4 * KIB, 1024 * MIB),
+    durability: checkDurability(options.durability ?? (wal ? 'batch' : 'none'), wal),
+    executor: options.executor ?? (fs === nodeFileSystem ? workerExecutor() : inlineExecutor(fs, { clock })),
+    collectMarks: options.collectMarks,
+    onDurable: options.onDurable,
+    expiry: options.expiry ?? { readNowMs: () => clock.now(), durableNowMs: () => clock.now() },
+    lock: options.lock ?? true,
+  });
+};
+
+/** @throws LsmError if there is no such mode, or the database has no log that could keep it */
+export const checkDurability = (durability: Durability, wal: boolean): Durability => {
+  if (!DURABILITIES.includes(durability)) {
+    throw new LsmError('LSM_INVALID_ARGUMENT', `durability must be one of ${DURABILITIES.join(', ')}, not ${durability}.`);
+  }
+  if (!wal && durability !== 'none') {
+    throw new LsmError('LSM_INVALID_ARGUMENT', `Without its own log (wal: false) durability can only be none.`);
+  }
+  return durability;
+};
+
+type NumberOption = { [Name in keyof LsmOptions]-?: LsmOptions[Name] extends number | undefined ? Name : never }[keyof LsmOptions];
+
+const integer = (options: LsmOptions, name: NumberOption, fallback: number, min: number, max: number): number => {
+  const value = options[name] ?? fallback;
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw invalid(`${name} must be an integer from ${min} to ${max}, not ${value}`);
+};
+
+const invalid = (what: string): LsmError => new LsmError('LSM_INVALID_OPTIONS', `${what}.`);

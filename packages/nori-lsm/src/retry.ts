@@ -1,0 +1,67 @@
+// Background work is tried until it succeeds, the trouble is no passing one, or the database closes.
+import type { Clock, TimerHandle } from 'nori-io';
+import { isRetryable, LsmError, toLsmError } from './errors.js';
+
+const FIRST_DELAY_MS = 20;
+const LAST_DELAY_MS = 2_000;
+
+/** Waits between tries through the clock; `stop` ends all waiting. */
+export class Retrier {
+  readonly #clock: Clock;
+  #stopped = false;
+  readonly #waiting = new Map<() => void, TimerHandle>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /**
+   * Runs `step` until it succeeds.
+   * @param failed told of each failure that will be retried
+   * @throws LsmError the first failure that retrying cannot help; `LSM_CANCELLED` once stopped
+   */
+  async run<T>(doing: string, step: () => Promise<T>, failed: (error: LsmError) => void): Promise<T> {
+    for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)) {
+      if (this.#stopped) throw stoppedError(doing);
+      try {
+        return await step();
+      } catch (thrown) {
+        const error = toLsmError(thrown, doing);
+        if (this.#stopped) throw stoppedError(doing);
+        if (!isRetryable(error)) throw error;
+        failed(error);
+        await this.#wait(delayMs);
+      }
+    }
+  }
+
+  /** Ends all waiting, now and later. */
+  stop(): void {
+    this.#stopped = true;
+    for (const [wake, timer] of this.#waiting) {
+      timer.cancel();
+      wake();
+    }
+    this.#waiting.clear();
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.setTimer(
+        delayMs,
+        () => {
+          this.#waiting.delete(resolve);
+          resolve();
+        },
+        { unref: true },
+      );
+      this.#waiting.set(resolve, timer);
+    });
+  }
+}
+
+const stoppedError = (doing: string): LsmError => new LsmError('LSM_CANCELLED', `${doing}: the database is closing.`);

@@ -1,0 +1,62 @@
+// An open table of the tree. Versions hold references; when the last one goes, the file is closed, and removed if no
+// version lists the table any more. A table that cannot be opened because it is damaged stays in the tree: what
+// does not touch it can be read, what does fails with the error that names file and offset.
+import type { KeyHash, SSTableReader, TableCursor, TableCursorOptions, TableEntry } from 'nori-sstable';
+import type { LsmError } from './errors.js';
+import type { SourceTable } from './table-source.js';
+import type { TableMeta } from './table-meta.js';
+
+/** One table; see the top of the file. */
+export class Table implements SourceTable {
+  readonly meta: TableMeta;
+  readonly #reader: SSTableReader | LsmError;
+  readonly #unused: (table: Table) => void;
+  #references = 0;
+
+  /**
+   * @param reader the open table, or why it could not be opened
+   * @param unused called when the last reference goes
+   */
+  constructor(meta: TableMeta, reader: SSTableReader | LsmError, unused: (table: Table) => void) {
+    this.meta = meta;
+    this.#reader = reader;
+    this.#unused = unused;
+  }
+
+  get smallestKey(): Uint8Array {
+    return this.meta.smallestKey;
+  }
+
+  get largestKey(): Uint8Array {
+    return this.meta.largestKey;
+  }
+
+  /** @throws the error of opening the table, if it is damaged */
+  get reader(): SSTableReader {
+    const reader = this.#reader;
+    if (reader instanceof Error) throw reader;
+    return reader;
+  }
+
+  /** The newest version of `key` not above `seq`. */
+  get(key: Uint8Array, seq: number, hash: KeyHash): TableEntry | undefined {
+    return this.reader.get(key, seq, hash);
+  }
+
+  openCursor(options?: TableCursorOptions): TableCursor {
+    return this.reader.cursor(options);
+  }
+
+  retain(): void {
+    this.#references++;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.#unused(this);
+  }
+
+  /** Closes the file, if it is open. */
+  async close(): Promise<void> {
+    if (!(this.#reader instanceof Error)) await this.#reader.close();
+  }
+}

@@ -1,0 +1,161 @@
+// The tables of the database and the manifest that lists them: opens tables, changes the list durably, lets go of tables.
+import type { FileSystem } from 'nori-io';
+import { type BlockCache, SSTableReader } from 'nori-sstable';
+import type { Meter } from 'nori-observe';
+import { codeOf, LsmError, toLsmError } from './errors.js';
+import type { Manifest } from './manifest.js';
+import type { ManifestEdit } from './manifest-edit.js';
+import { Table } from './table.js';
+import { type TableMeta, tableName } from './table-meta.js';
+import { sortLevel, Version } from './version.js';
+
+const OPEN_AT_ONCE = 16;
+
+/** What a tree needs. */
+export interface TreeOptions {
+  readonly fs: FileSystem;
+  readonly dir: string;
+  readonly cache: BlockCache;
+  readonly meter: Meter;
+  /** Told of a table that is damaged: it stays in the tree, reads that touch it fail. */
+  readonly damaged: (error: LsmError) => void;
+}
+
+/** See the top of the file. */
+export class Tree {
+  readonly manifest: Manifest;
+  readonly #options: TreeOptions;
+  #current: Version = Version.empty();
+  #nextNumber: number;
+  readonly #open = new Map<number, Table>();
+  readonly #closing = new Set<Promise<void>>();
+  #isClosed = false;
+
+  private constructor(manifest: Manifest, options: TreeOptions) {
+    this.manifest = manifest;
+    this.#options = options;
+    this.#nextNumber = manifest.state.nextNumber;
+  }
+
+  /**
+   * Opens every table that the manifest lists.
+   * @throws LsmError `LSM_MISSING_TABLE` if one is not there
+   */
+  static async open(manifest: Manifest, options: TreeOptions): Promise<Tree> {
+    const tree = new Tree(manifest, options);
+    try {
+      await tree.#openListed();
+    } catch (error) {
+      for (const table of tree.#open.values()) await table.close();
+      throw error;
+    }
+    return tree;
+  }
+
+  /** The newest version; retain it to use it beyond the current turn. */
+  get current(): Version {
+    return this.#current;
+  }
+
+  /** Takes `count` consecutive file numbers and returns the first. */
+  allocate(count = 1): number {
+    const first = this.#nextNumber;
+    this.#nextNumber += count;
+    return first;
+  }
+
+  /**
+   * Makes a change durable, then visible. Added tables must be complete and their data durable; their names are made
+   * durable here. If it fails, it may be tried again.
+   */
+  async install(edit: ManifestEdit): Promise<void> {
+    const added = await Promise.all(
+      (edit.added ?? []).map(async ({ level, meta }) => ({ level, table: await this.#table(meta) })),
+    );
+    if (added.length > 0) await this.#options.fs.syncDir(this.#options.dir);
+    await this.manifest.append({ nextNumber: this.#nextNumber, ...edit });
+    const before = this.#current;
+    this.#current = before.edited(new Set((edit.removed ?? []).map(({ number }) => number)), added);
+    before.release();
+  }
+
+  /** Closes tables; versions still held keep theirs open until they are let go. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#current.release();
+    await Promise.all(this.#closing);
+    await this.manifest.close();
+  }
+
+  async #openListed(): Promise<void> {
+    const { levels } = this.manifest.state;
+    const listed = levels.flatMap((tables) => [...tables.values()]);
+    for (let i = 0; i < listed.length; i += OPEN_AT_ONCE) {
+      await Promise.all(listed.slice(i, i + OPEN_AT_ONCE).map((meta) => this.#table(meta)));
+    }
+    this.#current = new Version(
+      levels.map((tables, level) => {
+        const opened = [...tables.keys()].map((number) => this.#open.get(number)!);
+        sortLevel(level, opened);
+        return opened;
+      }),
+    );
+  }
+
+  async #table(meta: TableMeta): Promise<Table> {
+    const known = this.#open.get(meta.number);
+    if (known !== undefined) return known;
+    const table = new Table(meta, await this.#openReader(meta), (unused) => this.#letGo(unused));
+    this.#open.set(meta.number, table);
+    return table;
+  }
+
+  async #openReader(meta: TableMeta): Promise<SSTableReader | LsmError> {
+    const { fs, dir, cache, meter, damaged } = this.#options;
+    const path = `${dir}/${tableName(meta.number)}`;
+    let reader: SSTableReader;
+    try {
+      reader = await SSTableReader.open({ fs, path, cache, meter });
+    } catch (thrown) {
+      if (codeOf(thrown) === 'IO_NOT_FOUND') {
+        throw new LsmError('LSM_MISSING_TABLE', `${path} is missing. Restore it from a backup.`, {
+          file: path,
+          cause: thrown,
+        });
+      }
+      const error = toLsmError(thrown, `Cannot open ${path}`);
+      if (error.code !== 'LSM_CORRUPT_TABLE') throw error;
+      damaged(error);
+      return error;
+    }
+    if (reader.properties.fileBytes === meta.fileBytes && reader.properties.entries === meta.entries) return reader;
+    await reader.close();
+    const error = new LsmError('LSM_CORRUPT_TABLE', `${path} is not the table that the manifest describes.`, {
+      file: path,
+      offset: 0,
+    });
+    damaged(error);
+    return error;
+  }
+
+  #letGo(table: Table): void {
+    const { fs, dir } = this.#options;
+    const { number } = table.meta;
+    this.#open.delete(number);
+    // At close tables go out of use but stay in the database.
+    const isObsolete = !this.manifest.state.levels.some((tables) => tables.has(number));
+    const closing = table
+      .close()
+      .then(() => (isObsolete ? fs.unlink(`${dir}/${tableName(number)}`) : undefined))
+      .catch(() => {
+        // An obsolete table that could not be removed now is removed when the database is next opened.
+      })
+      .finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+
+  /** True once {@link Tree.close} was called. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+}

@@ -1,0 +1,115 @@
+// Adapter: runs background tasks in worker threads, one for flushes and one for compactions, so that a flush never waits for
+// a long compaction. Threads are shared by all databases of the process, start with the first task, do not keep the
+// process alive while idle, and end when the last database is closed.
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { LsmError, type LsmErrorCode } from './errors.js';
+import type { TaskExecutor } from './executor.js';
+import type { Task, TaskResult } from './task.js';
+
+/** What goes to the thread and what comes back. */
+export interface TaskRequest {
+  readonly id: number;
+  readonly task: Task;
+}
+export type TaskReply =
+  | { readonly id: number; readonly result: TaskResult }
+  | {
+      readonly id: number;
+      readonly error: {
+        readonly code: string;
+        readonly message: string;
+        readonly file?: string | undefined;
+        readonly offset?: number | undefined;
+      };
+    };
+
+interface Pending {
+  readonly resolve: (result: TaskResult) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One thread and the tasks it was given. */
+class Lane {
+  #worker: Worker | undefined;
+  #nextId = 1;
+  readonly #pending = new Map<number, Pending>();
+
+  run(task: Task): Promise<TaskResult> {
+    const worker = (this.#worker ??= this.#start());
+    worker.ref();
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#pending.set(id, { resolve, reject });
+      worker.postMessage({ id, task } satisfies TaskRequest);
+    });
+  }
+
+  stop(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(entryPath(), { name: 'nori-lsm' });
+    worker.on('message', (reply: TaskReply) => {
+      const pending = this.#pending.get(reply.id);
+      this.#pending.delete(reply.id);
+      if (this.#pending.size === 0) worker.unref();
+      if (pending === undefined) return;
+      if ('result' in reply) pending.resolve(reply.result);
+      else pending.reject(errorOf(reply.error));
+    });
+    const fail = (cause: unknown): void => {
+      if (this.#worker === worker) this.#worker = undefined;
+      const pending = [...this.#pending.values()];
+      this.#pending.clear();
+      for (const { reject } of pending) {
+        reject(new LsmError('LSM_IO_FAILED', 'The worker thread of nori-lsm ended; a new one is started.', { cause }));
+      }
+    };
+    worker.on('error', fail);
+    worker.on('exit', (exitCode) => fail(new Error(`exit code ${exitCode}`)));
+    worker.unref();
+    return worker;
+  }
+}
+
+/** The threads and who uses them. */
+class WorkerExecutor implements TaskExecutor {
+  readonly #flushes = new Lane();
+  readonly #compactions = new Lane();
+  #users = 0;
+
+  run(task: Task): Promise<TaskResult> {
+    return (task.kind === 'flush' ? this.#flushes : this.#compactions).run(task);
+  }
+
+  acquire(): void {
+    this.#users++;
+  }
+
+  release(): void {
+    if (--this.#users > 0) return;
+    this.#flushes.stop();
+    this.#compactions.stop();
+  }
+}
+
+let shared: WorkerExecutor | undefined;
+
+/** The executor with worker threads on the real file system, shared by the whole process. */
+export const workerExecutor = (): TaskExecutor => (shared ??= new WorkerExecutor());
+
+/** The thread's entry lies beside this file when built; from the sources, in the build's folder. */
+const entryPath = (): string => {
+  const beside = fileURLToPath(new URL('./lsm-worker.js', import.meta.url));
+  return existsSync(beside) ? beside : fileURLToPath(new URL('../dist/lsm-worker.js', import.meta.url));
+};
+
+const errorOf = (error: { code: string; message: string; file?: string | undefined; offset?: number | undefined }) => {
+  const code = (error.code.startsWith('LSM_') ? error.code : 'LSM_IO_FAILED') as LsmErrorCode;
+  return new LsmError(code, error.message, { file: error.file, offset: error.offset });
+};

@@ -116,10 +116,7 @@ export class MemoryNode implements KvNode {
     const wrong = keyError(key);
     if (wrong !== undefined) return wrong;
     if (value.length > LIMITS.valueBytesMax) {
-      return new NodeError(
-        'INVALID_ARGUMENT',
-        `value has ${value.length} bytes: the limit is ${LIMITS.valueBytesMax}`,
-      );
+      return new NodeError('INVALID_ARGUMENT', `value has ${value.length} bytes: the limit is ${LIMITS.valueBytesMax}`);
     }
     const stored = this.#stored.get(nameOf(key));
     const current = stored && { term: TERM, index: stored.index };

@@ -5,8 +5,8 @@
 import type { DataBlock } from './data-block.js';
 import { SSTableError } from './errors.js';
 
-/** What a block costs beyond its bytes, roughly. */
-const BLOCK_OVERHEAD_BYTES = 160;
+/** What a block costs beyond its bytes, roughly: its objects and the index of its entries. */
+const BLOCK_OVERHEAD_BYTES = 512;
 
 /** The blocks of one table, by number. */
 export type BlockSlots = (DataBlock | undefined)[];

@@ -1,9 +1,9 @@
-// A verified data block in memory, and how to find and parse its entries. Blocks are immutable and never reused: views into them
+// A verified data block in memory, and how to parse its entries. Blocks are immutable and never reused: views into them
 // stay good as long as somebody holds them.
 //
 //   entry 0 .. entry m-1 | restart offsets: u32 x r | r: u32        entry: see docs/formats/sstable.md
 import { readU32LE } from 'nori-io';
-import { compareRanges } from './compare.js';
+import type { EntryIndex } from './entry-index.js';
 import { SSTableError } from './errors.js';
 import { DATA_BLOCK_BYTES_MIN, KEY_BYTES_MAX, KIND_HAS_EXPIRY, KIND_PUT, KIND_TOMBSTONE } from './format.js';
 import type { EntryKind } from './types.js';
@@ -21,6 +21,8 @@ export class DataBlock {
   readonly file: string;
   /** Offset of the block in the file. */
   readonly fileOffset: number;
+  /** Made by {@link findEntry} when it pays. */
+  entryIndex: EntryIndex | undefined = undefined;
   // State of the block cache, kept here so that a hit touches nothing else.
   referenced = false;
   ringPosition = -1;
@@ -125,54 +127,6 @@ export function parseEntry(block: DataBlock, offset: number, out: EntryView): vo
   out.suffixStart = at;
   out.valueStart = valueStart;
   out.end = end;
-}
-
-/**
- * Finds the first entry at or after (key, seq) in entry order, leaves it parsed in `out`, and returns its offset; -1 if all
- * entries come before. The found entry shares its first `out.shared` bytes with `key`.
- *
- * No key is put together on the way: `matched` is what `key` has in common with the entry before, and an entry that shares more
- * than that with its predecessor compares as its predecessor did.
- */
-export function findEntry(block: DataBlock, key: Uint8Array, seq: number, out: EntryView): number {
-  const data = block.data;
-  const keyLength = key.length;
-  let low = 0;
-  let high = block.restartCount - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    parseEntry(block, block.restart(middle), out);
-    const order = compareRanges(data, out.suffixStart, out.valueStart, key, 0, keyLength);
-    if (order < 0 || (order === 0 && out.seq > seq)) low = middle;
-    else high = middle - 1;
-  }
-  const runEnd = low + 1 < block.restartCount ? block.restart(low + 1) : block.entriesEnd;
-  let matched = 0;
-  for (let offset = block.restart(low); offset < block.entriesEnd; offset = out.end) {
-    parseEntry(block, offset, out);
-    if (offset === runEnd) matched = 0;
-    if (out.shared > matched) continue;
-    if (out.shared < matched) {
-      out.matches = false;
-      return offset;
-    }
-    const suffixEnd = out.valueStart;
-    let at = out.suffixStart;
-    while (at < suffixEnd && matched < keyLength && data[at] === key[matched]) {
-      at++;
-      matched++;
-    }
-    if (at < suffixEnd) {
-      if (matched < keyLength && data[at]! < key[matched]!) continue;
-      out.matches = false;
-      return offset;
-    }
-    if (matched === keyLength && out.seq <= seq) {
-      out.matches = true;
-      return offset;
-    }
-  }
-  return -1;
 }
 
 /** The error of a damaged data block. */

@@ -3,8 +3,9 @@
 import { type File, type FileSystem, loadNativeChecksums } from 'nori-io';
 import type { Meter } from 'nori-observe';
 import type { BlockCache } from './block-cache.js';
-import { EntryView, findEntry } from './data-block.js';
+import { EntryView } from './data-block.js';
 import { dumpTable, type TableDumpItem } from './dump.js';
+import { findEntry } from './find-entry.js';
 import { hashKey, KeyHash } from './key-hash.js';
 import { TableCursor, type TableCursorOptions } from './table-cursor.js';
 import { openTable, type TableContents, TableFile } from './table-file.js';

@@ -7,7 +7,8 @@
 // are gathered from the suffixes before it.
 
 import { copyBytes } from './compare.js';
-import { corruptBlock, type DataBlock, EntryView, findEntry, parseEntry } from './data-block.js';
+import { corruptBlock, type DataBlock, EntryView, parseEntry } from './data-block.js';
+import { findEntry } from './find-entry.js';
 import { BLOCK_TRAILER_BYTES } from './format.js';
 import type { TableFile } from './table-file.js';
 import type { EntryKind } from './types.js';

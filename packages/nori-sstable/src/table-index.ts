@@ -11,6 +11,7 @@ import {
   INDEX_ENTRY_BYTES_MIN,
   KEY_BYTES_MAX,
 } from './format.js';
+import { prefixAt } from './key-prefix.js';
 
 const INITIAL_BYTES = 4096;
 const COUNT_BYTES = 4;
@@ -176,14 +177,4 @@ export class TableIndex {
   separatorSeq(i: number): number {
     return this.#seqs[i]!;
   }
-}
-
-function prefixAt(bytes: Uint8Array, start: number, end: number): number {
-  let prefix = 0;
-  if (start + 4 <= end) {
-    prefix = (bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!;
-  } else {
-    for (let i = 0; i < 4; i++) prefix = (prefix << 8) | (start + i < end ? bytes[start + i]! : 0);
-  }
-  return prefix >>> 0;
 }

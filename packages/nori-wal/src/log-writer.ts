@@ -1,0 +1,314 @@
+// Group commit. Appends are staged into the last group of a queue; one group at a time is written and, if any of its appends asks
+// for it, synced. Whatever arrives meanwhile is the next group. No timers: an idle log begins to write at the end of the
+// current turn (for `sync`: of the current microtasks), a busy one as soon as it can.
+//
+//   append ─► [too much pending? wait in line] ─► stage into the last group ─► queue ─► write ─► datasync ─► acknowledge
+//
+// A group that fails for lack of space leaves no trace, and its successors are tried all the same. Any other failure, and
+// every failed sync, poisons the log for good.
+import type { Clock, TimerHandle } from 'nori-io';
+import { BATCH_CONTINUES, BATCH_ENDS, KIND_DATA, MARKER_BYTES, RECORD_OVERHEAD_MAX } from './record-format.js';
+import { HEADER_BYTES } from './segment-format.js';
+import type { SegmentStore } from './segment-store.js';
+import { StagingPool } from './staging-pool.js';
+import { asWalError, WalError } from './wal-error.js';
+import type { WalMetrics } from './wal-metrics.js';
+import type { Durability, ResolvedWalOptions } from './wal-options.js';
+import { type RecordParts, recordBytes, WriteGroup } from './write-group.js';
+
+/**
+ * Microtasks between the end of a group and the start of the next. They let callers whose appends were just acknowledged join
+ * with their next ones. Measured with closed-loop callers and 1 KiB records: 64 callers 99,000/s without, 140,000/s with;
+ * 256 callers 190,000/s and 249,000/s; one caller alike. A full turn of the event loop in its place gains nothing more.
+ */
+const GATHER_MICROTASKS = 8;
+
+/** An append that waits for room. */
+interface WaitingAppend {
+  readonly bytes: number;
+  start(): void;
+  reject(error: unknown): void;
+}
+
+/** See the top of this file. */
+export class LogWriter {
+  readonly #store: SegmentStore;
+  readonly #options: ResolvedWalOptions;
+  readonly #clock: Clock;
+  readonly #metrics: WalMetrics;
+  readonly #pool = new StagingPool();
+  /** Groups not yet begun to be written; appends go to the last one. */
+  readonly #queue: WriteGroup[] = [];
+  readonly #waiting: WaitingAppend[] = [];
+  /** Bytes staged and not yet settled. */
+  #pendingBytes = 0;
+  /** The segment that the last group of the queue goes to, and the file offset at which it begins there, if none fails. */
+  #plannedId: number;
+  #plannedOffset: number;
+  #running = false;
+  #turnRequested = false;
+  #syncTimer: TimerHandle | undefined;
+  #failure: WalError | undefined;
+  /** Resolved when the writer has nothing to do. */
+  #idle: Promise<void> = Promise.resolve();
+  #groups = 0;
+  /** Position up to which readers may read: everything acknowledged. */
+  visibleEnd: number;
+
+  constructor(store: SegmentStore, options: ResolvedWalOptions, metrics: WalMetrics) {
+    this.#store = store;
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#metrics = metrics;
+    this.#plannedId = store.writableId;
+    this.#plannedOffset = store.writeOffset;
+    this.visibleEnd = store.end;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  get groups(): number {
+    return this.#groups;
+  }
+
+  /** Why the log can no longer be written. */
+  get failure(): WalError | undefined {
+    return this.#failure;
+  }
+
+  /** Appends one record; resolves to its position as `durability` promises. */
+  append(record: RecordParts, durability: Durability): Promise<number> {
+    if (this.#failure) return Promise.reject(this.#poisoned());
+    const bytes = recordBytes(record);
+    if (bytes > this.#options.recordBytesMax) return Promise.reject(this.#tooLarge('record', bytes));
+    if (this.#isFull(bytes)) return this.#wait(bytes, () => this.#appendNow(record, bytes, durability));
+    return this.#appendNow(record, bytes, durability);
+  }
+
+  /** Appends records of which all or none survive. */
+  appendBatch(records: readonly RecordParts[], durability: Durability): Promise<number[]> {
+    if (this.#failure) return Promise.reject(this.#poisoned());
+    if (records.length === 0) return Promise.resolve([]);
+    let bytes = 0;
+    for (const record of records) bytes += recordBytes(record);
+    if (bytes > this.#options.recordBytesMax) return Promise.reject(this.#tooLarge('batch', bytes));
+    if (this.#isFull(bytes)) return this.#wait(bytes, () => this.#appendBatchNow(records, bytes, durability));
+    return this.#appendBatchNow(records, bytes, durability);
+  }
+
+  /** Resolves when everything appended before is durable. */
+  sync(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#poisoned());
+    return this.#waiting.length > 0 ? this.#wait(0, () => this.#syncNow()) : this.#syncNow();
+  }
+
+  /** Waits for everything appended, then writes a marker that states that all of it is synced. Never rejects. */
+  async finish(): Promise<void> {
+    this.#syncTimer?.cancel();
+    try {
+      await this.sync();
+      if (this.#groups > 0) {
+        const group = this.#groupFor(0);
+        group.closing = true;
+        const synced = group.whenSynced();
+        this.#request('sync');
+        await synced;
+      }
+    } catch {
+      // Those who appended have been told; recovery does without the marker.
+    }
+    await this.#idle;
+  }
+
+  async #appendNow(record: RecordParts, bytes: number, durability: Durability): Promise<number> {
+    const group = this.#groupFor(bytes + RECORD_OVERHEAD_MAX);
+    const relative = group.add(record, bytes, KIND_DATA);
+    await this.#staged(group, relative, durability);
+    return group.position + relative;
+  }
+
+  async #appendBatchNow(records: readonly RecordParts[], bytes: number, durability: Durability): Promise<number[]> {
+    const group = this.#groupFor(bytes + records.length * RECORD_OVERHEAD_MAX);
+    const last = records.length - 1;
+    const positions: number[] = new Array(records.length);
+    for (let index = 0; index <= last; index++) {
+      const record = records[index]!;
+      const flags = last === 0 ? 0 : index === last ? BATCH_ENDS : BATCH_CONTINUES;
+      positions[index] = group.add(record, recordBytes(record), KIND_DATA | flags);
+    }
+    await this.#staged(group, positions[0]!, durability);
+    for (let index = 0; index <= last; index++) positions[index]! += group.position;
+    return positions;
+  }
+
+  async #syncNow(): Promise<void> {
+    if (this.#queue.length === 0 && !this.#running && this.#store.synced === this.#store.end) return;
+    const synced = this.#groupFor(0).whenSynced();
+    this.#request('sync');
+    await synced;
+  }
+
+  /** Books what was just added to a group from `relative` on, and has it written. */
+  #staged(group: WriteGroup, relative: number, durability: Durability): Promise<void> {
+    this.#pendingBytes += group.bytes - relative;
+    const done = durability === 'os' ? group.whenWritten() : group.whenSynced();
+    this.#request(durability);
+    return done;
+  }
+
+  /** The group to add `bytes` to: the last one, or a new one, in a new segment if this one would get too large. */
+  #groupFor(bytes: number): WriteGroup {
+    const last = this.#queue.at(-1);
+    const used = this.#plannedOffset + (last ? last.bytes : MARKER_BYTES);
+    const fits = bytes === 0 || used + bytes <= this.#options.segmentBytesMax || used === HEADER_BYTES + MARKER_BYTES;
+    if (last && fits) return last;
+    if (!fits) {
+      this.#plannedId += 1;
+      this.#plannedOffset = HEADER_BYTES;
+    }
+    const group = new WriteGroup(this.#plannedId, this.#pool);
+    this.#queue.push(group);
+    return group;
+  }
+
+  #request(durability: Durability): void {
+    if (this.#running) return;
+    if (durability === 'sync') {
+      queueMicrotask(() => this.#start());
+    } else if (!this.#turnRequested) {
+      this.#turnRequested = true;
+      this.#clock.nextTurn(this.#startAtTurn);
+    }
+  }
+
+  readonly #startAtTurn = (): void => {
+    this.#turnRequested = false;
+    this.#start();
+  };
+
+  #start(): void {
+    if (this.#running || this.#queue.length === 0) return;
+    this.#running = true;
+    this.#idle = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const group = this.#queue.shift()!;
+      if (this.#queue.length === 0) this.#plannedOffset += group.bytes;
+      await this.#write(group);
+      this.#done(group);
+      if (this.#failure) this.#failAll();
+      else this.#admit();
+      for (let passed = 0; passed < GATHER_MICROTASKS; passed++) await undefined;
+    }
+    this.#running = false;
+  }
+
+  async #write(group: WriteGroup): Promise<void> {
+    const store = this.#store;
+    try {
+      if (group.records > 0 || group.closing) {
+        await store.open(group.segmentId, this.#clock.now());
+        group.seal(store.end, store.synced);
+        await store.write(group.pieces(), group.bytes);
+        this.#groups += 1;
+        this.#metrics.wrote(group.records, group.bytes);
+      }
+      if (group.wantsSync) await this.#sync(group);
+      else this.#syncLater();
+      this.visibleEnd = store.end;
+      group.settle();
+    } catch (error) {
+      if (!(error instanceof WalError)) this.#poison(error);
+      group.fail(this.#failure ? this.#poisoned() : error);
+    }
+  }
+
+  async #sync(group: WriteGroup): Promise<void> {
+    group.settleWritten();
+    const started = this.#clock.monotonic();
+    await this.#store.sync();
+    this.#metrics.synced(this.#clock.monotonic() - started);
+  }
+
+  /** Has what was only written synced after a while. */
+  #syncLater(): void {
+    if (this.#syncTimer || this.#store.synced === this.#store.end) return;
+    this.#syncTimer = this.#clock.setTimer(
+      this.#options.syncIntervalMs,
+      () => {
+        this.#syncTimer = undefined;
+        this.sync().catch(() => undefined);
+      },
+      { unref: true },
+    );
+  }
+
+  /** Takes a settled group off the books. */
+  #done(group: WriteGroup): void {
+    this.#pendingBytes -= group.bytes - MARKER_BYTES;
+    group.release();
+    if (this.#queue.length > 0) return;
+    this.#plannedOffset = this.#plannedId === this.#store.writableId ? this.#store.writeOffset : HEADER_BYTES;
+  }
+
+  #isFull(bytes: number): boolean {
+    if (this.#waiting.length > 0) return true;
+    return this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#options.stagingBytesMax;
+  }
+
+  /** Lets `start` run when its turn has come and there is room. */
+  #wait<T>(bytes: number, start: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ bytes, start: () => void start().then(resolve, reject), reject });
+    });
+  }
+
+  /** Starts those who wait, in order, as far as there is room. */
+  #admit(): void {
+    const { stagingBytesMax } = this.#options;
+    while (this.#waiting.length > 0) {
+      if (this.#pendingBytes > 0 && this.#pendingBytes + this.#waiting[0]!.bytes > stagingBytesMax) return;
+      this.#waiting.shift()!.start();
+    }
+  }
+
+  #poison(cause: unknown): void {
+    const { code, file } = asWalError(cause);
+    this.#failure = new WalError(
+      code,
+      `The log failed: ${messageOf(cause)}`,
+      file === undefined ? { cause } : { cause, file },
+    );
+    this.#metrics.poisoned(this.#failure.message);
+  }
+
+  #failAll(): void {
+    for (const group of this.#queue.splice(0)) {
+      group.fail(this.#poisoned());
+      this.#done(group);
+    }
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#poisoned());
+  }
+
+  /** A fresh error for each caller, with the stack of the call. */
+  #poisoned(): WalError {
+    return new WalError(
+      'WAL_POISONED',
+      `The log is no longer written, because what it holds on disk is unknown. ${this.#failure?.message}. Close it, see to the disk, and open it again`,
+      { cause: this.#failure },
+    );
+  }
+
+  #tooLarge(what: string, bytes: number): WalError {
+    return new WalError(
+      'WAL_RECORD_TOO_LARGE',
+      `The ${what} has ${bytes} bytes; the limit is ${this.#options.recordBytesMax} (recordBytesMax). Split it`,
+    );
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,85 @@
+// Options of a log, their defaults and their check.
+import { type Clock, type FileSystem, nodeFileSystem, systemClock } from 'nori-io';
+import { type Meter, noopMeter } from 'nori-observe';
+import { HEADER_BYTES } from './segment-format.js';
+import { WalError } from './wal-error.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/**
+ * When an append is acknowledged.
+ * - `sync`: after a data sync that is started at once
+ * - `batch`: after a data sync, shared with whatever else is appended meanwhile
+ * - `os`: once the operating system has it; survives a crash of the process, not of the machine
+ */
+export type Durability = 'sync' | 'batch' | 'os';
+
+/** The durability of appends that do not choose their own: `always` stands for `sync`. */
+export type FsyncPolicy = 'always' | 'batch' | 'os';
+
+/** Options of `Wal.open`. */
+export interface WalOptions {
+  /** The log's directory, for it alone; created if missing. */
+  readonly dir: string;
+  /** Default: the real one. */
+  readonly fs?: FileSystem;
+  /** Default: the real one. */
+  readonly clock?: Clock;
+  /** Default: none. */
+  readonly meter?: Meter;
+  /** A segment that would grow beyond this many bytes is followed by a new one. Default 128 MiB, at least 4 KiB. */
+  readonly segmentBytesMax?: number;
+  /** Default `batch`. */
+  readonly fsync?: FsyncPolicy;
+  /** Largest record, and largest sum of the records of a batch, in bytes. Default 64 MiB. */
+  readonly recordBytesMax?: number;
+  /** Bytes appended and not yet written above which further appends wait. Default 16 MiB. */
+  readonly stagingBytesMax?: number;
+  /** How long what was appended with durability `os` may stay unsynced, in milliseconds. Default 200. */
+  readonly syncIntervalMs?: number;
+  /** Data syncs that take longer than this are reported as `wal.slow_sync` events, in milliseconds. Default 250. */
+  readonly slowSyncMs?: number;
+  /** Whether to take the file `LOCK` in the directory. Default true; false if the caller holds a lock of its own. */
+  readonly lock?: boolean;
+}
+
+/** Options with every default filled in. */
+export type ResolvedWalOptions = Readonly<Required<Omit<WalOptions, 'fsync'>>> & { readonly durability: Durability };
+
+const DURABILITIES: Readonly<Record<FsyncPolicy, Durability>> = { always: 'sync', batch: 'batch', os: 'os' };
+
+/** Checks options and fills in the defaults. @throws WalError `WAL_INVALID_OPTION` */
+export function resolveOptions(options: WalOptions): ResolvedWalOptions {
+  const resolved = {
+    dir: options.dir,
+    fs: options.fs ?? nodeFileSystem,
+    clock: options.clock ?? systemClock,
+    meter: options.meter ?? noopMeter,
+    segmentBytesMax: options.segmentBytesMax ?? 128 * MIB,
+    durability: DURABILITIES[options.fsync ?? 'batch'],
+    recordBytesMax: options.recordBytesMax ?? 64 * MIB,
+    stagingBytesMax: options.stagingBytesMax ?? 16 * MIB,
+    syncIntervalMs: options.syncIntervalMs ?? 200,
+    slowSyncMs: options.slowSyncMs ?? 250,
+    lock: options.lock ?? true,
+  };
+  if (typeof resolved.dir !== 'string' || resolved.dir === '') refuse('dir must be a path');
+  if (resolved.durability === undefined) refuse('fsync must be "always", "batch" or "os"');
+  checkRange('segmentBytesMax', resolved.segmentBytesMax, 4 * KIB, 2 ** 40);
+  checkRange('recordBytesMax', resolved.recordBytesMax, 1, 2 ** 30);
+  checkRange('stagingBytesMax', resolved.stagingBytesMax, HEADER_BYTES, 2 ** 40);
+  checkRange('syncIntervalMs', resolved.syncIntervalMs, 1, 2 ** 31 - 1);
+  checkRange('slowSyncMs', resolved.slowSyncMs, 0, 2 ** 31 - 1);
+  return Object.freeze(resolved);
+}
+
+function checkRange(name: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    refuse(`${name} must be an integer from ${min} to ${max}, not ${value}`);
+  }
+}
+
+function refuse(what: string): never {
+  throw new WalError('WAL_INVALID_OPTION', `Cannot open the log: ${what}`);
+}

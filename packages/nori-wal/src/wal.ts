@@ -1,0 +1,231 @@
+// A segmented, append-only write-ahead log. The format is in docs/formats/wal.md, what it promises in SPEC.md.
+//
+//   open ─► lock ─► inspect (reads only, may refuse) ─► repair ─► ready ─► close
+//
+// One process, one `Wal` per directory. All methods may be called at any time and concurrently.
+import { type DirectoryLock, type FileSystem, loadNativeChecksums } from 'nori-io';
+import { invalidPosition, readRecords, type WalRecord } from './log-reader.js';
+import { LogWriter } from './log-writer.js';
+import { type Inspection, inspect, type RecoveryCut, repair } from './recovery.js';
+import { SegmentStore } from './segment-store.js';
+import { asWalError, WalError } from './wal-error.js';
+import { WalMetrics } from './wal-metrics.js';
+import { type Durability, type ResolvedWalOptions, resolveOptions, type WalOptions } from './wal-options.js';
+import type { RecordParts } from './write-group.js';
+
+/** Position of a record: bytes since the log was born, strictly increasing, below 2^53. */
+export type WalPosition = number;
+
+/** What was found when the log was opened. */
+export interface WalRecovery {
+  readonly segments: number;
+  readonly records: number;
+  /** Payload bytes of these records. */
+  readonly bytes: number;
+  readonly start: WalPosition;
+  readonly end: WalPosition;
+  /** What was cut off the end because it had never been acknowledged as durable; undefined if nothing was. */
+  readonly cut?: RecoveryCut;
+}
+
+/** State of a log. */
+export interface WalStats {
+  readonly segments: number;
+  /** Bytes of the segment files. */
+  readonly bytes: number;
+  readonly start: WalPosition;
+  readonly end: WalPosition;
+  /** Everything before this position is durable. */
+  readonly synced: WalPosition;
+  /** Bytes appended and not yet acknowledged. */
+  readonly pendingBytes: number;
+  /** Write groups since the log was opened. */
+  readonly groups: number;
+  readonly poisoned: boolean;
+}
+
+/** Options of an append. */
+export interface AppendOptions {
+  /** Default: as the log's `fsync` policy says. */
+  readonly durability?: Durability;
+}
+
+/** See the top of this file. */
+export class Wal {
+  /** What was found when the log was opened. */
+  readonly recovery: WalRecovery;
+  readonly #options: ResolvedWalOptions;
+  readonly #fs: FileSystem;
+  readonly #lock: DirectoryLock | undefined;
+  readonly #store: SegmentStore;
+  readonly #writer: LogWriter;
+  readonly #metrics: WalMetrics;
+  #truncating: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    options: ResolvedWalOptions,
+    lock: DirectoryLock | undefined,
+    store: SegmentStore,
+    found: Inspection,
+  ) {
+    this.#options = options;
+    this.#fs = options.fs;
+    this.#lock = lock;
+    this.#store = store;
+    this.#metrics = new WalMetrics(options.meter, options.clock, options.slowSyncMs);
+    store.onBegin = (id) => this.#metrics.rotated(id, store.segments.length);
+    this.#writer = new LogWriter(store, options, this.#metrics);
+    const { records, bytes, cut } = found;
+    const recovery = { segments: found.segments.length, records, bytes, start: this.start, end: this.end };
+    this.recovery = Object.freeze(cut ? { ...recovery, cut } : recovery);
+    this.#metrics.recovered(recovery.segments, records, cut?.bytes ?? 0);
+  }
+
+  /**
+   * Opens the log in `options.dir`, and repairs a torn tail. When it refuses, nothing on disk has been changed.
+   * @throws WalError `WAL_LOCKED`, `WAL_NOT_A_LOG`, `WAL_UNSUPPORTED_VERSION`, `WAL_CORRUPT_RECORD`, `WAL_CORRUPT_HEADER`,
+   * `WAL_MISSING_SEGMENT`, `WAL_NO_SPACE`, `WAL_INVALID_OPTION`, `WAL_IO_FAILED`
+   */
+  static async open(options: WalOptions): Promise<Wal> {
+    const resolved = resolveOptions(options);
+    await loadNativeChecksums();
+    try {
+      await makeDirectory(resolved.fs, resolved.dir);
+      const lock = resolved.lock ? await resolved.fs.lock(`${resolved.dir}/LOCK`) : undefined;
+      try {
+        const found = await inspect(resolved.fs, resolved.dir);
+        const { appendable } = await repair(resolved.fs, resolved.dir, found);
+        return new Wal(resolved, lock, new SegmentStore(resolved.fs, resolved.dir, found.segments, appendable), found);
+      } catch (error) {
+        await lock?.release();
+        throw error;
+      }
+    } catch (error) {
+      throw asWalError(error);
+    }
+  }
+
+  /** Position of the log's beginning: nothing before it is kept. */
+  get start(): WalPosition {
+    return this.#store.segments[0]?.base ?? 0;
+  }
+
+  /** Position behind the last record that readers see. */
+  get end(): WalPosition {
+    return this.#writer.visibleEnd;
+  }
+
+  /**
+   * Appends one record, given whole or in parts; resolves to its position when it is as durable as asked. The bytes must not be
+   * changed until then. Records become readable, and survive, in the order of the calls.
+   * @throws WalError `WAL_RECORD_TOO_LARGE`, `WAL_NO_SPACE` (nothing was appended; try again later), `WAL_POISONED`, `WAL_CLOSED`
+   */
+  append(record: RecordParts, options?: AppendOptions): Promise<WalPosition> {
+    if (this.#closing) return Promise.reject(closed());
+    return this.#writer.append(record, options?.durability ?? this.#options.durability);
+  }
+
+  /** As {@link append}, for several records of which all or none survive a crash. Resolves to their positions. */
+  appendBatch(records: readonly RecordParts[], options?: AppendOptions): Promise<WalPosition[]> {
+    if (this.#closing) return Promise.reject(closed());
+    return this.#writer.appendBatch(records, options?.durability ?? this.#options.durability);
+  }
+
+  /** Resolves when everything appended before is durable. @throws WalError `WAL_POISONED`, `WAL_CLOSED` */
+  sync(): Promise<void> {
+    return this.#closing ? Promise.reject(closed()) : this.#writer.sync();
+  }
+
+  /**
+   * The records from `position` (of a record, or `next` of one; one before {@link start} means the start) up to the end
+   * as it is when the iteration begins. Each `data` is the caller's to keep.
+   * @throws WalError `WAL_INVALID_POSITION`, `WAL_CORRUPT_RECORD`, `WAL_CLOSED`
+   */
+  async *readFrom(position: WalPosition): AsyncGenerator<WalRecord, void, undefined> {
+    if (this.#closing) throw closed();
+    if (!(position >= 0 && position <= this.end)) throw invalidPosition(position, `the log ends at ${this.end}`);
+    yield* readRecords(this.#fs, this.#store.segments, Math.max(position, this.start), this.end);
+  }
+
+  /**
+   * Drops the segments that lie wholly below `position`. The last segment is always kept.
+   * @throws WalError `WAL_IO_FAILED` (try again), `WAL_CLOSED`
+   */
+  truncateBefore(position: WalPosition): Promise<void> {
+    if (this.#closing) return Promise.reject(closed());
+    const done = this.#truncating.then(() => this.#removeBefore(position));
+    this.#truncating = done.catch(() => undefined);
+    return done;
+  }
+
+  stats(): WalStats {
+    let bytes = 0;
+    for (const segment of this.#store.segments) bytes += segment.endOffset;
+    return {
+      segments: this.#store.segments.length,
+      bytes,
+      start: this.start,
+      end: this.end,
+      synced: this.#store.synced,
+      pendingBytes: this.#writer.pendingBytes,
+      groups: this.#writer.groups,
+      poisoned: this.#writer.failure !== undefined,
+    };
+  }
+
+  /** Makes everything appended durable, closes the files, gives up the lock, in this order. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#writer.finish();
+      await this.#truncating;
+      await this.#store.close();
+    } catch (error) {
+      throw asWalError(error);
+    } finally {
+      await this.#lock?.release();
+    }
+  }
+
+  async #removeBefore(position: WalPosition): Promise<void> {
+    try {
+      const removed = await this.#store.removeBefore(position);
+      this.#metrics.removed(removed, this.#store.segments.length);
+    } catch (error) {
+      throw asWalError(error);
+    }
+  }
+}
+
+/** Creates the directory and its parents, durably. */
+async function makeDirectory(fs: FileSystem, dir: string): Promise<void> {
+  const found = await fs.stat(dir);
+  if (found?.kind === 'directory') return;
+  if (found) {
+    throw new WalError('WAL_NOT_A_LOG', `${dir} is not a directory. Choose another place for the log`, { file: dir });
+  }
+  const parent = parentOf(dir);
+  if (parent !== dir) await makeDirectory(fs, parent);
+  await fs.mkdir(dir);
+  await fs.syncDir(parent);
+}
+
+/** Path of the directory that holds `dir`, without resolving it. */
+function parentOf(dir: string): string {
+  const trimmed = dir.replace(/\/+$/, '');
+  const cut = trimmed.lastIndexOf('/');
+  return cut < 0 ? '.' : trimmed.slice(0, cut) || '/';
+}
+
+function closed(): WalError {
+  return new WalError('WAL_CLOSED', 'The log is closed. Open it again');
+}

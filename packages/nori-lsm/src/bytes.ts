@@ -28,8 +28,7 @@ export const compareRange = (
 };
 
 /** Compares two keys: negative, 0 or positive. */
-export const compareKeys = (a: Uint8Array, b: Uint8Array): number =>
-  compareRange(a, 0, a.length, b, 0, b.length, 0);
+export const compareKeys = (a: Uint8Array, b: Uint8Array): number => compareRange(a, 0, a.length, b, 0, b.length, 0);
 
 /** True if both hold the same bytes. */
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && compareKeys(a, b) === 0;

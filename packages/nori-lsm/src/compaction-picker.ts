@@ -57,7 +57,8 @@ export const pickFrom = (version: Version, level: number, upper: readonly Table[
   if (upper.length === 0) return undefined;
   const [smallest, largest] = keyRange(upper);
   const lower = version.overlapping(level + 1, smallest, largest);
-  const isMove = lower.length === 0 && areDisjoint(upper) && upper.every((table) => !hasGarbage(version, level + 1, table));
+  const isMove =
+    lower.length === 0 && areDisjoint(upper) && upper.every((table) => !hasGarbage(version, level + 1, table));
   return { level, outputLevel: level + 1, upper, lower, isMove };
 };
 
@@ -102,7 +103,8 @@ const leastOverlap = (version: Version, level: number): Table => {
   let bestRatio = Infinity;
   for (const table of version.tablesIn(level)) {
     let below = 0;
-    for (const other of version.overlapping(level + 1, table.smallestKey, table.largestKey)) below += other.meta.fileBytes;
+    for (const other of version.overlapping(level + 1, table.smallestKey, table.largestKey))
+      below += other.meta.fileBytes;
     const ratio = below / table.meta.fileBytes;
     if (ratio < bestRatio) {
       best = table;

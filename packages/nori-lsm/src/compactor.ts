@@ -61,7 +61,7 @@ export class Compactor {
 
   /** Drops what the tables of the bottom level need not hold any more. */
   async #rewriteBottom(bottom: number, written: ReadonlySet<number>): Promise<void> {
-    const { tree, options } = this.#background;
+    const { tree } = this.#background;
     const nowMs = this.#background.horizon();
     const latest = typeof nowMs === 'number' ? nowMs : nowMs.reduce((a, b) => Math.max(a, b), 0);
     const isDue = ({ meta }: Table): boolean =>
@@ -73,7 +73,6 @@ export class Compactor {
         if (table !== undefined) await this.#compact(pickRewrite(bottom, table));
       });
     }
-    void options;
   }
 
   async #compactWhileNeeded(): Promise<void> {

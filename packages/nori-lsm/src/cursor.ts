@@ -3,7 +3,7 @@
 //
 // Going up, the merge stands on the current entry. Going down, versions of a key come oldest first, so that the merge has
 // moved past all of them before the newest is known: the entry is kept aside. Turning round seeks anew from the key.
-import { compareRange } from './bytes.js';
+import { compareKeys, compareRange, keyAfter } from './bytes.js';
 import type { KeyRange } from './cursor-bounds.js';
 import { KIND_PUT } from './limits.js';
 import type { MergingCursor } from './merging-cursor.js';
@@ -23,7 +23,7 @@ export interface CursorHost {
   readonly closed: () => void;
 }
 
-/** {@link Cursor} over a merge. */
+/** {@link Cursor} over a merge; not positioned until its first move. */
 export class RangeCursor implements Cursor {
   readonly #merge: MergingCursor;
   readonly #range: KeyRange;
@@ -47,7 +47,6 @@ export class RangeCursor implements Cursor {
     this.#reverse = reverse;
     this.#seq = seq;
     this.#host = host;
-    this.first();
   }
 
   get valid(): boolean {
@@ -89,22 +88,12 @@ export class RangeCursor implements Cursor {
   seek(key: Uint8Array): void {
     if (!this.#open) return;
     const { lower, upper } = this.#range;
-    if (this.#reverse) {
-      if (upper !== undefined && compareRange(key, 0, key.length, upper, 0, upper.length, 0) >= 0) return this.first();
-      this.#run(() => {
-        // The merge goes down from the entries below the successor of the key.
-        const successor = new Uint8Array(key.length + 1);
-        successor.set(key);
-        this.#merge.seekBefore(successor);
-        this.#settleDown();
-      });
-      return;
-    }
-    if (compareRange(key, 0, key.length, lower, 0, lower.length, 0) <= 0) return this.first();
-    this.#run(() => {
-      this.#merge.seek(key, NEWEST);
-      this.#settleUp(false);
-    });
+    const isOutside = this.#reverse
+      ? upper !== undefined && compareKeys(key, upper) >= 0
+      : compareKeys(key, lower) <= 0;
+    if (isOutside) this.first();
+    else if (this.#reverse) this.#run(this.#toAtOrBefore, key);
+    else this.#run(this.#toAtOrAfter, key);
   }
 
   close(): void {
@@ -114,11 +103,11 @@ export class RangeCursor implements Cursor {
     this.#host.closed();
   }
 
-  #run(move: () => void): void {
+  #run<Argument extends unknown[]>(move: (...args: Argument) => void, ...args: Argument): void {
     this.#keyCopy = undefined;
     this.#valid = false;
     try {
-      move.call(this);
+      move.apply(this, args);
     } catch (error) {
       throw this.#host.failed(error);
     }
@@ -135,6 +124,16 @@ export class RangeCursor implements Cursor {
     const { upper } = this.#range;
     if (upper === undefined) this.#merge.last();
     else this.#merge.seekBefore(upper);
+    this.#settleDown();
+  }
+
+  #toAtOrAfter(key: Uint8Array): void {
+    this.#merge.seek(key, NEWEST);
+    this.#settleUp(false);
+  }
+
+  #toAtOrBefore(key: Uint8Array): void {
+    this.#merge.seekBefore(keyAfter(key));
     this.#settleDown();
   }
 
@@ -224,8 +223,6 @@ export class RangeCursor implements Cursor {
 
   #isKept(top: Source): boolean {
     const length = this.#keyLength;
-    return (
-      top.keyLength === length && compareRange(top.keyBytes, top.keyStart, length, this.#key, 0, length, 0) === 0
-    );
+    return top.keyLength === length && compareRange(top.keyBytes, top.keyStart, length, this.#key, 0, length, 0) === 0;
   }
 }

@@ -53,10 +53,14 @@ export const inspectDirectory = async (fs: FileSystem, dir: string): Promise<Dir
   if (others.length === 0) return { kind: 'empty' };
   if (others.every((name) => tableNumber(name) !== undefined || manifestNumber(name) !== undefined)) {
     const file = `${dir}/${CURRENT}`;
-    throw new LsmError('LSM_CORRUPT_MANIFEST', `${file} is missing though there are tables. Restore it from a backup.`, {
-      file,
-      offset: 0,
-    });
+    throw new LsmError(
+      'LSM_CORRUPT_MANIFEST',
+      `${file} is missing though there are tables. Restore it from a backup.`,
+      {
+        file,
+        offset: 0,
+      },
+    );
   }
   throw new LsmError(
     'LSM_NOT_A_DATABASE',
@@ -102,7 +106,9 @@ const readCurrent = async (fs: FileSystem, dir: string): Promise<number> => {
     new LsmError('LSM_CORRUPT_MANIFEST', `${file} is damaged. Restore it from a backup.`, { file, offset: 0 });
   if (version === undefined) {
     if (!/nori|lsm|MANIFEST/.test(text)) {
-      throw new LsmError('LSM_NOT_A_DATABASE', `${dir} is no database of this kind: its CURRENT is not ours.`, { file });
+      throw new LsmError('LSM_NOT_A_DATABASE', `${dir} is no database of this kind: its CURRENT is not ours.`, {
+        file,
+      });
     }
     throw corrupt();
   }

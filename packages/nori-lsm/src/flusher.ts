@@ -35,7 +35,8 @@ export class Flusher {
   readonly #log: FlushLog | undefined;
   readonly #installed: () => void;
   #running: Promise<void> | undefined;
-  #waiters: { readonly number: number; readonly resolve: () => void; readonly reject: (error: LsmError) => void }[] = [];
+  #waiters: { readonly number: number; readonly resolve: () => void; readonly reject: (error: LsmError) => void }[] =
+    [];
 
   /** @param installed called after each flush, in the turn in which it became visible */
   constructor(background: Background, log: FlushLog | undefined, installed: () => void) {

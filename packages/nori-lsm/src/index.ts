@@ -2,6 +2,7 @@
 export { LsmError, type LsmErrorCode, type LsmErrorDetails } from './errors.js';
 // For those who bring their own threads or file system.
 export type { TaskExecutor } from './executor.js';
+export { type InlineExecutorOptions, inlineExecutor } from './inline-executor.js';
 export { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from './limits.js';
 export { Lsm } from './lsm.js';
 export { type TableMeta, tableName } from './table-meta.js';
@@ -23,4 +24,5 @@ export type {
   VerifyReport,
   WriteOptions,
 } from './types.js';
+export { workerExecutor } from './worker-executor.js';
 export { WriteBatch } from './write-batch.js';

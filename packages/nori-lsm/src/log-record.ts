@@ -4,7 +4,16 @@
 //   operation: kind u8 (+ 0x10: has expiry) | key length varint | value length varint | [expiry varint] | key | value
 //
 // Operation i of a record has sequence number first + i. The log's own checksums guard the bytes.
-import { readU32LE, readU64LE, readVarint, VarintCursor, varintSize, writeU32LE, writeU64LE, writeVarint } from 'nori-io';
+import {
+  readU32LE,
+  readU64LE,
+  readVarint,
+  VarintCursor,
+  varintSize,
+  writeU32LE,
+  writeU64LE,
+  writeVarint,
+} from 'nori-io';
 import { LsmError } from './errors.js';
 import { KEY_BYTES_MAX, KIND_PUT, KIND_TOMBSTONE, VALUE_BYTES_MAX } from './limits.js';
 import { batchFootprint, type Memtable } from './memtable.js';

@@ -1,8 +1,25 @@
-import type { LsmError } from './errors.js';
+// The database: the public surface over the engine, with its own log or without.
+import { loadNativeChecksums } from 'nori-io';
+import { BlockCache } from 'nori-sstable';
+import { Wal } from 'nori-wal';
+import { toBytes } from './bytes.js';
+import { LOG_DIR } from './directory.js';
+import { openDirectory, removeOrphans } from './directory-open.js';
+import { checkBatchSize, Engine } from './engine.js';
+import { LsmError, toLsmError } from './errors.js';
+import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE } from './limits.js';
+import { LOG_OPERATION_OVERHEAD_MAX, readLogHeader } from './log-record.js';
+import type { Manifest } from './manifest.js';
+import { LsmMetrics } from './metrics.js';
+import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
+import { replayLog } from './replay.js';
+import { scanEntries, scanEntriesSync } from './scan.js';
+import { Tree } from './tree.js';
 import type {
   BatchOperation,
   Bytes,
   Cursor,
+  Durability,
   FoundEntry,
   LsmOptions,
   LsmStats,
@@ -13,31 +30,364 @@ import type {
   VerifyReport,
   WriteOptions,
 } from './types.js';
-import type { WriteBatch } from './write-batch.js';
-export declare class Lsm {
-  private constructor();
-  static open(options: LsmOptions): Promise<Lsm>;
-  apply(batch: WriteBatch): void;
-  readonly stalled: boolean;
-  whenWritable(): Promise<void>;
-  durableMarks(): ReadonlyMap<number, Uint8Array>;
-  readonly sealSequence: number;
-  readonly backgroundError: LsmError | undefined;
-  getEntry(key: Uint8Array, options?: ReadOptions): FoundEntry | undefined;
-  cursor(options?: RangeOptions): Cursor;
-  get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined>;
-  getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined;
-  getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
-  delete(key: Bytes, options?: WriteOptions): Promise<void>;
-  batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void>;
-  scan(options?: ScanOptions): AsyncIterableIterator<[key: Uint8Array, value: Uint8Array]>;
-  scanSync(options?: ScanOptions): IterableIterator<[key: Uint8Array, value: Uint8Array]>;
-  snapshot(): Snapshot;
-  flush(): Promise<void>;
-  compact(): Promise<void>;
-  verify(): Promise<VerifyReport>;
-  stats(): LsmStats;
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+import { verifyTree } from './verify.js';
+import { WriteBatch } from './write-batch.js';
+import { closedError, WriteQueue } from './write-queue.js';
+
+const LOG_RECORD_BYTES_MAX = 2 ** 30;
+const NO_VALUE = new Uint8Array(0);
+
+/** An open database. All methods may be called at any time and concurrently; after `close` they fail with `LSM_CLOSED`. */
+export class Lsm {
+  readonly #options: ResolvedOptions;
+  readonly #engine: Engine;
+  readonly #tree: Tree;
+  readonly #wal: Wal | undefined;
+  readonly #queue: WriteQueue | undefined;
+  readonly #unlock: () => Promise<void>;
+  /** The next sequence number of a write that goes through the log. */
+  #nextSeq: number;
+  /** Writes without log that wait for room, in order. */
+  #waiting: Promise<void> = Promise.resolve();
+  #waitingCount = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    options: ResolvedOptions,
+    engine: Engine,
+    tree: Tree,
+    wal: Wal | undefined,
+    unlock: () => Promise<void>,
+  ) {
+    this.#options = options;
+    this.#engine = engine;
+    this.#tree = tree;
+    this.#wal = wal;
+    this.#unlock = unlock;
+    this.#nextSeq = engine.lastSeq + 1;
+    this.#queue =
+      wal &&
+      new WriteQueue(wal, {
+        takeSequence: (count) => {
+          const first = this.#nextSeq;
+          this.#nextSeq += count;
+          return first;
+        },
+        applyRecord: (record, position) => engine.applyRecord(record, readLogHeader(record), position),
+        waitWritable: () => (engine.stall.isStalled ? engine.stall.wait() : undefined),
+        flushApplied: () => engine.flush(),
+      });
+  }
+
+  /**
+   * Opens the database in `options.dir`, and replays its log.
+   * @throws LsmError `LSM_INVALID_OPTIONS`, `LSM_LOCKED`, `LSM_NOT_A_DATABASE`, `LSM_NOT_FOUND`, `LSM_EXISTS`,
+   * `LSM_UNSUPPORTED_VERSION`, `LSM_CORRUPT_MANIFEST`, `LSM_CORRUPT_LOG`, `LSM_MISSING_TABLE`, `LSM_NO_SPACE`, `LSM_IO_FAILED`
+   */
+  static async open(options: LsmOptions): Promise<Lsm> {
+    const resolved = resolveOptions(options);
+    try {
+      await loadNativeChecksums();
+      const { manifest, unlock } = await openDirectory(resolved);
+      resolved.executor.acquire();
+      try {
+        return await Lsm.#openParts(resolved, manifest, unlock);
+      } catch (error) {
+        resolved.executor.release();
+        await manifest.close();
+        await unlock();
+        throw error;
+      }
+    } catch (error) {
+      throw toLsmError(error, `Cannot open ${resolved.dir}`);
+    }
+  }
+
+  static async #openParts(options: ResolvedOptions, manifest: Manifest, unlock: () => Promise<void>): Promise<Lsm> {
+    const { fs, dir, clock, meter, blockCacheBytes, walSegmentBytesMax, autoCompact } = options;
+    await removeOrphans(options, manifest);
+    const cache = new BlockCache({ bytesMax: blockCacheBytes });
+    const damaged = (error: LsmError): void => {
+      if (meter.wantsEvents) meter.event({ type: 'lsm.background_error', atMs: clock.now(), message: error.message });
+    };
+    const tree = await Tree.open(manifest, { fs, dir, cache, meter, damaged });
+    let wal: Wal | undefined;
+    try {
+      wal = options.wal
+        ? await Wal.open({
+            dir: `${dir}/${LOG_DIR}`,
+            fs,
+            clock,
+            meter,
+            lock: false,
+            segmentBytesMax: walSegmentBytesMax,
+            recordBytesMax: LOG_RECORD_BYTES_MAX,
+          })
+        : undefined;
+      const engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter), log: wal });
+      if (wal !== undefined) await replayLog(wal, manifest.state, engine);
+      if (autoCompact) engine.compactor.poke();
+      engine.stall.update();
+      return new Lsm(options, engine, tree, wal, unlock);
+    } catch (error) {
+      await wal?.close().catch(() => {});
+      await tree.close();
+      throw error;
+    }
+  }
+
+  // --- The surface for state machines that have their own log (wal: false).
+
+  /**
+   * Applies a batch to the active memtable, all of it to the same one; a full memtable is sealed before. Synchronous, and
+   * visible at once. Takes it even while {@link stalled}: whoever applies looks at that first.
+   * @throws LsmError `LSM_CLOSED`, `LSM_BATCH_TOO_LARGE`, `LSM_INVALID_ARGUMENT` if the database has its own log
+   */
+  apply(batch: WriteBatch): void {
+    this.#assertOpen();
+    if (this.#queue !== undefined) {
+      throw new LsmError('LSM_INVALID_ARGUMENT', 'apply is for databases opened with wal: false. Use batch.');
+    }
+    this.#engine.apply(batch);
+  }
+
+  /** True while writers should wait: too many memtables wait for their flush, or too many tables for compaction. */
+  get stalled(): boolean {
+    return this.#engine.stall.isStalled;
+  }
+
+  /**
+   * Resolves as soon as writers need not wait.
+   * @throws LsmError while flushing or compaction cannot go on: `LSM_NO_SPACE`, `LSM_BACKGROUND_ERROR`; `LSM_CLOSED`
+   */
+  whenWritable(): Promise<void> {
+    return this.#closing === undefined ? this.#engine.stall.wait() : Promise.reject(closedError());
+  }
+
+  /** The newest durable mark of each id: describes what the tables contain. */
+  durableMarks(): ReadonlyMap<number, Uint8Array> {
+    return this.#tree.manifest.state.marks;
+  }
+
+  /** Number of the active memtable: grows by one with each seal, from 1 at open. */
+  get sealSequence(): number {
+    return this.#engine.sealSequence;
+  }
+
+  /** What keeps flushes or compactions from getting on, if anything. */
+  get backgroundError(): LsmError | undefined {
+    return this.#engine.background.flushError ?? this.#engine.background.compactionError;
+  }
+
+  /** As {@link getSync}, with the expiry. */
+  getEntry(key: Uint8Array, options?: ReadOptions): FoundEntry | undefined {
+    this.#assertOpen();
+    return this.#engine.lookUp(key, options?.snapshot?.seq);
+  }
+
+  /** Opens a cursor. Close it. @throws LsmError `LSM_CORRUPT_TABLE` with file and offset, here and when it moves */
+  cursor(options: RangeOptions = {}): Cursor {
+    this.#assertOpen();
+    return this.#engine.cursor(options);
+  }
+
+  // --- Reads.
+
+  /** The value of `key`, or undefined if there is none. It must not be changed: it may be shared with a cache. */
+  async get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    return this.getSync(key, options);
+  }
+
+  /** As {@link get}, on the calling thread: from memory, or with a short read of the disk. */
+  getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined {
+    this.#assertOpen();
+    return this.#engine.lookUp(checkedKey(key), options?.snapshot?.seq)?.value;
+  }
+
+  /** The values of many keys, in their order, all as of one moment. */
+  async getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
+    this.#assertOpen();
+    const seq = options?.snapshot?.seq;
+    return keys.map((key) => this.#engine.lookUp(checkedKey(key), seq)?.value);
+  }
+
+  /** Entries in order, as they were when the iteration began. Gives others their turn every few milliseconds. */
+  scan(options: ScanOptions = {}): AsyncIterableIterator<[key: Uint8Array, value: Uint8Array]> {
+    this.#assertOpen();
+    return scanEntries(this, this.#options.clock, options);
+  }
+
+  /** As {@link scan}, without giving up the thread. */
+  scanSync(options: ScanOptions = {}): IterableIterator<[key: Uint8Array, value: Uint8Array]> {
+    this.#assertOpen();
+    return scanEntriesSync(this, options);
+  }
+
+  /** A consistent view of everything written so far. */
+  snapshot(): Snapshot {
+    this.#assertOpen();
+    return this.#engine.snapshot();
+  }
+
+  // --- Writes.
+
+  /** Writes one entry. Waits while writes are stalled. The bytes are copied before it returns. */
+  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
+    try {
+      return this.#write(KIND_PUT, checkedKey(key), checkedValue(value), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Deletes an entry, whether it exists or not. */
+  delete(key: Bytes, options?: WriteOptions): Promise<void> {
+    try {
+      return this.#write(KIND_TOMBSTONE, checkedKey(key), NO_VALUE, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Writes several operations that happen together or not at all; on one key, the last wins. */
+  batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void> {
+    try {
+      return this.#writeBatch(operations, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  // --- Upkeep.
+
+  /** Makes everything written so far durable in tables. */
+  async flush(): Promise<void> {
+    this.#assertOpen();
+    await this.#queue?.settled();
+    await this.#engine.flush();
+  }
+
+  /** Flushes, then merges everything down to the lowest level in use; what is deleted or expired gives up its space. */
+  async compact(): Promise<void> {
+    await this.flush();
+    await this.#engine.compactor.compactAll();
+  }
+
+  /** Reads and checks every table, while the database is in use. */
+  async verify(): Promise<VerifyReport> {
+    this.#assertOpen();
+    return verifyTree(this.#tree.current);
+  }
+
+  /** Sizes and counts. */
+  stats(): LsmStats {
+    return this.#engine.stats();
+  }
+
+  /**
+   * Closes the database; again gives the same promise. In order: new calls are refused, writes in flight are settled,
+   * background work stops, the log is synced and closed, cursors and tables are closed, the lock is given up.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#queue?.close();
+      await this.#engine.stop();
+      await this.#wal?.close();
+    } catch (error) {
+      throw toLsmError(error, `Cannot close ${this.#options.dir} in order`);
+    } finally {
+      await this.#tree.close();
+      this.#options.executor.release();
+      await this.#unlock();
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+
+  #write(kind: number, key: Uint8Array, value: Uint8Array, options: WriteOptions | undefined): Promise<void> {
+    this.#assertOpen();
+    checkEntrySize(key.length, value.length);
+    const durability = this.#durability(options);
+    const expiresAtMs = kind === KIND_PUT ? this.#expiryOf(options?.ttlMs) : 0;
+    if (this.#queue !== undefined) return this.#queue.add(durability, kind, key, value, expiresAtMs);
+    const batch = new WriteBatch();
+    if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
+    else batch.delete(key);
+    return this.#applyWhenWritable(batch);
+  }
+
+  #writeBatch(operations: readonly BatchOperation[], options: WriteOptions | undefined): Promise<void> {
+    this.#assertOpen();
+    const durability = this.#durability(options);
+    const batch = new WriteBatch();
+    for (const operation of operations) {
+      const key = checkedKey(operation.key);
+      if (operation.type === 'put') {
+        batch.put(key, checkedValue(operation.value), this.#expiryOf(operation.ttlMs ?? options?.ttlMs));
+      } else if (operation.type === 'delete') batch.delete(key);
+      else throw invalid(`An operation's type must be put or delete, not ${(operation as { type: unknown }).type}`);
+    }
+    if (batch.count === 0) return Promise.resolve();
+    checkBatchSize(batch.count, batch.bytes);
+    if (this.#queue === undefined) return this.#applyWhenWritable(batch);
+    const { record, done } = this.#queue.groupFor(durability, batch.bytes + batch.count * LOG_OPERATION_OVERHEAD_MAX);
+    for (let i = 0; i < batch.count; i++)
+      record.add(batch.kinds[i]!, batch.keys[i]!, batch.values[i]!, batch.expiries[i]!);
+    return done;
+  }
+
+  /** Applies at once if writes go on and nobody waits before, else in turn. */
+  #applyWhenWritable(batch: WriteBatch): Promise<void> {
+    if (this.#waitingCount === 0 && !this.stalled) {
+      this.#engine.apply(batch);
+      return Promise.resolve();
+    }
+    this.#waitingCount++;
+    const done = this.#waiting.then(async () => {
+      try {
+        await this.whenWritable();
+        this.apply(batch);
+      } finally {
+        this.#waitingCount--;
+      }
+    });
+    this.#waiting = done.catch(() => {});
+    return done;
+  }
+
+  #durability(options: WriteOptions | undefined): Durability {
+    const durability = options?.durability;
+    return durability === undefined ? this.#options.durability : checkDurability(durability, this.#options.wal);
+  }
+
+  #expiryOf(ttlMs: number | undefined): number {
+    if (ttlMs === undefined) return 0;
+    if (!(ttlMs > 0 && ttlMs <= Number.MAX_SAFE_INTEGER)) throw invalid(`ttlMs must be above 0, not ${ttlMs}`);
+    return Math.min(Math.ceil(this.#options.clock.now() + ttlMs), Number.MAX_SAFE_INTEGER);
+  }
 }
+
+const checkedKey = (key: Bytes): Uint8Array => {
+  const bytes = toBytes(key);
+  if (!(bytes instanceof Uint8Array)) throw invalid('A key must be a Uint8Array or a string');
+  return bytes;
+};
+
+const checkedValue = (value: Bytes): Uint8Array => {
+  const bytes = toBytes(value);
+  if (!(bytes instanceof Uint8Array)) throw invalid('A value must be a Uint8Array or a string');
+  return bytes;
+};
+
+const invalid = (what: string): LsmError => new LsmError('LSM_INVALID_ARGUMENT', `${what}.`);

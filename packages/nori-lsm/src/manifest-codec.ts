@@ -70,7 +70,8 @@ export const encodeEdit = (edit: ManifestEdit): Uint8Array => {
   out.number(FIELD.flushedSeq, edit.flushedSeq);
   out.number(FIELD.logPosition, edit.logPosition);
   if (edit.ownLog !== undefined) out.number(FIELD.ownLog, edit.ownLog ? 1 : 0);
-  for (const { level, number } of edit.removed ?? []) out.field(FIELD.removed, new Encoder().varint(level).varint(number));
+  for (const { level, number } of edit.removed ?? [])
+    out.field(FIELD.removed, new Encoder().varint(level).varint(number));
   for (const { level, meta } of edit.added ?? []) out.field(FIELD.added, encodeTable(level, meta));
   for (const [id, mark] of edit.marks ?? []) out.field(FIELD.mark, new Encoder().varint(id).bytes(mark));
   for (const [level, key] of edit.pointers ?? []) out.field(FIELD.pointer, new Encoder().varint(level).bytes(key));
@@ -201,4 +202,5 @@ const refuseIfRequired = (id: number): void => {
   );
 };
 
-const malformed = (what: string): LsmError => new LsmError('LSM_CORRUPT_MANIFEST', `The manifest is malformed: ${what}.`);
+const malformed = (what: string): LsmError =>
+  new LsmError('LSM_CORRUPT_MANIFEST', `The manifest is malformed: ${what}.`);

@@ -74,7 +74,8 @@ export class ManifestState {
   #check(edit: ManifestEdit): void {
     const gone = new Set<number>();
     for (const { level, number } of edit.removed ?? []) {
-      if (!this.levels[level]?.has(number)) throw contradiction(`removes table ${number}, which is not in level ${level}`);
+      if (!this.levels[level]?.has(number))
+        throw contradiction(`removes table ${number}, which is not in level ${level}`);
       gone.add(number);
     }
     for (const { level, meta } of edit.added ?? []) {

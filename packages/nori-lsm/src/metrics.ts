@@ -37,8 +37,16 @@ export class LsmMetrics {
     this.writtenBytes = meter.counter('lsm_written_bytes_total', {}, { help: 'Bytes of keys and values written.' });
     this.flushSeconds = meter.histogram('lsm_flush_duration_seconds', {}, { help: 'Time from seal to table.' });
     this.flushedBytes = meter.counter('lsm_flushed_bytes_total', {}, { help: 'Bytes of tables made from memtables.' });
-    this.flushFailures = meter.counter('lsm_flush_failures_total', {}, { help: 'Flushes that failed and are retried.' });
-    this.compactionReadBytes = meter.counter('lsm_compaction_read_bytes_total', {}, { help: 'Bytes compactions read.' });
+    this.flushFailures = meter.counter(
+      'lsm_flush_failures_total',
+      {},
+      { help: 'Flushes that failed and are retried.' },
+    );
+    this.compactionReadBytes = meter.counter(
+      'lsm_compaction_read_bytes_total',
+      {},
+      { help: 'Bytes compactions read.' },
+    );
     this.compactionWrittenBytes = meter.counter(
       'lsm_compaction_written_bytes_total',
       {},

@@ -80,7 +80,10 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
 /** @throws LsmError if there is no such mode, or the database has no log that could keep it */
 export const checkDurability = (durability: Durability, wal: boolean): Durability => {
   if (!DURABILITIES.includes(durability)) {
-    throw new LsmError('LSM_INVALID_ARGUMENT', `durability must be one of ${DURABILITIES.join(', ')}, not ${durability}.`);
+    throw new LsmError(
+      'LSM_INVALID_ARGUMENT',
+      `durability must be one of ${DURABILITIES.join(', ')}, not ${durability}.`,
+    );
   }
   if (!wal && durability !== 'none') {
     throw new LsmError('LSM_INVALID_ARGUMENT', `Without its own log (wal: false) durability can only be none.`);
@@ -88,7 +91,9 @@ export const checkDurability = (durability: Durability, wal: boolean): Durabilit
   return durability;
 };
 
-type NumberOption = { [Name in keyof LsmOptions]-?: LsmOptions[Name] extends number | undefined ? Name : never }[keyof LsmOptions];
+type NumberOption = {
+  [Name in keyof LsmOptions]-?: LsmOptions[Name] extends number | undefined ? Name : never;
+}[keyof LsmOptions];
 
 const integer = (options: LsmOptions, name: NumberOption, fallback: number, min: number, max: number): number => {
   const value = options[name] ?? fallback;

@@ -233,9 +233,7 @@ export class SkipList {
 
   keyEquals(node: number, key: Uint8Array): boolean {
     const length = this.keyLengthOf(node);
-    return (
-      length === key.length && compareRange(this.bytes, this.keyStartOf(node), length, key, 0, length, 0) === 0
-    );
+    return length === key.length && compareRange(this.bytes, this.keyStartOf(node), length, key, 0, length, 0) === 0;
   }
 
   /** Copies the key out of shared memory. */

@@ -3,8 +3,8 @@
 // does not touch it can be read, what does fails with the error that names file and offset.
 import type { KeyHash, SSTableReader, TableCursor, TableCursorOptions, TableEntry } from 'nori-sstable';
 import type { LsmError } from './errors.js';
-import type { SourceTable } from './table-source.js';
 import type { TableMeta } from './table-meta.js';
+import type { SourceTable } from './table-source.js';
 
 /** One table; see the top of the file. */
 export class Table implements SourceTable {

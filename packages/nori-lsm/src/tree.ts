@@ -1,7 +1,7 @@
 // The tables of the database and the manifest that lists them: opens tables, changes the list durably, lets go of tables.
 import type { FileSystem } from 'nori-io';
-import { type BlockCache, SSTableReader } from 'nori-sstable';
 import type { Meter } from 'nori-observe';
+import { type BlockCache, SSTableReader } from 'nori-sstable';
 import { codeOf, LsmError, toLsmError } from './errors.js';
 import type { Manifest } from './manifest.js';
 import type { ManifestEdit } from './manifest-edit.js';

@@ -1,0 +1,87 @@
+// Opening and creating the directory of a database: looks before it touches, locks, sweeps what a crash has left.
+
+import { inspectDirectory, LOCK_FILE, manifestNumber } from './directory.js';
+import { codeOf, LsmError } from './errors.js';
+import { Manifest } from './manifest.js';
+import type { ResolvedOptions } from './options.js';
+import { tableNumber } from './table-meta.js';
+
+/** An open directory. */
+export interface OpenDirectory {
+  readonly manifest: Manifest;
+  readonly unlock: () => Promise<void>;
+}
+
+/** @throws LsmError `LSM_NOT_A_DATABASE`, `LSM_NOT_FOUND`, `LSM_EXISTS`, `LSM_LOCKED`, `LSM_UNSUPPORTED_VERSION`, `LSM_CORRUPT_MANIFEST` */
+export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirectory> => {
+  const { fs, dir } = options;
+  // Refusals come before the first change: a directory that is not ours, or of a newer version, stays as it is.
+  const seen = await inspectDirectory(fs, dir);
+  if (seen.kind === 'database' && options.errorIfExists)
+    throw new LsmError('LSM_EXISTS', `${dir} holds a database already.`);
+  if (seen.kind !== 'database' && !options.createIfMissing) {
+    throw new LsmError('LSM_NOT_FOUND', `${dir} holds no database, and createIfMissing is false.`);
+  }
+  if (seen.kind === 'missing') {
+    await fs.mkdir(dir);
+    await fs.syncDir(parentOf(dir));
+  }
+  const unlock = options.lock ? await takeLock(options) : async () => {};
+  try {
+    const state = seen.kind === 'missing' ? seen : await inspectDirectory(fs, dir);
+    // What CURRENT says now is durable before anything that it makes obsolete is removed.
+    await fs.syncDir(dir);
+    const number = state.kind === 'database' ? state.manifest : 0;
+    for (const name of await fs.readdir(dir)) {
+      const other = manifestNumber(name);
+      if (other !== undefined && other !== number) await fs.unlink(`${dir}/${name}`);
+    }
+    const manifest =
+      number === 0 ? await Manifest.create(fs, dir, { ownLog: options.wal }) : await Manifest.open(fs, dir, number);
+    if (manifest.state.ownLog !== options.wal) {
+      await manifest.close();
+      const was = manifest.state.ownLog;
+      throw new LsmError('LSM_INVALID_OPTIONS', `${dir} was created with wal: ${was}; open it with wal: ${was}.`);
+    }
+    return { manifest, unlock };
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+};
+
+/** Removes tables that no version lists: outputs of tasks that a crash cut off, and tables that were about to go. */
+export const removeOrphans = async ({ fs, dir }: ResolvedOptions, manifest: Manifest): Promise<number> => {
+  const { levels } = manifest.state;
+  let removed = 0;
+  for (const name of await fs.readdir(dir)) {
+    const number = tableNumber(name);
+    if (number === undefined || levels.some((tables) => tables.has(number))) continue;
+    await fs.unlink(`${dir}/${name}`);
+    removed++;
+  }
+  return removed;
+};
+
+const takeLock = async ({ fs, dir }: ResolvedOptions): Promise<() => Promise<void>> => {
+  try {
+    const lock = await fs.lock(`${dir}/${LOCK_FILE}`);
+    return () => lock.release();
+  } catch (error) {
+    if (codeOf(error) !== 'IO_LOCKED') throw error;
+    const holder = (error as { holder?: { pid: number; command: string; hostname: string } }).holder;
+    const who =
+      holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.hostname} (${holder.command})`;
+    throw new LsmError('LSM_LOCKED', `${dir} is in use by ${who}. End it first, or use another directory.`, {
+      file: `${dir}/${LOCK_FILE}`,
+      cause: error,
+    });
+  }
+};
+
+const parentOf = (dir: string): string => {
+  const trimmed = dir.replace(/\/+$/, '');
+  const slash = trimmed.lastIndexOf('/');
+  if (slash < 0) return '.';
+  return slash === 0 ? '/' : trimmed.slice(0, slash);
+};

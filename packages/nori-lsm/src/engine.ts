@@ -1,0 +1,298 @@
+// Memtables and tables together: applies, looks up, opens cursors, seals, flushes, compacts. Knows nothing of a log.
+//
+//   active memtable ─ full: sealed ─ flushed: L0 ─ compacted: L1 … L6         reads ask them in this order
+import { type BlockCache, hashKey, KeyHash } from 'nori-sstable';
+import { ArenaPool } from './arena-pool.js';
+import { Background } from './background.js';
+import { compareKeys } from './bytes.js';
+import { Compactor } from './compactor.js';
+import { RangeCursor } from './cursor.js';
+import { rangeOf } from './cursor-bounds.js';
+import { LsmError, toLsmError } from './errors.js';
+import { Flusher, type FlushLog } from './flusher.js';
+import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, LEVELS } from './limits.js';
+import { applyLogRecord, type LogRecordHeader } from './log-record.js';
+import { batchFootprint, Memtable } from './memtable.js';
+import { MemtableSource } from './memtable-source.js';
+import { MergingCursor } from './merging-cursor.js';
+import type { LsmMetrics } from './metrics.js';
+import type { ResolvedOptions } from './options.js';
+import type { SkipList } from './skip-list.js';
+import { SnapshotList } from './snapshots.js';
+import type { Source } from './source.js';
+import { Stall } from './stall.js';
+import { firstEndingAtOrAfter, TableSource } from './table-source.js';
+import type { Tree } from './tree.js';
+import type { Cursor, FoundEntry, LsmStats, RangeOptions, Snapshot } from './types.js';
+import type { Version } from './version.js';
+import type { WriteBatch } from './write-batch.js';
+
+const NEWEST = Number.MAX_SAFE_INTEGER;
+
+/** What an engine is made of. */
+export interface EngineParts {
+  readonly options: ResolvedOptions;
+  readonly tree: Tree;
+  readonly cache: BlockCache;
+  readonly metrics: LsmMetrics;
+  readonly log: FlushLog | undefined;
+}
+
+/** See the top of the file. */
+export class Engine {
+  readonly background: Background;
+  readonly flusher: Flusher;
+  readonly compactor: Compactor;
+  readonly stall: Stall;
+  readonly #options: ResolvedOptions;
+  readonly #tree: Tree;
+  readonly #cache: BlockCache;
+  readonly #metrics: LsmMetrics;
+  readonly #snapshots = new SnapshotList();
+  readonly #cursors = new Set<Cursor>();
+  readonly #pool: ArenaPool;
+  readonly #hash = new KeyHash();
+  readonly #readNowMs: (key: Uint8Array) => number;
+  #active: Memtable;
+  /** Sealed memtables, newest first; replaced, never changed. */
+  #sealed: readonly Memtable[] = [];
+  #lastSeq: number;
+  #logPosition: number | undefined;
+
+  constructor({ options, tree, cache, metrics, log }: EngineParts) {
+    this.#options = options;
+    this.#tree = tree;
+    this.#cache = cache;
+    this.#metrics = metrics;
+    this.#lastSeq = tree.manifest.state.flushedSeq;
+    this.#readNowMs = (key) => options.expiry.readNowMs(key);
+    this.#pool = new ArenaPool(options.memtableBytes, options.memtablesMax);
+    this.#active = new Memtable(1, this.#pool, options.memtableBytes);
+    this.background = new Background(options, tree, this.#snapshots, metrics);
+    this.flusher = new Flusher(this.background, log, () => this.#dropFlushed());
+    this.compactor = new Compactor(this.background);
+    this.stall = new Stall(this.background, () => this.flusher.sealed.length);
+    this.background.changed = () => this.#backgroundChanged();
+    metrics.showVersion(tree.current);
+  }
+
+  /** Sequence number of the last operation applied. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** Number of the active memtable. */
+  get sealSequence(): number {
+    return this.#active.number;
+  }
+
+  /** Applies a batch, giving its operations the next sequence numbers. */
+  apply(batch: WriteBatch): void {
+    const { keys, values, kinds, expiries, count, bytes } = batch;
+    if (count === 0) return;
+    checkBatchSize(count, bytes);
+    const memtable = this.#memtableFor(batchFootprint(count, bytes));
+    const firstSeq = this.#lastSeq + 1;
+    for (let i = 0; i < count; i++) {
+      const key = keys[i]!;
+      const value = values[i]!;
+      memtable.list.insert(key, 0, key.length, firstSeq + i, kinds[i]!, expiries[i]!, value, 0, value.length);
+    }
+    memtable.inserted(firstSeq, firstSeq + count - 1);
+    this.#lastSeq = firstSeq + count - 1;
+    this.#applied(bytes);
+  }
+
+  /** Applies a record of the log, whose operations have their sequence numbers. */
+  applyRecord(record: Uint8Array, header: LogRecordHeader, position: number | undefined): void {
+    applyLogRecord(record, header, this.#memtableFor(header.footprint));
+    this.#lastSeq = header.lastSeq;
+    if (position !== undefined) this.#logPosition = position;
+    this.#applied(record.length);
+  }
+
+  /** What a reader at `seq` sees of `key`. */
+  lookUp(key: Uint8Array, seq = NEWEST): FoundEntry | undefined {
+    let list: SkipList = this.#active.list;
+    let node = list.find(key, seq);
+    for (let i = 0; node === 0 && i < this.#sealed.length; i++) {
+      list = this.#sealed[i]!.list;
+      node = list.find(key, seq);
+    }
+    if (node === 0) return this.#lookUpInTables(key, seq);
+    if (list.kindOf(node) !== KIND_PUT) return undefined;
+    const expiresAtMs = list.expiresAtOf(node);
+    if (expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key)) return undefined;
+    return { value: list.copyValue(node), expiresAtMs };
+  }
+
+  /** Opens a cursor over all there is now. */
+  cursor(options: RangeOptions): Cursor {
+    const version = this.#tree.current;
+    const memtables = [this.#active, ...this.#sealed].filter((memtable) => !memtable.isEmpty);
+    const seq = options.snapshot?.seq ?? this.#lastSeq;
+    const range = rangeOf(options);
+    version.retain();
+    for (const memtable of memtables) memtable.retain();
+    const closed = (): void => {
+      version.release();
+      for (const memtable of memtables) memtable.release();
+      this.#cursors.delete(cursor);
+    };
+    const merge = new MergingCursor(sourcesOf(memtables, version));
+    const failed = (error: unknown): Error => toLsmError(error, 'Cannot read');
+    const cursor = new RangeCursor(merge, range, options.reverse ?? false, seq, {
+      readNowMs: this.#readNowMs,
+      failed,
+      closed,
+    });
+    this.#cursors.add(cursor);
+    try {
+      cursor.first();
+    } catch (error) {
+      cursor.close();
+      throw error;
+    }
+    return cursor;
+  }
+
+  snapshot(): Snapshot {
+    return this.#snapshots.open(this.#lastSeq);
+  }
+
+  /** Ends the active memtable and hands it to the flusher. Without entries it is handed on only if there are marks. */
+  seal(): void {
+    const { collectMarks } = this.#options;
+    const marks =
+      collectMarks === undefined ? [] : Array.from(collectMarks(), ([id, mark]) => [id, mark.slice()] as const);
+    if (this.#active.isEmpty && marks.length === 0) return;
+    const memtable = this.#active;
+    this.#active = new Memtable(memtable.number + 1, this.#pool, this.#options.memtableBytes);
+    if (!memtable.isEmpty) this.#sealed = [memtable, ...this.#sealed];
+    this.flusher.add({
+      memtable,
+      sealedAtMs: this.#options.clock.monotonic(),
+      lastSeq: this.#lastSeq,
+      logPosition: this.#logPosition,
+      marks,
+    });
+    this.#metrics.sealedMemtables.set(this.flusher.sealed.length);
+    this.#metrics.memtableBytes.set(0);
+    this.stall.update();
+  }
+
+  /** Makes everything applied so far durable in tables. */
+  flush(): Promise<void> {
+    this.seal();
+    return this.flusher.whenDurable(this.#active.number - 1);
+  }
+
+  stats(): LsmStats {
+    const version = this.#tree.current;
+    const { counts } = this.#metrics;
+    const { hits, misses, bytes } = this.#cache.stats();
+    const written = counts.flushedBytes + counts.compactionWrittenBytes;
+    return {
+      ...counts,
+      memtableBytes: this.#active.isEmpty ? 0 : this.#active.list.usedBytes,
+      memtableEntries: this.#active.list.count,
+      sealedMemtables: this.#sealed.length,
+      sealedBytes: this.#sealed.reduce((sum, { list }) => sum + list.usedBytes, 0),
+      levels: Array.from({ length: LEVELS }, (_, level) => ({
+        level,
+        tables: version.tablesIn(level).length,
+        bytes: version.bytesIn(level),
+      })),
+      cache: { hits, misses, bytes },
+      writeAmplification: counts.flushedBytes === 0 ? 0 : written / counts.flushedBytes,
+      snapshots: this.#snapshots.size,
+      lastSequence: this.#lastSeq,
+      backgroundError: this.background.flushError ?? this.background.compactionError,
+    };
+  }
+
+  /** Stops background work and closes cursors; the tree is the caller's. */
+  async stop(): Promise<void> {
+    this.background.stop();
+    this.stall.fail(new LsmError('LSM_CLOSED', 'The database is closed.'));
+    await Promise.all([this.flusher.stopped(), this.compactor.stopped()]);
+    for (const cursor of [...this.#cursors]) cursor.close();
+  }
+
+  #memtableFor(footprint: number): Memtable {
+    if (!this.#active.hasRoom(footprint)) this.seal();
+    this.#active.reserve(footprint);
+    return this.#active;
+  }
+
+  #applied(bytes: number): void {
+    this.#metrics.counts.writtenBytes += bytes;
+    this.#metrics.writtenBytes.inc(bytes);
+    this.#metrics.memtableBytes.set(this.#active.list.usedBytes);
+  }
+
+  #lookUpInTables(key: Uint8Array, seq: number): FoundEntry | undefined {
+    const hash = hashKey(key, this.#hash);
+    const { levels } = this.#tree.current;
+    try {
+      for (const table of levels[0]!) {
+        if (compareKeys(key, table.smallestKey) < 0 || compareKeys(key, table.largestKey) > 0) continue;
+        const entry = table.get(key, seq, hash);
+        if (entry !== undefined) return this.#visible(key, entry);
+      }
+      for (let level = 1; level < LEVELS; level++) {
+        const tables = levels[level]!;
+        if (tables.length === 0) continue;
+        const table = tables[firstEndingAtOrAfter(tables, key)];
+        if (table === undefined || compareKeys(key, table.smallestKey) < 0) continue;
+        const entry = table.get(key, seq, hash);
+        if (entry !== undefined) return this.#visible(key, entry);
+      }
+    } catch (error) {
+      throw toLsmError(error, 'Cannot read');
+    }
+    return undefined;
+  }
+
+  #visible(
+    key: Uint8Array,
+    entry: { readonly kind: number; readonly expiresAtMs: number; readonly value: Uint8Array },
+  ): FoundEntry | undefined {
+    if (entry.kind !== KIND_PUT) return undefined;
+    if (entry.expiresAtMs !== 0 && entry.expiresAtMs <= this.#readNowMs(key)) return undefined;
+    return entry;
+  }
+
+  /** In the turn in which a flush became visible. */
+  #dropFlushed(): void {
+    const waiting = new Set(this.flusher.sealed.map(({ memtable }) => memtable));
+    this.#sealed = this.#sealed.filter((memtable) => waiting.has(memtable));
+  }
+
+  #backgroundChanged(): void {
+    this.#metrics.showVersion(this.#tree.current);
+    this.#metrics.sealedMemtables.set(this.flusher.sealed.length);
+    this.stall.update();
+    this.compactor.poke();
+  }
+}
+
+/** @throws LsmError `LSM_BATCH_TOO_LARGE` */
+export const checkBatchSize = (count: number, bytes: number): void => {
+  if (count <= BATCH_OPERATIONS_MAX && bytes <= BATCH_BYTES_MAX) return;
+  throw new LsmError(
+    'LSM_BATCH_TOO_LARGE',
+    `A batch may have ${BATCH_OPERATIONS_MAX} operations and ${BATCH_BYTES_MAX} bytes, this one has ${count} and ${bytes}.`,
+  );
+};
+
+/** Everything that may hold entries, as sources of a merge. */
+const sourcesOf = (memtables: readonly Memtable[], version: Version): Source[] => {
+  const sources: Source[] = memtables.map((memtable) => new MemtableSource(memtable.list));
+  for (const table of version.tablesIn(0)) sources.push(new TableSource([table]));
+  for (let level = 1; level < LEVELS; level++) {
+    const tables = version.tablesIn(level);
+    if (tables.length > 0) sources.push(new TableSource(tables));
+  }
+  return sources;
+};

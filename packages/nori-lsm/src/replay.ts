@@ -1,0 +1,29 @@
+// Puts the records of the own log that are not yet in tables back into memtables when a database is opened.
+import type { Wal } from 'nori-wal';
+import type { Engine } from './engine.js';
+import { LsmError } from './errors.js';
+import { readLogHeader } from './log-record.js';
+import type { ManifestState } from './manifest-edit.js';
+
+/** @throws LsmError `LSM_CORRUPT_LOG` if the log does not go on where the tables end */
+export const replayLog = async (wal: Wal, state: ManifestState, engine: Engine): Promise<void> => {
+  const { logPosition, flushedSeq } = state;
+  if (logPosition !== undefined && (wal.start > logPosition || wal.end <= logPosition)) {
+    throw new LsmError(
+      'LSM_CORRUPT_LOG',
+      `The tables contain the log up to position ${logPosition}, but the log goes from ${wal.start} to ${wal.end}: ` +
+        'a part of it is lost. Restore the database from a backup.',
+    );
+  }
+  for await (const { position, data } of wal.readFrom(Math.max(logPosition ?? 0, wal.start))) {
+    const header = readLogHeader(data);
+    if (header.lastSeq <= flushedSeq) continue;
+    if (header.firstSeq <= engine.lastSeq) {
+      const message = `The record at position ${position} of the log goes back behind the one before it. Restore the database from a backup.`;
+      throw new LsmError('LSM_CORRUPT_LOG', message);
+    }
+    // Full memtables are flushed meanwhile. If that cannot be for now, the log is in memory: nothing is lost.
+    if (engine.stall.isStalled) await engine.stall.wait().catch(() => {});
+    engine.applyRecord(data, header, position);
+  }
+};

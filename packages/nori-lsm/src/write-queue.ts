@@ -1,0 +1,215 @@
+// Writes with an own log: calls of one turn are gathered into groups, a group is one record of the log, and groups enter
+// the memtable in the order of the log, each after it was logged. All callers of a group share its promise.
+//
+//   put/delete/batch ─ open group ─ (end of turn, writes not stalled) ─ sealed, appended ─ logged ─ applied ─ resolved
+//
+// `none` is the exception: such a group is applied as soon as all before it are, without waiting for its own record. If the log
+// then refuses that record, the memtable has what the log has not: writing goes on only after it was flushed.
+import { LsmError, toLsmError } from './errors.js';
+import { LogRecord, operationBytes } from './log-record.js';
+import type { Durability } from './types.js';
+
+/** A group is not opened further once it has this many bytes. */
+const GROUP_BYTES_MAX = 1024 * 1024;
+const GROUP_BYTES_FIRST = 512;
+const SPARE_RECORDS_MAX = 4;
+const SPARE_BYTES_MAX = 256 * 1024;
+
+/** What the queue needs of the log. */
+export interface RecordLog {
+  append(record: Uint8Array, options: { readonly durability: 'sync' | 'batch' | 'os' }): Promise<number>;
+}
+
+/** What the queue needs of the engine. */
+export interface WriteTarget {
+  /** Takes the next `count` sequence numbers and tells the first. */
+  takeSequence(count: number): number;
+  /** Puts a record into the memtable. `position` in the log; undefined if not yet known. */
+  applyRecord(record: Uint8Array, position: number | undefined): void;
+  /** Undefined if writes may go on, else resolves when they may, and fails with why they cannot. */
+  waitWritable(): Promise<void> | undefined;
+  /** Makes all that was applied durable without the log. */
+  flushApplied(): Promise<void>;
+}
+
+/** One group of operations. */
+class Group {
+  readonly durability: Durability;
+  readonly record: LogRecord;
+  readonly done: Promise<void>;
+  resolve!: () => void;
+  reject!: (error: LsmError) => void;
+  isOpen = true;
+  bytes: Uint8Array | undefined;
+  state: 'waiting' | 'logged' | 'failed' = 'waiting';
+  isApplied = false;
+  position: number | undefined;
+  error: LsmError | undefined;
+
+  constructor(durability: Durability, record: LogRecord) {
+    this.durability = durability;
+    this.record = record;
+    this.done = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+/** See the top of the file. */
+export class WriteQueue {
+  readonly #log: RecordLog;
+  readonly #target: WriteTarget;
+  /** Not yet handed to the log; the last one may be open. */
+  readonly #unsent: Group[] = [];
+  /** Handed to the log, in its order, not yet finished. */
+  readonly #inFlight: Group[] = [];
+  readonly #spares: LogRecord[] = [];
+  #isScheduled = false;
+  /** What sending waits for. */
+  #blocks = 0;
+  #isClosing = false;
+  #idle: (() => void) | undefined;
+
+  constructor(log: RecordLog, target: WriteTarget) {
+    this.#log = log;
+    this.#target = target;
+  }
+
+  /** Adds one operation; the promise is shared with others of its group. Bytes are copied before it returns. */
+  add(durability: Durability, kind: number, key: Uint8Array, value: Uint8Array, expiresAtMs: number): Promise<void> {
+    const group = this.#groupFor(durability, operationBytes(key.length, value.length));
+    group.record.add(kind, key, value, expiresAtMs);
+    return group.done;
+  }
+
+  /** A group for `bytes` of operations that go together: add all of them to its record in this turn. */
+  groupFor(durability: Durability, bytes: number): { readonly record: LogRecord; readonly done: Promise<void> } {
+    return this.#groupFor(durability, bytes);
+  }
+
+  /** Resolves once everything added so far is settled, whether it succeeded or not. */
+  async settled(): Promise<void> {
+    await (this.#unsent.at(-1) ?? this.#inFlight.at(-1))?.done.catch(() => {});
+  }
+
+  /** Fails what waits for room, then resolves once the log has answered for the rest. Nothing may be added any more. */
+  async close(): Promise<void> {
+    if (this.#blocks > 0) this.#failUnsent(closedError());
+    this.#isClosing = true;
+    if (this.#unsent.length + this.#inFlight.length > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  #groupFor(durability: Durability, bytes: number): Group {
+    const last = this.#unsent.at(-1);
+    if (last?.isOpen && last.durability === durability && last.record.size + bytes <= GROUP_BYTES_MAX) return last;
+    if (last !== undefined) last.isOpen = false;
+    const group = new Group(durability, this.#spares.pop() ?? new LogRecord(Math.max(bytes, GROUP_BYTES_FIRST)));
+    this.#unsent.push(group);
+    this.#schedule();
+    return group;
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#blocks > 0) return;
+    this.#isScheduled = true;
+    // After the callers of this turn had their say.
+    Promise.resolve().then(() => {
+      this.#isScheduled = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    while (this.#unsent.length > 0 && this.#blocks === 0) {
+      const wait = this.#isClosing ? undefined : this.#target.waitWritable();
+      if (wait === undefined) this.#append(this.#unsent.shift()!);
+      else this.#block(wait);
+    }
+  }
+
+  /** Stops sending until `wait` resolves; if it fails, so does all that waits. */
+  #block(wait: Promise<void>): void {
+    this.#blocks++;
+    wait.then(
+      () => {
+        this.#blocks--;
+        this.#send();
+      },
+      (thrown: unknown) => {
+        this.#blocks--;
+        this.#failUnsent(toLsmError(thrown, 'Cannot write'));
+      },
+    );
+  }
+
+  #failUnsent(error: LsmError): void {
+    for (const group of this.#unsent.splice(0)) {
+      group.isOpen = false;
+      group.reject(error);
+    }
+  }
+
+  #append(group: Group): void {
+    group.isOpen = false;
+    const { record, durability } = group;
+    group.bytes = record.seal(this.#target.takeSequence(record.count));
+    this.#inFlight.push(group);
+    let appended: Promise<number>;
+    try {
+      appended = this.#log.append(group.bytes, { durability: durability === 'none' ? 'os' : durability });
+    } catch (error) {
+      appended = Promise.reject(error);
+    }
+    appended.then(
+      (position) => {
+        group.state = 'logged';
+        group.position = position;
+        this.#advance();
+      },
+      (thrown: unknown) => {
+        group.state = 'failed';
+        group.error = toLsmError(thrown, 'Cannot write to the log');
+        this.#advance();
+      },
+    );
+    if (durability === 'none') this.#advance();
+  }
+
+  /** Applies and settles what is ready, in order. */
+  #advance(): void {
+    for (const group of this.#inFlight) {
+      if (group.isApplied) continue;
+      if (group.state === 'failed') continue;
+      if (group.state === 'waiting' && group.durability !== 'none') break;
+      this.#apply(group);
+    }
+    while (this.#inFlight.length > 0 && this.#inFlight[0]!.state !== 'waiting') this.#settle(this.#inFlight.shift()!);
+    if (this.#unsent.length + this.#inFlight.length === 0) this.#idle?.();
+  }
+
+  #apply(group: Group): void {
+    group.isApplied = true;
+    try {
+      this.#target.applyRecord(group.bytes!, group.position);
+    } catch (thrown) {
+      group.error = toLsmError(thrown, 'Cannot apply a write');
+    }
+    if (group.error === undefined) group.resolve();
+    else group.reject(group.error);
+  }
+
+  #settle(group: Group): void {
+    if (group.state === 'failed') {
+      if (!group.isApplied) group.reject(group.error!);
+      else this.#block(this.#target.flushApplied());
+    }
+    const { record } = group;
+    if (record.capacity > SPARE_BYTES_MAX || this.#spares.length >= SPARE_RECORDS_MAX) return;
+    record.clear();
+    this.#spares.push(record);
+  }
+}
+
+/** The error for whoever uses a closed database. */
+export const closedError = (): LsmError => new LsmError('LSM_CLOSED', 'The database is closed.');

@@ -302,7 +302,10 @@ export class ClientPort implements Transport {
     );
   }
 
-  /** Cuts a connection that did not answer the last PING, and streams that wait for half a message. */
+  /**
+   * Cuts a connection that did not answer the last PING, and streams that wait for half a message. This also finds
+   * sessions that the HTTP/2 library has given up by itself (after a storm of resets): Node is not told of that.
+   */
   #check(session: Session): void {
     if (session.http2.destroyed) return;
     const { bytesRead } = session.http2.socket;

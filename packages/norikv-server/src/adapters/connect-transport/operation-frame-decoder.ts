@@ -236,9 +236,11 @@ export class OperationFrameDecoder {
         this.#at += size;
         return;
       }
-      case BYTES:
-        this.#at += this.#length();
+      case BYTES: {
+        const length = this.#length();
+        this.#at += length;
         return;
+      }
       default:
         this.#fail(`has wire type ${wire}`);
     }

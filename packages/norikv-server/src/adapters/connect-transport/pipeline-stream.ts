@@ -53,7 +53,7 @@ export class PipelineStream implements RunnerOutput {
     this.#splitter = new MessageSplitter((message) => this.#runner.submit(decoder.decode(message)));
     stream.on('error', ignore);
     stream.on('close', () => this.#closed());
-    stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers ?? grpcTrailers(undefined)));
+    stream.on('wantTrailers', () => this.#sendTrailers());
     stream.on('drain', () => this.#runner.advance());
     stream.on('data', (chunk: Uint8Array) => this.#read(chunk));
     stream.on('end', () => this.#inputEnded());
@@ -135,10 +135,14 @@ export class PipelineStream implements RunnerOutput {
     if (this.#trailers !== undefined || this.#stream.destroyed) return;
     this.#trailers = grpcTrailers(error);
     this.#partialSinceMs = Number.POSITIVE_INFINITY;
-    // A caller that is still sending is told to stop, after the trailers.
-    this.#stream.once('finish', () => this.#stream.close(constants.NGHTTP2_NO_ERROR));
     this.#stream.resume();
     this.#stream.end();
+  }
+
+  #sendTrailers(): void {
+    this.#stream.sendTrailers(this.#trailers ?? grpcTrailers(undefined));
+    // A caller that is still sending is told to stop, after the trailers.
+    this.#clock.nextTurn(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
   }
 
   #closed(): void {

@@ -41,6 +41,7 @@ export class SSTableWriter {
   readonly #index = new IndexBuilder();
   readonly #filter: BloomFilterBuilder | undefined;
   readonly #hash = new KeyHash();
+  #isFileClosed = false;
   #state: 'open' | 'finishing' | 'finished' | 'abandoned' = 'open';
 
   // The data block being built: begins at #blockStart in the output's buffer, unless #blockEntries is 0.
@@ -194,6 +195,7 @@ export class SSTableWriter {
     const properties = this.#writeTail();
     await this.#output.write();
     await this.#file.datasync();
+    this.#isFileClosed = true;
     await this.#file.close();
     this.#state = 'finished';
     return properties;
@@ -212,6 +214,7 @@ export class SSTableWriter {
     const properties = this.#writeTail();
     this.#output.writeSync();
     this.#file.datasyncSync();
+    this.#isFileClosed = true;
     this.#file.closeSync();
     this.#state = 'finished';
     return properties;
@@ -223,7 +226,7 @@ export class SSTableWriter {
     this.#state = 'abandoned';
     await this.#output.settled();
     try {
-      await this.#file.close();
+      if (!this.#isFileClosed) await this.#file.close();
     } finally {
       await this.#fs.unlink(this.#path);
     }

@@ -11,11 +11,10 @@ const collect = (format: LogFormat, terminal: boolean, level: LogLevel = 'info')
 describe('the log', () => {
   test('is one JSON object a line for machines', () => {
     const { lines, logger } = collect('auto', false);
-    logger.child({ part: 'log' }).info({ segments: 3 }, 'Opened');
+    logger.info({ segments: 3 }, 'Opened');
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({
       level: 'info',
       node: 'n1',
-      part: 'log',
       segments: 3,
       message: 'Opened',
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
@@ -31,10 +30,10 @@ describe('the log', () => {
   test('shows errors with their stack in both forms', () => {
     const failure = Object.assign(new Error('Broken'), { code: 'X' });
     const json = collect('json', true);
-    json.logger.error({ error: failure }, 'Failed');
-    expect(JSON.parse(json.lines[0] ?? '').error).toMatchObject({ message: 'Broken', code: 'X' });
+    json.logger.error({ err: failure }, 'Failed');
+    expect(JSON.parse(json.lines[0] ?? '').err).toMatchObject({ message: 'Broken', code: 'X' });
     const text = collect('text', false);
-    text.logger.error({ error: failure }, 'Failed');
+    text.logger.error({ err: failure }, 'Failed');
     expect(text.lines[0]).toMatch(/ERROR Failed\n {2}Error: Broken\n/);
   });
 

@@ -43,7 +43,10 @@ describe('the decoder of operation frames', () => {
   });
 
   test('reads a message that begins in the middle of a buffer', () => {
-    const message = toBinary(OperationFrameSchema, create(OperationFrameSchema, { keys: [new Uint8Array([1, 2])], floor: 7 }));
+    const message = toBinary(
+      OperationFrameSchema,
+      create(OperationFrameSchema, { keys: [new Uint8Array([1, 2])], floor: 7 }),
+    );
     const buffer = new Uint8Array(message.length + 11);
     buffer.set(message, 5);
     const frame = decode(buffer.subarray(5, 5 + message.length));
@@ -80,7 +83,7 @@ describe('the decoder of operation frames', () => {
 
   test.each([
     ['a key cut off', [0x1a, 5, 1, 2], /keys announces 5 bytes, 2 are left/],
-    ['a length that never ends', [0x1a, ...Array(11).fill(0xff)], /keys has a number of more than 10 bytes/],
+    ['a length that never ends', [0x1a, ...new Array(11).fill(0xff)], /keys has a number of more than 10 bytes/],
     ['a double cut off', [0x49, 1, 2, 3], /floor is cut off/],
     ['half a double in a packed column', [0x42, 7, 1, 2, 3, 4, 5, 6, 7], /sequences has 7 bytes/],
     ['a packed number that leaves its column', [0x32, 1, 0x80, 1], /timeouts_ms is cut off/],

@@ -140,7 +140,10 @@ describe('a pipeline stream', () => {
     await client.answered(4);
     expect(client.rows.get(1)).toMatchObject({ status: 2, error: { code: 3, current: { term: 1n, index: 1n } } });
     expect(client.rows.get(2)).toMatchObject({ status: 0 });
-    expect(client.rows.get(3)).toMatchObject({ status: 2, error: { code: 1, message: expect.stringContaining('1024') } });
+    expect(client.rows.get(3)).toMatchObject({
+      status: 2,
+      error: { code: 1, message: expect.stringContaining('1024') },
+    });
   });
 
   test('cancels writes that were not started, by id', async () => {

@@ -12,7 +12,11 @@ const decode = (framed: Uint8Array): ResultFrame => {
 };
 
 const id = fc.integer({ min: 0, max: 0xffffffff });
-const term = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 3 }), fc.maxSafeInteger().filter((n) => n > 0));
+const term = fc.oneof(
+  fc.constant(1),
+  fc.integer({ min: 1, max: 3 }),
+  fc.maxSafeInteger().filter((n) => n > 0),
+);
 const index = fc.integer({ min: 1, max: 2 ** 31 });
 const rows = fc.array(
   fc.oneof(

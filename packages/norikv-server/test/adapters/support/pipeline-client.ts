@@ -74,7 +74,9 @@ export class PipelineClient {
 
   send(frame: FrameInit): void {
     const message = create(OperationFrameSchema, frame);
-    message.kinds.forEach((kind, row) => kind === 1 && this.#gets.add(message.firstId + row));
+    message.kinds.forEach((kind, row) => {
+      if (kind === 1) this.#gets.add(message.firstId + row);
+    });
     this.stream.write(frameMessage(toBinary(OperationFrameSchema, message)));
   }
 

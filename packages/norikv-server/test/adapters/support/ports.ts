@@ -15,7 +15,14 @@ const environment = () => {
   const clock = systemClock;
   const node = new MemoryNode(clock);
   const meter = new RecordingMeter();
-  return { clock, node, meter, logger: silentLogger, metrics: new RequestMetrics(meter), readiness: new Readiness(node, clock) };
+  return {
+    clock,
+    node,
+    meter,
+    logger: silentLogger,
+    metrics: new RequestMetrics(meter),
+    readiness: new Readiness(node, clock),
+  };
 };
 
 /** Starts a client port. */

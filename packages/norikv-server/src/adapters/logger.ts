@@ -1,17 +1,8 @@
 // The node's log: structured lines on stderr through pino, as JSON for machines or as text for people. Keys and values
 // of users are never logged at info or above.
 import { type DestinationStream, destination, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
-import type { LogFormat, LogLevel } from '../config/index.js';
-
-/** Writes structured lines: first the facts, then a sentence. */
-export interface Logger {
-  debug(facts: object, message: string): void;
-  info(facts: object, message: string): void;
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
-  /** A logger that adds `facts` to each line. */
-  child(facts: Readonly<Record<string, unknown>>): Logger;
-}
+import type { LogFormat, LogLevel } from '../config/node-config.js';
+import type { Logger } from '../ports/logger.js';
 
 /** How a log is written. */
 export interface LoggerSettings {
@@ -36,7 +27,6 @@ export const createLogger = (settings: LoggerSettings): Logger => {
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     messageKey: 'message',
-    errorKey: 'error',
   };
   return pino(options, text ? { write: (line) => stream.write(formatLine(line)) } : stream);
 };
@@ -50,10 +40,10 @@ const stderrStream = (): DestinationStream => {
 
 /** `12:00:00.000 INFO  Opened the log  segments=3 bytes=1024`. */
 const formatLine = (line: string): string => {
-  const { time, level, message, node: _, error, ...facts } = JSON.parse(line) as Record<string, unknown>;
+  const { time, level, message, node: _, err, ...facts } = JSON.parse(line) as Record<string, unknown>;
   const clock = String(time).slice(11, 23);
   const pairs = Object.entries(facts).map(([name, value]) => `${name}=${formatValue(value)}`);
-  const failure = error === undefined ? '' : `\n  ${formatError(error)}`;
+  const failure = err === undefined ? '' : `\n  ${formatError(err)}`;
   const tail = pairs.length === 0 ? '' : `  ${pairs.join(' ')}`;
   return `${clock} ${String(level).toUpperCase().padEnd(5)} ${String(message)}${tail}${failure}\n`;
 };

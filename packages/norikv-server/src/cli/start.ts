@@ -6,9 +6,9 @@
 //
 // stdout carries the ready line and nothing else; the log goes to stderr.
 import { Command } from 'commander';
-import type { Logger } from '../adapters/logger.js';
 import type { NodeConfig } from '../config/node-config.js';
 import type { RunningNode } from '../node.js';
+import type { Logger } from '../ports/logger.js';
 import { addSettingOptions, loadNodeConfig } from './node-options.js';
 import { surviveBrokenPipe } from './output.js';
 import { StopSignal } from './stop-signal.js';
@@ -33,11 +33,11 @@ const runNode = async (config: NodeConfig, logger: Logger, file: string | undefi
   const stop = new StopSignal();
   const { startNode } = await import('../node.js');
   const node = await startNode(config, { logger });
-  logger.info({ rpc: node.rpcAddress, http: node.httpAddress, data: config.dataDir, file }, 'Serving');
+  logger.info({ rpc: node.rpcAddress, http: node.httpAddress, data: config.dataDir, configFile: file }, 'Serving');
   process.stdout.write(readyLine(config, node));
   const failure = await Promise.race([stop.received, node.failed]);
   if (typeof failure !== 'string') {
-    logger.error({ error: failure }, 'The node failed and ends');
+    logger.error({ err: failure }, 'The node failed and ends');
     throw failure;
   }
   logger.info({ signal: failure, drainTimeoutMs: config.drainTimeoutMs }, 'Stopping');

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { BlockCache, compareKeys, type SSTableReader, type TableCursor, type TableEntry } from '../src/index.js';
 import { copyOf, randomEntries, tableOf } from './support.js';
 
-const TABLES = 60;
+const TABLES = 36;
 const base = seedFromEnv();
 
 function entryAt(cursor: TableCursor): TableEntry | undefined {

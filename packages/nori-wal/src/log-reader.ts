@@ -44,9 +44,7 @@ async function* readSegment(
   fromCaller: boolean,
 ): AsyncGenerator<WalRecord, void, undefined> {
   const { base, id, path } = segment;
-  const file = await fs.open(path, 'read').catch((error: unknown) => {
-    throw asWalError(error);
-  });
+  const file = await fs.open(path, 'read').catch(rethrow);
   try {
     const scanner = new RecordScanner({
       file,
@@ -63,7 +61,7 @@ async function* readSegment(
         if (scanner.isMarker) continue;
         yield { position: base + scanner.offset, next: base + scanner.nextOffset, data: scanner.payload() };
       } else if (step === 'more') {
-        await scanner.fill();
+        await scanner.fill().catch(rethrow);
       } else if (step === 'end') {
         return;
       } else if (fromCaller && scanner.offset === from && from > HEADER_BYTES) {
@@ -80,6 +78,10 @@ async function* readSegment(
 /** No record begins where a caller wants to read. */
 export function invalidPosition(position: number, why: string): WalError {
   return new WalError('WAL_INVALID_POSITION', `Cannot read the log from position ${position}: ${why}`);
+}
+
+function rethrow(error: unknown): never {
+  throw asWalError(error);
 }
 
 function removed(position: number): WalError {

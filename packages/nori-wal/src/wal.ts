@@ -3,7 +3,7 @@
 //   open ─► lock ─► inspect (reads only, may refuse) ─► repair ─► ready ─► close
 //
 // One process, one `Wal` per directory. All methods may be called at any time and concurrently.
-import { type DirectoryLock, type FileSystem, loadNativeChecksums } from 'nori-io';
+import { type DirectoryLock, type FileSystem, IoError, loadNativeChecksums } from 'nori-io';
 import { invalidPosition, readRecords, type WalRecord } from './log-reader.js';
 import { LogWriter } from './log-writer.js';
 import { type Inspection, inspect, type RecoveryCut, repair } from './recovery.js';
@@ -95,6 +95,7 @@ export class Wal {
       const lock = resolved.lock ? await resolved.fs.lock(`${resolved.dir}/LOCK`) : undefined;
       try {
         const found = await inspect(resolved.fs, resolved.dir);
+        if (found.segments.length === 0) await syncParents(resolved.fs, resolved.dir);
         const { appendable } = await repair(resolved.fs, resolved.dir, found);
         return new Wal(resolved, lock, new SegmentStore(resolved.fs, resolved.dir, found.segments, appendable), found);
       } catch (error) {
@@ -206,17 +207,26 @@ export class Wal {
   }
 }
 
-/** Creates the directory and its parents, durably. */
 async function makeDirectory(fs: FileSystem, dir: string): Promise<void> {
   const found = await fs.stat(dir);
   if (found?.kind === 'directory') return;
-  if (found) {
-    throw new WalError('WAL_NOT_A_LOG', `${dir} is not a directory. Choose another place for the log`, { file: dir });
+  if (!found) return fs.mkdir(dir);
+  throw new WalError('WAL_NOT_A_LOG', `${dir} is not a directory. Choose another place for the log`, { file: dir });
+}
+
+/**
+ * Makes the names of a directory and of its parents durable. Which of them are new cannot be known: whoever created them may
+ * have died before they were synced.
+ */
+async function syncParents(fs: FileSystem, dir: string): Promise<void> {
+  for (let path = dir, parent = parentOf(dir); parent !== path; path = parent, parent = parentOf(path)) {
+    try {
+      await fs.syncDir(parent);
+    } catch (error) {
+      // Directories that this user may not even list were not created by this user.
+      if (!(error instanceof IoError) || error.code !== 'IO_PERMISSION') throw error;
+    }
   }
-  const parent = parentOf(dir);
-  if (parent !== dir) await makeDirectory(fs, parent);
-  await fs.mkdir(dir);
-  await fs.syncDir(parent);
 }
 
 /** Path of the directory that holds `dir`, without resolving it. */

@@ -1,0 +1,154 @@
+import { MemoryFileSystem } from 'nori-io/memory';
+import { RecordingMeter } from 'nori-observe';
+import { describe, expect, test } from 'vitest';
+import { bytes, openMemory, texts } from './helpers.js';
+
+describe('a full disk', () => {
+  test('fails the appends that do not fit, keeps the log readable, and is over when there is space again', async () => {
+    const fs = new MemoryFileSystem({ capacityBytes: 12 * 4096 });
+    const wal = await openMemory(fs, { segmentBytesMax: 16_384 });
+    const kept: string[] = [];
+    let failures = 0;
+    for (let index = 0; index < 40; index++) {
+      const text = `record ${index} `.padEnd(2000, '.');
+      await wal.append(bytes(text)).then(
+        () => kept.push(text),
+        (error: unknown) => {
+          failures += 1;
+          expect(error).toMatchObject({ code: 'WAL_NO_SPACE' });
+        },
+      );
+    }
+    expect(failures).toBeGreaterThan(5);
+    expect(await texts(wal)).toEqual(kept);
+    fs.capacityBytes = Number.POSITIVE_INFINITY;
+    await wal.append(bytes('space again'));
+    kept.push('space again');
+    expect(await texts(wal)).toEqual(kept);
+    await wal.close();
+    const again = await openMemory(fs.crash({ next: () => 0 }));
+    expect(again.recovery.cut).toBeUndefined();
+    expect(await texts(again)).toEqual(kept);
+  });
+
+  test('that stops a write half-way leaves nothing of it', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs);
+    await wal.append(bytes('before'));
+    for (const writtenFraction of [0, 0.3, 0.99]) {
+      fs.inject({ on: 'write', code: 'IO_NO_SPACE', writtenFraction });
+      const results = await Promise.allSettled([
+        wal.append(bytes('lost')),
+        wal.appendBatch([bytes('lost'), bytes('too')]),
+      ]);
+      for (const result of results) expect(result).toMatchObject({ reason: { code: 'WAL_NO_SPACE' } });
+      expect(wal.stats().synced).toBe(wal.end);
+    }
+    await wal.append(bytes('after'));
+    expect(await texts(wal)).toEqual(['before', 'after']);
+    expect(await texts(await openMemory(fs.kill()))).toEqual(['before', 'after']);
+    await wal.close();
+  });
+
+  test('when a segment is begun fails that group only', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs);
+    await wal.append(new Uint8Array(4000));
+    for (const on of ['create', 'write'] as const) {
+      fs.inject({ on, code: 'IO_NO_SPACE', writtenFraction: 0.5 });
+      await expect(wal.append(new Uint8Array(4000))).rejects.toMatchObject({ code: 'WAL_NO_SPACE' });
+      expect(wal.stats().segments).toBe(1);
+    }
+    fs.inject({ on: 'create', code: 'IO_TOO_MANY_FILES' });
+    await expect(wal.append(new Uint8Array(4000))).rejects.toMatchObject({ code: 'WAL_IO_FAILED' });
+    const results = await Promise.all([wal.append(new Uint8Array(4000)), wal.append(new Uint8Array(3000))]);
+    expect(results.length).toBe(2);
+    expect(wal.stats().segments).toBe(3);
+    await wal.close();
+    const again = await openMemory(fs);
+    expect(again.recovery.records).toBe(3);
+    await again.close();
+  });
+
+  test('does not keep a log from being opened and read', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs);
+    await wal.append(bytes('here'));
+    const full = fs.kill();
+    full.capacityBytes = 4096;
+    const again = await openMemory(full);
+    expect(await texts(again)).toEqual(['here']);
+    await expect(again.append(bytes('no'))).rejects.toMatchObject({ code: 'WAL_NO_SPACE' });
+    await again.close();
+  });
+});
+
+describe('a failed sync', () => {
+  test('fails everything that is not acknowledged and everything after, and says why', async () => {
+    const fs = new MemoryFileSystem();
+    const meter = new RecordingMeter();
+    const wal = await openMemory(fs, { meter, stagingBytesMax: 300 });
+    await wal.append(bytes('before'));
+    fs.inject({ on: 'datasync' });
+    const osAppend = wal.append(bytes('written'), { durability: 'os' });
+    const results = await Promise.allSettled(Array.from({ length: 10 }, () => wal.append(new Uint8Array(100))));
+    for (const result of results) expect(result).toMatchObject({ reason: { code: 'WAL_POISONED' } });
+    await osAppend;
+    await expect(wal.append(bytes('after'))).rejects.toMatchObject({ code: 'WAL_POISONED', message: /injected/ });
+    await expect(wal.appendBatch([bytes('after')])).rejects.toMatchObject({ code: 'WAL_POISONED' });
+    await expect(wal.sync()).rejects.toMatchObject({ code: 'WAL_POISONED' });
+    expect(wal.stats().poisoned).toBe(true);
+    expect(meter.events.filter(({ type }) => type === 'wal.poisoned').length).toBe(1);
+    expect(await texts(wal)).toEqual(['before']);
+    await wal.close();
+    expect(await texts(await openMemory(fs))).toContain('before');
+  });
+
+  test('of a new segment, or of the directory, poisons as well', async () => {
+    for (const rule of [{ on: 'datasync', path: '2.wal' }, { on: 'sync-dir' }] as const) {
+      const fs = new MemoryFileSystem();
+      const wal = await openMemory(fs);
+      await wal.append(new Uint8Array(4000));
+      fs.inject(rule);
+      await expect(wal.append(new Uint8Array(4000))).rejects.toMatchObject({ code: 'WAL_POISONED' });
+      await wal.close();
+      const again = await openMemory(fs);
+      expect(again.recovery.records).toBe(1);
+      await again.close();
+    }
+  });
+
+  test('in the background poisons the log', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs, { fsync: 'os', syncIntervalMs: 1 });
+    fs.inject({ on: 'datasync', after: 1 });
+    await wal.append(bytes('x'));
+    await wal.sync().catch(() => undefined);
+    await expect(wal.append(bytes('y'))).rejects.toMatchObject({ code: 'WAL_POISONED' });
+    await wal.close();
+  });
+});
+
+test('a write that fails otherwise poisons, and a read that fails is reported', async () => {
+  const fs = new MemoryFileSystem();
+  const wal = await openMemory(fs);
+  await wal.append(bytes('before'));
+  fs.inject({ on: 'read' });
+  await expect(texts(wal)).rejects.toMatchObject({ code: 'WAL_IO_FAILED' });
+  fs.inject({ on: 'write', writtenFraction: 0.5 });
+  await expect(wal.append(bytes('lost'))).rejects.toMatchObject({ code: 'WAL_POISONED' });
+  expect(await texts(wal)).toEqual(['before']);
+  await wal.close();
+  expect(await texts(await openMemory(fs))).toEqual(['before']);
+});
+
+test('segments that cannot be removed are reported, and removed the next time', async () => {
+  const fs = new MemoryFileSystem();
+  const wal = await openMemory(fs);
+  for (let index = 0; index < 4; index++) await wal.append(new Uint8Array(4000));
+  fs.inject({ on: 'unlink' });
+  await expect(wal.truncateBefore(wal.end)).rejects.toMatchObject({ code: 'WAL_IO_FAILED' });
+  await wal.truncateBefore(wal.end);
+  expect(wal.stats().segments).toBe(1);
+  await wal.close();
+});

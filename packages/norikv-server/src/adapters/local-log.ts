@@ -103,6 +103,10 @@ export class LocalLog implements ReplicatedLog {
     return this.#started && !this.#inFlight && !this.#broken && this.#closing === undefined;
   }
 
+  get busy(): boolean {
+    return this.#inFlight;
+  }
+
   propose(turn: readonly Proposal[]): void {
     this.#inFlight = true;
     const header = this.#header;
@@ -131,8 +135,7 @@ export class LocalLog implements ReplicatedLog {
       )
       .catch((error) => {
         // The state machine failed half way through a turn: what is in memory is no longer what the log says.
-        this.#broken = true;
-        this.#fail(error);
+        this.#stop(error);
       });
   }
 
@@ -149,7 +152,6 @@ export class LocalLog implements ReplicatedLog {
     this.#inFlight = false;
     for (let i = entries.length - 1; i >= 0; i--) this.#lastIndexes[entries[i]!.group] = entries[i]!.index - 1;
     const noSpace = cause instanceof WalError && cause.code === 'WAL_NO_SPACE';
-    if (!noSpace) this.#broken = true;
     const error = noSpace
       ? new NodeError(
           'RESOURCE_EXHAUSTED',
@@ -162,9 +164,17 @@ export class LocalLog implements ReplicatedLog {
           { cause },
         );
     for (const { context } of turn) this.#machine.refused(context, error);
+    if (!noSpace) this.#stop(cause);
+    else this.#machine.ready();
     this.#machine.turnApplied();
-    if (noSpace) this.#machine.ready();
-    else this.#fail(cause instanceof Error ? cause : new Error(String(cause)));
+  }
+
+  #stop(cause: unknown): void {
+    this.#broken = true;
+    this.#machine.stopped(
+      new NodeError('UNAVAILABLE', 'The log has failed and the node ends; nothing was written.', { cause }),
+    );
+    this.#fail(cause instanceof Error ? cause : new Error(String(cause)));
   }
 
   leaderTerm(): number | undefined {

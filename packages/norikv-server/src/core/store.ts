@@ -52,7 +52,8 @@ export class Store implements StateMachine {
   #pendingBytes = 0;
   #turnScheduled = false;
   #waitingForStorage = false;
-  #draining = false;
+  /** Why no write can be taken any more. */
+  #ended: NodeError | undefined;
   #drained: (() => void) | undefined;
   #activeShards = 0;
   #maintenance: TimerHandle | undefined;
@@ -188,12 +189,7 @@ export class Store implements StateMachine {
   }
 
   #refusalOf(group: number): NodeError | undefined {
-    if (this.#draining) {
-      return new NodeError(
-        'UNAVAILABLE',
-        'The node is shutting down; nothing was written. Try another node, or later.',
-      );
-    }
+    if (this.#ended !== undefined) return this.#ended;
     if (this.#log.leaderTerm(group) === undefined) {
       return new NodeError('NOT_LEADER', 'This node does not lead the shard of the key.');
     }
@@ -249,11 +245,27 @@ export class Store implements StateMachine {
   #waitForStorage(): void {
     if (this.#waitingForStorage) return;
     this.#waitingForStorage = true;
-    const resume = () => {
-      this.#waitingForStorage = false;
-      this.#scheduleTurn();
-    };
-    this.#storage.whenWritable().then(resume, resume);
+    this.#storage.whenWritable().then(
+      () => {
+        this.#waitingForStorage = false;
+        this.#scheduleTurn();
+      },
+      (error) => {
+        this.#waitingForStorage = false;
+        const message = this.#storage.refusal ?? asNodeError(error).message;
+        this.#failPending(new NodeError('RESOURCE_EXHAUSTED', message, { cause: error, retryAfterMs: 1_000 }));
+      },
+    );
+  }
+
+  /** Answers everything that waits for a turn. */
+  #failPending(error: NodeError): void {
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#pendingRequests = 0;
+    this.#pendingBytes = 0;
+    for (const requests of waiting) for (const request of requests) failRequest(request, error);
+    this.#settleDrain();
   }
 
   // --- the state machine
@@ -294,6 +306,11 @@ export class Store implements StateMachine {
 
   turnApplied(): void {
     this.#settleDrain();
+  }
+
+  stopped(error: NodeError): void {
+    this.#ended = error;
+    this.#failPending(error);
   }
 
   #writesWork(): void {
@@ -356,7 +373,7 @@ export class Store implements StateMachine {
   }
 
   #maintain(): void {
-    if (this.#draining) return;
+    if (this.#ended !== undefined) return;
     const done = () => this.#scheduleMaintenance();
     if (this.#log.stats().bytes > LOG_BYTES_MAX) this.#storage.flush().then(done, done);
     else done();
@@ -366,17 +383,25 @@ export class Store implements StateMachine {
 
   /** Refuses new writes and resolves when those accepted are answered. */
   async drain(): Promise<void> {
-    this.#draining = true;
+    this.#ended ??= new NodeError(
+      'UNAVAILABLE',
+      'The node is shutting down; nothing was written. Try another node, or later.',
+    );
     this.#maintenance?.cancel();
-    if (this.#pending.size === 0 && this.#log.accepting) return;
+    if (this.#quiet) return;
     await new Promise<void>((resolve) => {
       this.#drained = resolve;
       this.#scheduleTurn();
     });
   }
 
+  /** No write waits or is on its way. */
+  get #quiet(): boolean {
+    return this.#pending.size === 0 && !this.#log.busy;
+  }
+
   #settleDrain(): void {
-    if (this.#draining && this.#pending.size === 0 && this.#log.accepting) this.#drained?.();
+    if (this.#drained !== undefined && this.#quiet) this.#drained();
   }
 
   /** Writes what is in memory to tables. */

@@ -37,6 +37,8 @@ export interface StateMachine {
   ready(): void;
   /** All entries of a turn are applied. */
   turnApplied(): void;
+  /** The log has failed and takes no turn any more. */
+  stopped(error: NodeError): void;
   /** Resolves when more entries may be applied; undefined: at once. */
   writable(): Promise<void> | undefined;
 }
@@ -61,6 +63,8 @@ export interface ReplicatedLog {
   start(machine: StateMachine): Promise<ReplayReport>;
   /** True when {@link propose} may be called. */
   readonly accepting: boolean;
+  /** True while a turn is on its way. */
+  readonly busy: boolean;
   /** Proposes one turn. Never throws: a failure comes as `refused` for each entry. */
   propose(turn: readonly Proposal[]): void;
   /** The term in which this node leads the group; undefined: it does not. */

@@ -105,8 +105,4 @@ export class BloomFilter {
     }
     return true;
   }
-
-  get sizeBytes(): number {
-    return this.#contents.length;
-  }
 }

@@ -154,10 +154,6 @@ export class TableFile {
       throw new SSTableError('SSTABLE_CLOSED', 'The table was closed. Open it again', { file: this.path });
   }
 
-  get isClosed(): boolean {
-    return this.#closed;
-  }
-
   /** Gives back the blocks in the cache and closes the file. Idempotent. */
   async close(): Promise<void> {
     if (this.#release()) await this.#file.close();

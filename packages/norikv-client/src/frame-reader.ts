@@ -13,6 +13,7 @@ import {
 import { errorText } from './errors.js';
 import type { InFlight } from './in-flight.js';
 import { type AttemptFailure, type Operation, STATE } from './operation.js';
+import { Slab } from './slab.js';
 import type { BatchResult, Version } from './types.js';
 
 /** Who is told what came of the operations that were sent. */
@@ -35,6 +36,7 @@ export class FrameReader {
   readonly #inFlight: InFlight;
   readonly #listener: ResultListener;
   readonly #rows = new ResultReader();
+  readonly #slab = new Slab();
 
   constructor(inFlight: InFlight, listener: ResultListener) {
     this.#inFlight = inFlight;
@@ -82,7 +84,7 @@ export class FrameReader {
     if (value === undefined) throw new ProtocolError('PROTOCOL_MALFORMED', 'A result frame lacks the value of a get');
     if (operation.state !== STATE.sent) return;
     // A copy: a view would keep the whole frame in memory for as long as the caller keeps the value.
-    this.#listener.succeeded(operation, { value: new Uint8Array(value), version: this.#version() }, nowMs);
+    this.#listener.succeeded(operation, { value: this.#slab.copy(value), version: this.#version() }, nowMs);
   }
 
   #readWritten(operation: Operation, nowMs: number): void {

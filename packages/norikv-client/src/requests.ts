@@ -4,9 +4,10 @@ import { Consistency as ConsistencyNumber, LIMITS, OPERATION_KIND } from 'norikv
 import { invalidArgument, NoriError } from './errors.js';
 import type { OperationRow } from './operation.js';
 import { checkInteger } from './options.js';
+import { Slab } from './slab.js';
 import type { BatchOperation, Bytes, Consistency, Version } from './types.js';
 
-const encoder = new TextEncoder();
+const slab = new Slab();
 const NO_BYTES = new Uint8Array(0);
 
 const CONSISTENCIES: Readonly<Record<Consistency, number>> = {
@@ -18,7 +19,7 @@ const CONSISTENCIES: Readonly<Record<Consistency, number>> = {
 
 /** Bytes of a key, value or bound. */
 export const toBytes = (name: string, bytes: Bytes): Uint8Array => {
-  if (typeof bytes === 'string') return encoder.encode(bytes);
+  if (typeof bytes === 'string') return slab.encode(bytes);
   if (bytes instanceof Uint8Array) return bytes;
   throw invalidArgument(`${name} must be a string or a Uint8Array`);
 };

@@ -1,31 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import { NoriClient, type NoriClientOptions, type NoriError } from '../src/index.js';
-import { FakeNode } from './support/fake-node.js';
-
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-const startNode = async (init: Parameters<typeof FakeNode.start>[0] = {}): Promise<FakeNode> => {
-  const node = await FakeNode.start(init);
-  cleanups.push(() => node.stop());
-  return node;
-};
-
-const connect = async (node: FakeNode, options: Partial<NoriClientOptions> = {}): Promise<NoriClient> => {
-  const client = await NoriClient.connect({ endpoints: [node.address], ...options });
-  cleanups.push(() => client.close());
-  return client;
-};
-
-const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : new TextDecoder().decode(bytes));
-
-const failure = async (promise: Promise<unknown>): Promise<NoriError> =>
-  promise.then(
-    () => expect.unreachable('should have failed'),
-    (error: NoriError) => error,
-  );
+import { describe, expect, test } from 'vitest';
+import type { NoriClient } from '../src/index.js';
+import { connect, failure, startNode, text } from './support/harness.js';
 
 describe('reading and writing', () => {
   test('a value comes back with its version', async () => {

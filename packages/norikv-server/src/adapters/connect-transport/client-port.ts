@@ -20,10 +20,11 @@ import { HostPolicy } from '../net/host-policy.js';
 import { listenOn } from '../net/listen.js';
 import type { Readiness } from '../net/readiness.js';
 import type { RequestMetrics } from '../net/request-metrics.js';
+import { RequestTracker } from '../net/request-tracker.js';
 import { toConnectError } from './error-details.js';
 import { PipelineStream } from './pipeline-stream.js';
-import { sniffProtocol } from './protocol-sniffer.js';
-import { createRpcHandler, end, type RpcHandler } from './rpc-handler.js';
+import { type HttpVersion, sniffProtocol } from './protocol-sniffer.js';
+import { createRpcHandler, end, hasSingleRequest, type RpcHandler } from './rpc-handler.js';
 
 /** What the client port is made of. */
 export interface ClientPortOptions {
@@ -47,7 +48,7 @@ export interface ClientPortLimits {
   readonly streamsMax: number;
   /** How long a connection may be silent before it has said what it speaks. Default 5 s. */
   readonly sniffTimeoutMs: number;
-  /** How long an HTTP/1.1 request, or one half of a message, may take to arrive. Default 30 s. */
+  /** How long a request that is one message, or the rest of a pipeline's message, may take to arrive. Default 30 s. */
   readonly requestTimeoutMs: number;
   /** Interval of HTTP/2 PINGs; a connection that has not answered one by the next is cut. Default 20 s. */
   readonly pingIntervalMs: number;
@@ -72,10 +73,12 @@ const HEADER_PAIRS_MAX = 64;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const TCP_KEEP_ALIVE_DELAY_MS = 60_000;
 
-/** One HTTP/2 connection and its pipeline streams. */
+/** One HTTP/2 connection and its streams. */
 interface Session {
   readonly http2: http2.ServerHttp2Session;
   readonly pipelines: Set<PipelineStream>;
+  /** Streams whose request is one message, and the monotonic time of their start. */
+  readonly single: Map<http2.ServerHttp2Stream, number>;
   /** A PING has been sent and not been answered. */
   pinged: boolean;
   /** Bytes that had arrived when it was sent: whoever sends is alive, even if the answer is queued behind them. */
@@ -92,9 +95,9 @@ export class ClientPort implements Transport {
   readonly #tcp: net.Server;
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
-  readonly #sockets = new Set<net.Socket>();
-  /** Sockets that have not said what they speak. */
-  readonly #undecided = new Set<net.Socket>();
+  /** All connections, with what they speak; undefined until they have said. */
+  readonly #sockets = new Map<net.Socket, HttpVersion | undefined>();
+  readonly #requests = new RequestTracker();
   readonly #sessions = new Map<http2.Http2Session, Session>();
   readonly #drainController = new AbortController();
   readonly #shutdownController = new AbortController();
@@ -144,8 +147,8 @@ export class ClientPort implements Transport {
     this.#draining = true;
     this.#tcp.close();
     this.#drainController.abort(goingAway());
-    for (const socket of this.#undecided) socket.destroy();
-    this.#http1.closeIdleConnections();
+    const sockets = Array.from(this.#sockets);
+    this.#requests.drain(sockets.filter(([, version]) => version !== 'http2').map(([socket]) => socket));
     for (const session of this.#sessions.values()) {
       session.http2.close();
       for (const pipeline of session.pipelines) pipeline.drain();
@@ -171,7 +174,7 @@ export class ClientPort implements Transport {
     this.#shutdownController.abort(goingAway());
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     for (const session of this.#sessions.values()) session.http2.destroy();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     // Stops the timer of its request timeouts; it has never listened itself.
     this.#http1.close(ignore);
     await closed;
@@ -186,8 +189,7 @@ export class ClientPort implements Transport {
       connectionsCheckingInterval: Math.min(10_000, this.#limits.requestTimeoutMs),
     });
     server.on('request', (request, response) => {
-      if (this.#draining) response.shouldKeepAlive = false;
-      response.on('close', () => this.#draining && request.socket.end());
+      this.#requests.track(request, response);
       if (!this.#refuse(request.headers.host, request.headers.origin, response)) this.#handler(request, response);
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket: net.Socket) => {
@@ -228,18 +230,16 @@ export class ClientPort implements Transport {
       socket.destroy();
       return;
     }
-    this.#sockets.add(socket);
-    this.#undecided.add(socket);
+    this.#sockets.set(socket, undefined);
     this.#connections.add(1);
     socket.on('error', (error) => this.#logger.debug({ err: error }, 'A client connection failed'));
     socket.on('close', () => {
       this.#sockets.delete(socket);
-      this.#undecided.delete(socket);
       this.#connections.add(-1);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
     sniffProtocol(socket, this.#clock, this.#limits.sniffTimeoutMs, (version) => {
-      this.#undecided.delete(socket);
+      this.#sockets.set(socket, version);
       if (version === 'http2') this.#http2.emit('connection', socket);
       else {
         this.#http1.emit('connection', socket);
@@ -249,7 +249,13 @@ export class ClientPort implements Transport {
   }
 
   #openSession(http2Session: http2.ServerHttp2Session): void {
-    const session: Session = { http2: http2Session, pipelines: new Set(), pinged: false, bytesRead: 0 };
+    const session: Session = {
+      http2: http2Session,
+      pipelines: new Set(),
+      single: new Map(),
+      pinged: false,
+      bytesRead: 0,
+    };
     this.#sessions.set(http2Session, session);
     http2Session.setLocalWindowSize(WINDOW_BYTES);
     http2Session.on('error', (error) => this.#logger.debug({ err: error }, 'An HTTP/2 connection failed'));
@@ -273,6 +279,10 @@ export class ClientPort implements Transport {
       return;
     }
     stream.on('error', ignore);
+    if (hasSingleRequest(headers[':path'] ?? '')) {
+      session.single.set(stream, this.#clock.monotonic());
+      stream.on('close', () => session.single.delete(stream));
+    }
     if (headers.expect === '100-continue') stream.additionalHeaders({ ':status': 100 });
     const request = new http2.Http2ServerRequest(stream, headers, {}, rawHeaders);
     const response = new http2.Http2ServerResponse(stream);
@@ -292,18 +302,16 @@ export class ClientPort implements Transport {
   }
 
   #scheduleSweep(): void {
-    this.#sweep = this.#clock.setTimer(
-      this.#limits.pingIntervalMs,
-      () => {
-        for (const session of this.#sessions.values()) this.#check(session);
-        this.#scheduleSweep();
-      },
-      { unref: true },
-    );
+    const sweep = () => {
+      for (const session of this.#sessions.values()) this.#check(session);
+      if (!this.#closed) this.#scheduleSweep();
+    };
+    // A turn later, so that answers that came while the process stood still are read before they are missed.
+    this.#sweep = this.#clock.setTimer(this.#limits.pingIntervalMs, () => this.#clock.nextTurn(sweep), { unref: true });
   }
 
   /**
-   * Cuts a connection that did not answer the last PING, and streams that wait for half a message. This also finds
+   * Cuts a connection that did not answer the last PING, and streams whose request has stopped half way. This also finds
    * sessions that the HTTP/2 library has given up by itself (after a storm of resets): Node is not told of that.
    */
   #check(session: Session): void {
@@ -319,7 +327,11 @@ export class ClientPort implements Transport {
       if (error === null) session.pinged = false;
     });
     const nowMs = this.#clock.monotonic();
-    for (const pipeline of session.pipelines) pipeline.endIfStalled(nowMs, this.#limits.requestTimeoutMs);
+    const { requestTimeoutMs } = this.#limits;
+    for (const pipeline of session.pipelines) pipeline.endIfStalled(nowMs, requestTimeoutMs);
+    for (const [stream, startedMs] of session.single) {
+      if (!stream.readableEnded && nowMs - startedMs > requestTimeoutMs) stream.close(http2.constants.NGHTTP2_CANCEL);
+    }
   }
 }
 

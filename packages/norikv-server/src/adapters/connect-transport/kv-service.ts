@@ -1,12 +1,10 @@
 // The `Kv` service as connect-node serves it: unary calls, `Batch`, and `Pipeline` for callers that do not speak gRPC on
 // HTTP/2 (those that do are served by pipeline-stream.ts, with the same runner).
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
-import type { Clock } from 'nori-io';
 import type { Kv, OperationFrame, ResultFrame } from 'norikv-protocol';
-import type { KvNode } from '../../ports/kv.js';
-import { OPERATION, type RequestMetrics } from '../net/request-metrics.js';
+import { OPERATION } from '../net/request-metrics.js';
 import { SingleOperations } from '../net/single-operation.js';
-import { OperationRunner, type RunnerOutput } from './operation-runner.js';
+import { OperationRunner, type RunnerContext, type RunnerOutput } from './operation-runner.js';
 import { fromVersion, toConsistency, toIdentity, toIfVersion, toInteger } from './request-fields.js';
 import type { ResultColumns } from './result-columns.js';
 
@@ -57,7 +55,8 @@ const isDeadline = (signal: AbortSignal): boolean =>
   signal.reason instanceof ConnectError && signal.reason.code === Code.DeadlineExceeded;
 
 /** Builds the implementation of `norikv.v1.Kv`. */
-export const kvService = (node: KvNode, clock: Clock, metrics: RequestMetrics): ServiceImpl<typeof Kv> => {
+export const kvService = (parts: RunnerContext): ServiceImpl<typeof Kv> => {
+  const { node, clock, metrics } = parts;
   const operations = new SingleOperations(node, clock, metrics);
   const deadlineOf = (context: HandlerContext) => operations.deadline(context.timeoutMs());
 
@@ -127,7 +126,7 @@ export const kvService = (node: KvNode, clock: Clock, metrics: RequestMetrics): 
           settled: () => {},
         };
         const deadlineMs = deadlineOf(context);
-        const runner = new OperationRunner({ node, clock, metrics, output, whole: true, deadlineMs });
+        const runner = new OperationRunner({ ...parts, output, whole: true, deadlineMs });
         const { signal } = context;
         signal.addEventListener('abort', () => {
           if (isDeadline(signal)) return;
@@ -142,7 +141,7 @@ export const kvService = (node: KvNode, clock: Clock, metrics: RequestMetrics): 
     async *pipeline(requests, context) {
       const { signal } = context;
       const queue = new FrameQueue();
-      const runner = new OperationRunner({ node, clock, metrics, output: queue, deadlineMs: deadlineOf(context) });
+      const runner = new OperationRunner({ ...parts, output: queue, deadlineMs: deadlineOf(context) });
       let ended = false;
       let failure: unknown;
       const read = async () => {

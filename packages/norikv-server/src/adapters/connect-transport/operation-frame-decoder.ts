@@ -1,7 +1,7 @@
 // Protobuf decoder of `norikv.v1.OperationFrame` for the hot path: one pass, keys and values as views of the message, no
 // reflection (protobuf-es takes several times as long). Accepts what protobuf-es accepts: fields in any order, packed and
 // unpacked numbers, unknown fields (skipped), a scalar given twice (the last counts).
-import { type OperationColumns, ProtocolError } from 'norikv-protocol';
+import { LIMITS, type OperationColumns, ProtocolError } from 'norikv-protocol';
 
 const FIELD_NAMES: readonly string[] = [
   '',
@@ -84,10 +84,10 @@ export class OperationFrameDecoder {
     this.#field = tag >>> 3;
     switch (this.#field) {
       case 3:
-        frame.keys.push(this.#bytesField(wire));
+        this.#addRow(frame.keys, wire);
         break;
       case 4:
-        frame.values.push(this.#bytesField(wire));
+        this.#addRow(frame.values, wire);
         break;
       case 1:
         this.#expect(wire, VARINT);
@@ -187,6 +187,13 @@ export class OperationFrameDecoder {
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset + this.#at, length);
     this.#at += length;
     return view;
+  }
+
+  /** Adds a key or a value; a frame with too many is not worth reading on. */
+  #addRow(column: Uint8Array[], wire: number): void {
+    if (column.length === LIMITS.frameRowsMax)
+      this.#fail(`has over ${LIMITS.frameRowsMax} elements, which is the limit`);
+    column.push(this.#bytesField(wire));
   }
 
   #double(): number {

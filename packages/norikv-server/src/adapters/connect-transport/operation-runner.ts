@@ -23,6 +23,7 @@ import type {
   WriteOperation,
   WriteRequest,
 } from '../../ports/kv.js';
+import type { Logger } from '../../ports/logger.js';
 import { type RequestMetrics, STATUS_NOT_FOUND, STATUS_OK, statusOfError } from '../net/request-metrics.js';
 import { errorDetail, toNodeError } from './error-details.js';
 import { RESULT, ResultColumns } from './result-columns.js';
@@ -37,11 +38,16 @@ export interface RunnerOutput {
   settled(): void;
 }
 
-/** What a runner is made of. */
-export interface RunnerOptions {
+/** What all runners share. */
+export interface RunnerContext {
   readonly node: KvNode;
   readonly clock: Clock;
   readonly metrics: RequestMetrics;
+  readonly logger: Logger;
+}
+
+/** What a runner is made of. */
+export interface RunnerOptions extends RunnerContext {
   readonly output: RunnerOutput;
   /** Bound on the operations under way. Default 16,384. */
   readonly unansweredMax?: number;
@@ -79,6 +85,7 @@ export class OperationRunner implements ResultSink {
   readonly #node: KvNode;
   readonly #clock: Clock;
   readonly #metrics: RequestMetrics;
+  readonly #logger: Logger;
   readonly #output: RunnerOutput;
   readonly #unansweredMax: number;
   readonly #flushBytes: number;
@@ -118,6 +125,7 @@ export class OperationRunner implements ResultSink {
     this.#node = options.node;
     this.#clock = options.clock;
     this.#metrics = options.metrics;
+    this.#logger = options.logger;
     this.#output = options.output;
     this.#unansweredMax = options.unansweredMax ?? UNANSWERED_MAX;
     this.#flushBytes = options.whole ? Number.POSITIVE_INFINITY : (options.flushBytes ?? FLUSH_BYTES);
@@ -271,7 +279,7 @@ export class OperationRunner implements ResultSink {
     try {
       this.#node.get(reader.key, consistency, this.#deadline(arrivedMs, reader.timeoutMs), this, tag);
     } catch (error) {
-      this.failed(tag, toNodeError(error));
+      this.failed(tag, this.#defect(error));
     }
   }
 
@@ -292,9 +300,15 @@ export class OperationRunner implements ResultSink {
     try {
       this.#node.write(write);
     } catch (error) {
-      const reason = toNodeError(error);
+      const reason = this.#defect(error);
       for (const { tag } of operations) this.failed(tag, reason);
     }
+  }
+
+  /** The node answers through the sink; what it throws is a defect. */
+  #defect(reason: unknown): NodeError {
+    this.#logger.error({ err: reason }, 'An operation failed');
+    return toNodeError(reason);
   }
 
   #operation(arrivedMs: number): WriteOperation {

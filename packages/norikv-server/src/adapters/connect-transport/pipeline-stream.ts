@@ -11,20 +11,11 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Clock } from 'nori-io';
 import { MessageSplitter } from 'norikv-protocol';
 import { NodeError } from '../../domain/node-error.js';
-import type { KvNode } from '../../ports/kv.js';
-import type { RequestMetrics } from '../net/request-metrics.js';
 import { toNodeError } from './error-details.js';
 import { grpcTrailers } from './grpc-status.js';
 import { OperationFrameDecoder } from './operation-frame-decoder.js';
-import { OperationRunner, type RunnerOutput } from './operation-runner.js';
+import { OperationRunner, type RunnerContext, type RunnerOutput } from './operation-runner.js';
 import type { ResultColumns } from './result-columns.js';
-
-/** What a pipeline stream needs. */
-export interface PipelineContext {
-  readonly node: KvNode;
-  readonly clock: Clock;
-  readonly metrics: RequestMetrics;
-}
 
 /** Bytes that may wait to be sent before the stream stops to read. */
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
@@ -45,7 +36,7 @@ export class PipelineStream implements RunnerOutput {
   #partialSinceMs = Number.POSITIVE_INFINITY;
 
   /** @param onEnded called once, when the stream is closed */
-  constructor(stream: ServerHttp2Stream, context: PipelineContext, onEnded: (stream: PipelineStream) => void) {
+  constructor(stream: ServerHttp2Stream, context: RunnerContext, onEnded: (stream: PipelineStream) => void) {
     this.#stream = stream;
     this.#clock = context.clock;
     this.#onEnded = onEnded;

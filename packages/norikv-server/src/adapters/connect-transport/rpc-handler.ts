@@ -3,6 +3,7 @@
 // limit is answered by name before it is decoded, and failures go to the node's log.)
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { DescService } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from '@connectrpc/connect';
 import type { Compression, UniversalHandler } from '@connectrpc/connect/protocol';
 import {
@@ -42,6 +43,23 @@ export type RpcHandler = (
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
 ) => void;
+
+/** Services that serve while the node is ready, and those that serve whenever it runs. */
+const DEPENDENT = [Kv, Meta];
+const INDEPENDENT = [Admin, Health, ServerReflection];
+const SERVICES: readonly DescService[] = [...DEPENDENT, ...INDEPENDENT];
+
+/** Paths of the methods whose callers may take their time between messages. */
+const STREAMED_PATHS = new Set(
+  SERVICES.flatMap(({ typeName, methods }) =>
+    methods
+      .filter(({ methodKind }) => methodKind === 'bidi_streaming' || methodKind === 'client_streaming')
+      .map(({ name }) => `/${typeName}/${name}`),
+  ),
+);
+
+/** True if a request on this path is whole when its one message is. */
+export const hasSingleRequest = (path: string): boolean => !STREAMED_PATHS.has(path);
 
 /** Longest timeout a caller may ask for. */
 const TIMEOUT_MS_MAX = 60 * 60 * 1000;
@@ -88,15 +106,13 @@ const errorInterceptor = (logger: Logger): Interceptor => {
 };
 
 const addServices = (router: ConnectRouter, context: RpcContext): void => {
-  const { node, clock, metrics, readiness, drainSignal } = context;
-  const dependent = [Kv, Meta];
-  const independent = [Admin, Health, ServerReflection];
-  const names = (services: readonly { readonly typeName: string }[]) => services.map((service) => service.typeName);
-  router.service(Kv, kvService(node, clock, metrics));
+  const { node, clock, metrics, readiness, logger, drainSignal } = context;
+  const names = (services: readonly DescService[]) => services.map((service) => service.typeName);
+  router.service(Kv, kvService({ node, clock, metrics, logger }));
   router.service(Meta, metaService(node, drainSignal));
   router.service(Admin, adminService(node, readiness));
-  router.service(Health, healthService(readiness, names(dependent), names(independent), drainSignal));
-  router.service(ServerReflection, reflectionService([...dependent, ...independent]));
+  router.service(Health, healthService(readiness, names(DEPENDENT), names(INDEPENDENT), drainSignal));
+  router.service(ServerReflection, reflectionService(SERVICES));
 };
 
 /** Builds the handler of the client port. */

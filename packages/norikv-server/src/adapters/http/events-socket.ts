@@ -19,6 +19,8 @@ const STATUS_INTERVAL_MS = 1_000;
 const PAYLOAD_BYTES_MAX = 1_024;
 const CLIENTS_MAX = 64;
 const GOING_AWAY = 1001;
+/** How long a client may take to answer the goodbye. */
+const GOODBYE_MS = 1_000;
 
 /** When a client is behind, and when it is given up. */
 export interface EventsLimits {
@@ -109,7 +111,16 @@ export class EventsSocket {
   close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    for (const { socket } of this.#clients) socket.close(GOING_AWAY, 'The node is shutting down');
+    if (this.#clients.size === 0) return;
+    const sockets = Array.from(this.#clients, ({ socket }) => socket);
+    for (const socket of sockets) socket.close(GOING_AWAY, 'The node is shutting down');
+    this.#clock.setTimer(
+      GOODBYE_MS,
+      () => {
+        for (const socket of sockets) socket.terminate();
+      },
+      { unref: true },
+    );
   }
 
   #open(socket: WebSocket, format: EventsFormat): void {

@@ -13,6 +13,7 @@ import { HostPolicy } from '../net/host-policy.js';
 import { listenOn } from '../net/listen.js';
 import type { Readiness } from '../net/readiness.js';
 import type { RequestMetrics } from '../net/request-metrics.js';
+import { RequestTracker } from '../net/request-tracker.js';
 import { SingleOperations } from '../net/single-operation.js';
 import type { EventHub } from './event-hub.js';
 import { type EventsFormat, type EventsLimits, EventsSocket } from './events-socket.js';
@@ -59,6 +60,7 @@ const CONNECTIONS_MAX = 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+const IDLE_TIMEOUT_MS = 120_000;
 const KV_PREFIX = '/kv/';
 const EVENTS_PATH = '/ws/events';
 const EVENTS_FORMATS: readonly EventsFormat[] = ['msgpack', 'json'];
@@ -78,6 +80,9 @@ export class HttpPort implements Transport {
   readonly #events: EventsSocket;
   readonly #connections: Gauge;
   readonly #sockets = new Set<Socket>();
+  /** Those of the sockets that speak WebSocket now. */
+  readonly #upgraded = new Set<Duplex>();
+  readonly #requests = new RequestTracker();
   #hosts: HostPolicy;
   #onEmpty: (() => void) | undefined;
   #draining = false;
@@ -114,7 +119,7 @@ export class HttpPort implements Transport {
     if (this.#draining) return;
     this.#draining = true;
     this.#server.close();
-    this.#server.closeIdleConnections();
+    this.#requests.drain([...this.#sockets].filter((socket) => !this.#upgraded.has(socket)));
     this.#events.close();
     if (this.#sockets.size > 0) {
       await new Promise<void>((resolve) => {
@@ -148,6 +153,8 @@ export class HttpPort implements Transport {
       connectionsCheckingInterval: Math.min(10_000, requestTimeoutMs),
       noDelay: true,
     });
+    // Whoever does not read an answer is let go; WebSockets are not subject to it.
+    server.timeout = IDLE_TIMEOUT_MS;
     server.maxConnections = this.#options.connectionsMax ?? CONNECTIONS_MAX;
     server.on('drop', () => this.#logger.warn({}, 'An HTTP connection was refused: there are too many'));
     server.on('connection', (socket) => this.#track(socket));
@@ -163,6 +170,7 @@ export class HttpPort implements Transport {
     this.#connections.add(1);
     socket.on('close', () => {
       this.#sockets.delete(socket);
+      this.#upgraded.delete(socket);
       this.#connections.add(-1);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
@@ -185,7 +193,7 @@ export class HttpPort implements Transport {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#draining) response.shouldKeepAlive = false;
+    this.#requests.track(request, response);
     response.setHeader('x-content-type-options', 'nosniff');
     const refused = this.#hosts.refuse(request.headers.host, request.headers.origin);
     if (refused !== undefined) {
@@ -229,7 +237,9 @@ export class HttpPort implements Transport {
     else {
       try {
         const text = parseQuery(search, ['format']).get('format');
-        this.#events.upgrade(request, socket, head, choiceParameter('format', text, EVENTS_FORMATS, 'msgpack'));
+        const format = choiceParameter('format', text, EVENTS_FORMATS, 'msgpack');
+        this.#upgraded.add(socket);
+        this.#events.upgrade(request, socket, head, format);
       } catch (error) {
         refuseUpgrade(socket, '400 Bad Request', error instanceof Error ? error.message : String(error));
       }

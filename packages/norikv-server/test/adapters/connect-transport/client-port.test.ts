@@ -117,6 +117,20 @@ describe('a connection to the client port', () => {
     client.destroy();
   });
 
+  test('ends a call on HTTP/2 whose request stops half way', async () => {
+    const session = http2.connect(server.url);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/norikv.v1.Kv/Get',
+      'content-type': 'application/json',
+    });
+    stream.on('error', () => {}).write('{"key":');
+    await eventually(() => stream.closed);
+    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_CANCEL);
+    session.destroy();
+    await expectServing();
+  });
+
   test('is refused beyond the limit', async () => {
     await server.transport.close();
     server = await startClientPort({ connectionsMax: 1 });
@@ -175,7 +189,7 @@ describe('the client port', () => {
       body: JSON.stringify({ key: 'YQ==', value: 'Yg==' }),
     });
     await eventually(() => server.node.heldWrites === 2);
-    const drained = server.transport.drain(10_000);
+    const drained = server.transport.drain(60_000);
     expect(await idle.ended()).toMatchObject({ 'grpc-status': '14' });
     expect(client.closed).toBe(false);
     server.node.release();

@@ -146,6 +146,17 @@ describe('a pipeline stream', () => {
     });
   });
 
+  test('answers INTERNAL where the node breaks its word and throws', async () => {
+    const { node } = server;
+    node.get = node.write = () => {
+      throw new TypeError('broken');
+    };
+    const client = connect();
+    client.send({ kinds: kinds(GET, PUT), keys: ['a', 'b'].map(utf8), values: [utf8('1')] });
+    await client.answered(2);
+    for (const id of [0, 1]) expect(client.rows.get(id)).toMatchObject({ status: 2, error: { code: 15 } });
+  });
+
   test('cancels writes that were not started, by id', async () => {
     server.node.holding = true;
     const client = connect();
@@ -177,6 +188,12 @@ describe('a pipeline stream', () => {
 
   test.each([
     ['no protobuf', frameMessage(new Uint8Array([0x1a, 50, 1])), '3', /keys announces 50 bytes/],
+    [
+      'a frame of too many rows',
+      frameMessage(new Uint8Array(8194).map((_, i) => (i % 2 ? 0 : 0x1a))),
+      '3',
+      /over 4096/,
+    ],
     ['no gRPC', new Uint8Array([9, 9, 9, 9, 9, 9]), '3', /gRPC/],
     ['over the limit', new Uint8Array([0, 0xff, 0, 0, 0]), '3', /4278190080 bytes; the limit is 2097152/],
     ['compressed', new Uint8Array([1, 0, 0, 0, 1, 0]), '3', /compressed/],

@@ -297,11 +297,14 @@ describe('the HTTP port', () => {
   test('drains: answers what is under way, then lets go', async () => {
     server.node.holding = true;
     const writing = put('/kv/a');
-    await eventually(() => server.node.heldWrites === 1);
-    const drained = server.transport.drain(10_000);
+    const silent = net.connect(server.port, '127.0.0.1').on('error', () => {});
+    await eventually(() => server.node.heldWrites === 1 && server.meter.value('http_connections') === 2);
+    const drained = server.transport.drain(60_000);
+    await eventually(() => server.meter.value('http_connections') === 1);
     server.node.release();
     expect((await writing).status).toBe(200);
     await drained;
+    silent.destroy();
     await expect(call('/livez')).rejects.toThrow();
   });
 

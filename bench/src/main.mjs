@@ -2,6 +2,7 @@
 // all that was measured goes to bench/results/<table>.json.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { measureBaseline } from './baseline.mjs';
 import { describeMachine } from './machine.mjs';
 import { stopEverything } from './node-process.mjs';
 import { renderTable } from './report.mjs';
@@ -86,6 +87,7 @@ const main = async () => {
       wrongUsage(`--only: there is no row "${id}"; there are ${table.map((row) => row.id).join(', ')}`);
     }
   }
+  const baseline = await measureBaseline();
   const rows = [];
   for (const row of table) {
     if (only === undefined || only.includes(row.id)) rows.push(await measureRow(row, plan));
@@ -93,8 +95,8 @@ const main = async () => {
   const machine = describeMachine();
   const results = new URL('../results/', import.meta.url);
   mkdirSync(results, { recursive: true });
-  writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify({ machine, plan, rows }, null, 2)}\n`);
-  process.stdout.write(renderTable({ name, machine, plan, rows }));
+  writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify({ machine, baseline, plan, rows }, null, 2)}\n`);
+  process.stdout.write(renderTable({ name, machine, baseline, plan, rows }));
 };
 
 for (const signal of ['SIGINT', 'SIGTERM']) {

@@ -21,12 +21,22 @@ const cells = (row) => [
 
 const HEADER = ['what', 'floor', 'goal', 'median', 'reached', 'each run', 'CPU node / generator'];
 
-export const renderTable = ({ name, machine, plan, rows }) => {
+/** With more of the cores in use before a run, percent, it measures what others left over. */
+const BUSY_PERCENT_MAX = 15;
+
+export const renderTable = ({ name, machine, baseline, plan, rows }) => {
   const line = (columns) => `| ${columns.join(' | ')} |`;
   const table = [line(HEADER), `|${' --- |'.repeat(HEADER.length)}`, ...rows.map((row) => line(cells(row)))];
   const conditions =
     `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.kernel}, Node ${machine.node}, ` +
     `commit ${machine.commit}, ${machine.date}; ${plan.durationS} s after ${plan.warmupS} s of warm-up, ` +
     `median of ${plan.repetitions}.`;
-  return `${table.join('\n')}\n\n\`npm run bench -- ${name}\`: ${conditions}\n`;
+  const floorOfMachine =
+    `Without NoriKV this machine takes ${baseline.roundTripMs.toFixed(3)} ms for a TCP round trip between two processes ` +
+    `and ${baseline.syncMs.toFixed(3)} ms for an append of 1 KiB with fdatasync (medians, measured just before).`;
+  const busy =
+    baseline.busyPercent > BUSY_PERCENT_MAX
+      ? `\n**Not valid: ${baseline.busyPercent.toFixed(0)} % of the cores were in use before the run; measure on an idle machine.**\n`
+      : '';
+  return `${table.join('\n')}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}\n${busy}`;
 };

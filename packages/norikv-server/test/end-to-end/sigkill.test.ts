@@ -40,7 +40,7 @@ describe('a node killed under load', () => {
     const rng = new Rng(seed);
     const histories = Array.from({ length: KEYS }, (): KeyHistory => ({ acknowledged: 0, issued: 0 }));
     for (let round = 0; round < ROUNDS; round++) {
-      const launched = (node = await launchNode(dir.path, ['--memtable-mb', '2']));
+      const launched = (node = await launchNode(dir.path, ['--memtable-mb', '4']));
       const client = await connect(launched);
       await check(client, histories);
       let stopped = false;

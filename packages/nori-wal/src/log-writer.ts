@@ -144,10 +144,17 @@ export class LogWriter {
   }
 
   async #syncNow(): Promise<void> {
-    if (this.#queue.length === 0 && !this.#running && this.#store.synced === this.#store.end) return;
-    const synced = this.#groupFor(0).whenSynced();
-    this.#request('sync');
-    await synced;
+    while (this.#queue.length > 0 || this.#running || this.#store.synced !== this.#store.end) {
+      const synced = this.#groupFor(0).whenSynced();
+      this.#request('sync');
+      try {
+        return await synced;
+      } catch (error) {
+        // The appends that shared the group have failed for want of space; what came before them may be durable or not.
+        if (this.#failure) throw error;
+        if (this.#store.synced === this.#store.end) return;
+      }
+    }
   }
 
   /** Books what was just added to a group from `relative` on, and has it written. */
@@ -176,12 +183,14 @@ export class LogWriter {
   #request(durability: Durability): void {
     if (this.#running) return;
     if (durability === 'sync') {
-      queueMicrotask(() => this.#start());
+      queueMicrotask(this.#startNow);
     } else if (!this.#turnRequested) {
       this.#turnRequested = true;
       this.#clock.nextTurn(this.#startAtTurn);
     }
   }
+
+  readonly #startNow = (): void => this.#start();
 
   readonly #startAtTurn = (): void => {
     this.#turnRequested = false;

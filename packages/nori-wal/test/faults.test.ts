@@ -50,6 +50,34 @@ describe('a full disk', () => {
     await wal.close();
   });
 
+  test('that stops a write half-way leaves nothing behind what is written in its place', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs);
+    fs.inject({ on: 'write', after: 1, code: 'IO_NO_SPACE', writtenFraction: 0.99 });
+    const lost = ['lost 1', 'lost 2', 'lost 3'].map((text) => wal.append(bytes(text)));
+    for (const result of await Promise.allSettled(lost)) expect(result.status).toBe('rejected');
+    await wal.append(bytes('kept 1'));
+    for (const found of [fs.kill(), fs.crash({ next: () => 0 }), fs.crash({ next: () => 0.99 })]) {
+      const again = await openMemory(found);
+      expect(again.recovery.cut).toBeUndefined();
+      expect(await texts(again)).toEqual(['kept 1']);
+    }
+    await wal.close();
+  });
+
+  test('does not keep what was only written from being synced', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs);
+    await wal.append(bytes('written'), { durability: 'os' });
+    fs.inject({ on: 'write', code: 'IO_NO_SPACE' });
+    const failing = wal.append(bytes('lost'));
+    const synced = wal.sync();
+    await expect(failing).rejects.toMatchObject({ code: 'WAL_NO_SPACE' });
+    await synced;
+    expect(await texts(await openMemory(fs.crash({ next: () => 0 })))).toEqual(['written']);
+    await wal.close();
+  });
+
   test('when a segment is begun fails that group only', async () => {
     const fs = new MemoryFileSystem();
     const wal = await openMemory(fs);

@@ -1,0 +1,23 @@
+import * as io from 'nori-io';
+import * as memory from 'nori-io/memory';
+import { expect, test } from 'vitest';
+
+test('the package exports exactly this', () => {
+  expect(Object.keys(io).sort()).toEqual([
+    'IoError',
+    'VARINT_BYTES_MAX',
+    'VarintCursor',
+    'crc32c',
+    'loadNativeChecksums',
+    'nodeFileSystem',
+    'readU32LE',
+    'readU64LE',
+    'readVarint',
+    'systemClock',
+    'varintSize',
+    'writeU32LE',
+    'writeU64LE',
+    'writeVarint',
+  ]);
+  expect(Object.keys(memory).sort()).toEqual(['MEMORY_PAGE_BYTES', 'MemoryFileSystem']);
+});

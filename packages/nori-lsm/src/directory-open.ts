@@ -22,10 +22,8 @@ export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirec
   if (seen.kind !== 'database' && !options.createIfMissing) {
     throw new LsmError('LSM_NOT_FOUND', `${dir} holds no database, and createIfMissing is false.`);
   }
-  if (seen.kind === 'missing') {
-    await fs.mkdir(dir);
-    await fs.syncDir(parentOf(dir));
-  }
+  if (seen.kind === 'missing') await fs.mkdir(dir);
+  if (seen.kind !== 'database') await syncParents(options);
   const unlock = options.lock ? await takeLock(options) : async () => {};
   try {
     const state = seen.kind === 'missing' ? seen : await inspectDirectory(fs, dir);
@@ -76,6 +74,18 @@ const takeLock = async ({ fs, dir }: ResolvedOptions): Promise<() => Promise<voi
       file: `${dir}/${LOCK_FILE}`,
       cause: error,
     });
+  }
+};
+
+/** Makes the name of the directory durable, and the names of all above it, since any of them may be new. */
+const syncParents = async ({ fs, dir }: ResolvedOptions): Promise<void> => {
+  for (let path = dir, parent = parentOf(dir); parent !== path; path = parent, parent = parentOf(path)) {
+    try {
+      await fs.syncDir(parent);
+    } catch (error) {
+      // A directory that we may not open is not one that we made.
+      if (codeOf(error) !== 'IO_PERMISSION') throw error;
+    }
   }
 };
 

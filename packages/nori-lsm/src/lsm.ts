@@ -32,9 +32,11 @@ import type {
 } from './types.js';
 import { verifyTree } from './verify.js';
 import { WriteBatch } from './write-batch.js';
-import { closedError, WriteQueue } from './write-queue.js';
+import { closedError, WriteQueue, type WriteTarget } from './write-queue.js';
 
 const LOG_RECORD_BYTES_MAX = 2 ** 30;
+/** Calls of one turn go to the log together, up to so many bytes. */
+const GROUP_BYTES_MAX = 1024 * 1024;
 const NO_VALUE = new Uint8Array(0);
 
 /** An open database. All methods may be called at any time and concurrently; after `close` they fail with `LSM_CLOSED`. */
@@ -65,18 +67,7 @@ export class Lsm {
     this.#wal = wal;
     this.#unlock = unlock;
     this.#nextSeq = engine.lastSeq + 1;
-    this.#queue =
-      wal &&
-      new WriteQueue(wal, {
-        takeSequence: (count) => {
-          const first = this.#nextSeq;
-          this.#nextSeq += count;
-          return first;
-        },
-        applyRecord: (record, position) => engine.applyRecord(record, readLogHeader(record), position),
-        waitWritable: () => (engine.stall.isStalled ? engine.stall.wait() : undefined),
-        flushApplied: () => engine.flush(),
-      });
+    this.#queue = wal && new WriteQueue(wal, this.#writeTarget(), Math.min(GROUP_BYTES_MAX, options.memtableBytes / 8));
   }
 
   /**
@@ -309,6 +300,20 @@ export class Lsm {
       this.#options.executor.release();
       await this.#unlock();
     }
+  }
+
+  #writeTarget(): WriteTarget {
+    const engine = this.#engine;
+    return {
+      takeSequence: (count) => {
+        const first = this.#nextSeq;
+        this.#nextSeq += count;
+        return first;
+      },
+      applyRecord: (record, position) => engine.applyRecord(record, readLogHeader(record), position),
+      waitWritable: () => (engine.stall.isStalled ? engine.stall.wait() : undefined),
+      flushApplied: () => engine.flush(),
+    };
   }
 
   #assertOpen(): void {

@@ -55,7 +55,8 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
     meter: options.meter ?? noopMeter,
     createIfMissing: options.createIfMissing ?? true,
     errorIfExists: options.errorIfExists ?? false,
-    memtableBytes: integer(options, 'memtableBytes', 32 * MIB, KIB, 1024 * MIB),
+    // The arena is made of 32-bit words.
+    memtableBytes: Math.ceil(integer(options, 'memtableBytes', 32 * MIB, KIB, 1024 * MIB) / 4) * 4,
     memtablesMax: integer(options, 'memtablesMax', 3, 2, 64),
     blockCacheBytes: integer(options, 'blockCacheBytes', 64 * MIB, 0, Number.MAX_SAFE_INTEGER),
     l0Trigger,

@@ -9,8 +9,6 @@ import { LsmError, toLsmError } from './errors.js';
 import { LogRecord, operationBytes } from './log-record.js';
 import type { Durability } from './types.js';
 
-/** A group is not opened further once it has this many bytes. */
-const GROUP_BYTES_MAX = 1024 * 1024;
 const GROUP_BYTES_FIRST = 512;
 const SPARE_RECORDS_MAX = 4;
 const SPARE_BYTES_MAX = 256 * 1024;
@@ -59,6 +57,7 @@ class Group {
 /** See the top of the file. */
 export class WriteQueue {
   readonly #log: RecordLog;
+  readonly #groupBytesMax: number;
   readonly #target: WriteTarget;
   /** Not yet handed to the log; the last one may be open. */
   readonly #unsent: Group[] = [];
@@ -71,7 +70,9 @@ export class WriteQueue {
   #isClosing = false;
   #idle: (() => void) | undefined;
 
-  constructor(log: RecordLog, target: WriteTarget) {
+  /** @param groupBytesMax a group of several calls does not grow beyond this */
+  constructor(log: RecordLog, target: WriteTarget, groupBytesMax: number) {
+    this.#groupBytesMax = groupBytesMax;
     this.#log = log;
     this.#target = target;
   }
@@ -102,7 +103,7 @@ export class WriteQueue {
 
   #groupFor(durability: Durability, bytes: number): Group {
     const last = this.#unsent.at(-1);
-    if (last?.isOpen && last.durability === durability && last.record.size + bytes <= GROUP_BYTES_MAX) return last;
+    if (last?.isOpen && last.durability === durability && last.record.size + bytes <= this.#groupBytesMax) return last;
     if (last !== undefined) last.isOpen = false;
     const group = new Group(durability, this.#spares.pop() ?? new LogRecord(Math.max(bytes, GROUP_BYTES_FIRST)));
     this.#unsent.push(group);

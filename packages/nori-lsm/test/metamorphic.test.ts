@@ -6,7 +6,7 @@ import { compareKeys } from '../src/bytes.js';
 import { Lsm, type RangeOptions, type Snapshot } from '../src/index.js';
 import { hardKeys, hex, listCursor, Model, smallOptions, TestClock, withSeed } from './support.js';
 
-const RUNS = 25;
+const RUNS = Number(process.env.NORI_ROUNDS ?? 15);
 const STEPS = 400;
 
 interface Run {

@@ -1,0 +1,178 @@
+// Trouble in the background: full disks, failing writes, damaged tables.
+import { MemoryFileSystem } from 'nori-io/memory';
+import { RecordingMeter } from 'nori-observe';
+import { expect, test } from 'vitest';
+import { Lsm, LsmError, WriteBatch } from '../src/index.js';
+import { text, utf8 } from './support.js';
+
+const DIR = '/db';
+const wait = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await wait();
+};
+
+test('with a full disk writes fail, reads go on, and writes resume when there is space again', async () => {
+  const fs = new MemoryFileSystem({ capacityBytes: 400_000 });
+  const db = await Lsm.open({ dir: DIR, fs, memtableBytes: 16_384, walSegmentBytesMax: 16_384 });
+  let written = 0;
+  let refused: unknown;
+  for (; refused === undefined && written < 5000; written++) {
+    await db.put(`key${String(written).padStart(6, '0')}`, 'x'.repeat(300)).catch((error: unknown) => {
+      refused = error;
+    });
+  }
+  expect(refused).toMatchObject({ name: 'LsmError', code: 'LSM_NO_SPACE' });
+  written--;
+  for (let i = 0; i < written; i++) {
+    expect(text(db.getSync(`key${String(i).padStart(6, '0')}`))?.length).toBe(300);
+  }
+  fs.capacityBytes = 10_000_000;
+  let isBack = false;
+  while (!isBack) {
+    isBack = await db.put('after', 'wards').then(
+      () => true,
+      () => false,
+    );
+    await wait();
+  }
+  await db.flush();
+  expect(db.stats().backgroundError).toBeUndefined();
+  expect(Array.from(db.scanSync()).length).toBe(written + 1);
+  await db.close();
+  const again = await Lsm.open({ dir: DIR, fs: fs.kill() });
+  expect(Array.from(again.scanSync()).length).toBe(written + 1);
+  await again.close();
+});
+
+test('without a log, a full disk stalls writers with LSM_NO_SPACE and lets them on again', async () => {
+  const fs = new MemoryFileSystem({ capacityBytes: 20_000 });
+  const db = await Lsm.open({ dir: DIR, fs, memtableBytes: 4096, wal: false });
+  const batch = new WriteBatch();
+  for (let i = 0; !db.stalled || db.backgroundError === undefined; i++) {
+    batch.clear();
+    batch.put(utf8(`key${i}`), new Uint8Array(500));
+    db.apply(batch);
+    await wait();
+  }
+  await expect(db.whenWritable()).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  expect(db.getEntry(utf8('key0'))?.value.length).toBe(500);
+  fs.capacityBytes = 1_000_000;
+  await until(() => !db.stalled);
+  await db.whenWritable();
+  await db.flush();
+  await db.close();
+});
+
+test('passing I/O errors of flushes and compactions are retried until they pass', async () => {
+  for (const on of ['create', 'write', 'datasync', 'sync-dir', 'rename'] as const) {
+    const fs = new MemoryFileSystem();
+    const db = await Lsm.open({ dir: DIR, fs, memtableBytes: 2048, l0Trigger: 2, l0Stop: 4, wal: false });
+    fs.inject({ on, after: 1, times: 3 });
+    const batch = new WriteBatch();
+    for (let i = 0; i < 400; i++) {
+      batch.clear();
+      batch.put(utf8(`key${i % 100}`), utf8(`value${i}`));
+      while (db.stalled) await db.whenWritable().catch(wait);
+      db.apply(batch);
+    }
+    await db.flush();
+    await db.compact();
+    for (let i = 0; i < 100; i++) expect(text(db.getSync(`key${i}`))).toBe(`value${300 + i}`);
+    expect(db.stats().backgroundError).toBeUndefined();
+    await db.close();
+    const again = await Lsm.open({ dir: DIR, fs, wal: false });
+    expect(Array.from(again.scanSync()).length).toBe(100);
+    await again.close();
+  }
+});
+
+/** A database with one table per ten keys in L1, closed; damaged in the table that holds `key-050`. */
+const damaged = async (): Promise<MemoryFileSystem> => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, tableBytes: 1024, blockBytes: 256, levelBytesBase: 1024 });
+  for (let i = 0; i < 100; i++) await db.put(`key-${String(i).padStart(3, '0')}`, 'v'.repeat(100));
+  await db.compact();
+  await db.close();
+  for (const name of await fs.readdir(DIR)) {
+    if (!name.endsWith('.sst')) continue;
+    const file = await fs.open(`${DIR}/${name}`, 'write');
+    const bytes = new Uint8Array(file.sizeSync());
+    file.readSync(bytes, 0);
+    const at = Buffer.from(bytes).indexOf('key-050');
+    if (at >= 0) file.writeSync(new Uint8Array([bytes[at + 20]! ^ 1]), at + 20);
+    await file.close();
+  }
+  return fs;
+};
+
+test('a damaged block fails the reads that touch it, with file and offset, and no others', async () => {
+  const fs = await damaged();
+  const db = await Lsm.open({ dir: DIR, fs });
+  expect(text(db.getSync('key-000'))).toBe('v'.repeat(100));
+  expect(text(db.getSync('key-099'))).toBe('v'.repeat(100));
+  for (const read of [() => db.getSync('key-050'), () => Array.from(db.scanSync())]) {
+    let error: unknown;
+    try {
+      read();
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(LsmError);
+    expect(error).toMatchObject({ code: 'LSM_CORRUPT_TABLE', file: expect.stringMatching(/\d+\.sst$/) });
+    expect((error as LsmError).offset).toBeGreaterThanOrEqual(0);
+  }
+  await expect(db.get('key-050')).rejects.toMatchObject({ code: 'LSM_CORRUPT_TABLE' });
+  const report = await db.verify();
+  expect(report.problems.map(({ code }) => code)).toEqual(['LSM_CORRUPT_TABLE']);
+  await db.close();
+});
+
+test('no flipped bit in a table gives a wrong value', async () => {
+  const fs = await damaged();
+  const names = (await fs.readdir(DIR)).filter((name) => name.endsWith('.sst'));
+  const path = `${DIR}/${names[0]}`;
+  const file = await fs.open(path, 'write');
+  const size = file.sizeSync();
+  for (let at = 0; at < size; at += 37) {
+    const byte = new Uint8Array(1);
+    file.readSync(byte, at);
+    file.writeSync(new Uint8Array([byte[0]! ^ 0x10]), at);
+    const db = await Lsm.open({ dir: DIR, fs });
+    for (let i = 0; i < 50; i += 7) {
+      try {
+        expect(text(db.getSync(`key-${String(i).padStart(3, '0')}`))).toBe('v'.repeat(100));
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'LSM_CORRUPT_TABLE', file: path });
+      }
+    }
+    await db.close();
+    file.writeSync(byte, at);
+  }
+  await file.close();
+});
+
+test('compaction stops at a damaged table, says so, and writes go on until they cannot', async () => {
+  const fs = await damaged();
+  const meter = new RecordingMeter();
+  const db = await Lsm.open({
+    dir: DIR,
+    fs,
+    meter,
+    memtableBytes: 4096,
+    l0Trigger: 2,
+    l0Stop: 3,
+    levelBytesBase: 1024,
+  });
+  let refused: unknown;
+  for (let i = 0; refused === undefined && i < 2000; i++) {
+    await db.put(`key-${String(i % 100).padStart(3, '0')}`, 'w'.repeat(100)).catch((error: unknown) => {
+      refused = error;
+    });
+  }
+  expect(refused).toMatchObject({ code: 'LSM_BACKGROUND_ERROR', file: expect.stringMatching(/\.sst$/) });
+  expect(meter.events.some(({ type }) => type === 'lsm.background_error')).toBe(true);
+  expect(text(db.getSync('key-000'))).toBe('w'.repeat(100));
+  await expect(db.compact()).rejects.toMatchObject({ name: 'LsmError' });
+  await db.close();
+});

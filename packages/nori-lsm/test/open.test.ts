@@ -1,0 +1,154 @@
+// What opening accepts, refuses, repairs, and leaves alone.
+import { MemoryFileSystem } from 'nori-io/memory';
+import { Rng } from 'nori-testkit';
+import { expect, test } from 'vitest';
+import { readWhole } from '../src/directory.js';
+import { Lsm, type LsmOptions } from '../src/index.js';
+import { text } from './support.js';
+
+const DIR = '/data/db';
+
+const open = (fs: MemoryFileSystem, options: Partial<LsmOptions> = {}): Promise<Lsm> =>
+  Lsm.open({ dir: DIR, fs, memtableBytes: 4096, ...options });
+
+const refusal = (code: string): unknown => expect.objectContaining({ name: 'LsmError', code });
+
+const writeFile = async (fs: MemoryFileSystem, path: string, bytes: Uint8Array): Promise<void> => {
+  if ((await fs.stat(path)) !== undefined) await fs.unlink(path);
+  const file = await fs.open(path, 'create');
+  await file.write([bytes], 0);
+  await file.close();
+};
+
+/** Every file with its bytes. */
+const contents = async (fs: MemoryFileSystem): Promise<Record<string, string>> => {
+  const found: Record<string, string> = {};
+  for (const name of await fs.readdir(DIR)) {
+    const stat = await fs.stat(`${DIR}/${name}`);
+    found[name] = stat?.kind === 'file' ? Buffer.from(await readWhole(fs, `${DIR}/${name}`)).toString('hex') : 'dir';
+  }
+  return found;
+};
+
+const filled = async (): Promise<MemoryFileSystem> => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs);
+  for (let i = 0; i < 300; i++) await db.put(`key${i}`, `value${i}`);
+  await db.flush();
+  await db.put('last', 'one');
+  await db.close();
+  return fs;
+};
+
+test('a missing directory is created, with createIfMissing: false it is refused', async () => {
+  const fs = new MemoryFileSystem();
+  await expect(open(fs, { createIfMissing: false })).rejects.toEqual(refusal('LSM_NOT_FOUND'));
+  expect(await fs.stat(DIR)).toBeUndefined();
+  await (await open(fs)).close();
+  await expect(open(fs, { errorIfExists: true })).rejects.toEqual(refusal('LSM_EXISTS'));
+  await (await open(fs, { createIfMissing: false })).close();
+});
+
+test('a directory with other files is refused and nothing in it is touched', async () => {
+  const fs = new MemoryFileSystem();
+  await fs.mkdir(DIR);
+  await writeFile(fs, `${DIR}/holiday.jpg`, new Uint8Array([1, 2, 3]));
+  const before = await contents(fs);
+  await expect(open(fs)).rejects.toEqual(refusal('LSM_NOT_A_DATABASE'));
+  expect(await contents(fs)).toEqual(before);
+});
+
+test('a file where the directory should be is refused', async () => {
+  const fs = new MemoryFileSystem();
+  await fs.mkdir('/data');
+  await writeFile(fs, DIR, new Uint8Array(3));
+  await expect(open(fs)).rejects.toEqual(refusal('LSM_NOT_A_DATABASE'));
+});
+
+test('a newer format is refused and nothing in it is touched', async () => {
+  const fs = await filled();
+  const { crc32c } = await import('nori-io');
+  const lines = new TextEncoder().encode('nori-lsm 9\nMANIFEST-000001\n');
+  const sum = crc32c(lines).toString(16).padStart(8, '0');
+  await writeFile(fs, `${DIR}/CURRENT`, new TextEncoder().encode(`nori-lsm 9\nMANIFEST-000001\n${sum}\n`));
+  const before = await contents(fs);
+  await expect(open(fs)).rejects.toEqual(refusal('LSM_UNSUPPORTED_VERSION'));
+  expect(await contents(fs)).toEqual(before);
+});
+
+test('a damaged or missing CURRENT is corruption that names the file', async () => {
+  const fs = await filled();
+  await writeFile(fs, `${DIR}/CURRENT`, new TextEncoder().encode('nori-lsm 1\nMANIFEST-000001\n00000000\n'));
+  await expect(open(fs)).rejects.toEqual(
+    expect.objectContaining({ code: 'LSM_CORRUPT_MANIFEST', file: `${DIR}/CURRENT`, offset: 0 }),
+  );
+  await fs.unlink(`${DIR}/CURRENT`);
+  await fs.unlink(`${DIR}/LOCK`).catch(() => {});
+  await expect(open(fs)).rejects.toEqual(refusal('LSM_CORRUPT_MANIFEST'));
+});
+
+test('a missing table is named', async () => {
+  const fs = await filled();
+  const table = (await fs.readdir(DIR)).find((name) => name.endsWith('.sst'))!;
+  await fs.unlink(`${DIR}/${table}`);
+  await expect(open(fs)).rejects.toEqual(
+    expect.objectContaining({ code: 'LSM_MISSING_TABLE', file: `${DIR}/${table}` }),
+  );
+});
+
+test('a second opener is refused while the first has the lock, and by its release let in', async () => {
+  const fs = new MemoryFileSystem();
+  const first = await open(fs);
+  await expect(open(fs)).rejects.toEqual(refusal('LSM_LOCKED'));
+  await expect(open(fs)).rejects.toThrow(/in use by process/);
+  await first.close();
+  await (await open(fs)).close();
+});
+
+test('orphans of a crash are removed, and other numbers are used', async () => {
+  const fs = await filled();
+  await writeFile(fs, `${DIR}/999999.sst`, new Uint8Array(10));
+  await writeFile(fs, `${DIR}/MANIFEST-000777`, new Uint8Array(10));
+  const db = await open(fs);
+  expect(await fs.readdir(DIR)).not.toContain('999999.sst');
+  expect(await fs.readdir(DIR)).not.toContain('MANIFEST-000777');
+  expect(text(db.getSync('last'))).toBe('one');
+  await db.close();
+});
+
+test('the mode of the log cannot change', async () => {
+  const fs = await filled();
+  await expect(open(fs, { wal: false })).rejects.toEqual(refusal('LSM_INVALID_OPTIONS'));
+  expect(text((await open(fs)).getSync('last'))).toBe('one');
+});
+
+test('a lost log is noticed', async () => {
+  const fs = await filled();
+  for (const name of await fs.readdir(`${DIR}/wal`)) await fs.unlink(`${DIR}/wal/${name}`);
+  await expect(open(fs)).rejects.toEqual(refusal('LSM_CORRUPT_LOG'));
+});
+
+test('options out of range are refused by name', async () => {
+  const fs = new MemoryFileSystem();
+  await expect(open(fs, { memtablesMax: 1 })).rejects.toThrow(/memtablesMax must be an integer from 2 to 64, not 1/);
+  await expect(open(fs, { durability: 'never' as never })).rejects.toThrow(/durability must be one of/);
+  await expect(open(fs, { wal: false, durability: 'sync' })).rejects.toThrow(/only be none/);
+  await expect(Lsm.open({ dir: '' })).rejects.toEqual(refusal('LSM_INVALID_OPTIONS'));
+});
+
+test('creation may be interrupted at any moment and is then done again', async () => {
+  for (let at = 0; at < 60; at++) {
+    const fs = new MemoryFileSystem();
+    let left = at;
+    let crashed: MemoryFileSystem | undefined;
+    fs.onOperation = () => {
+      if (left-- === 0) crashed = fs.crash(new Rng(at));
+    };
+    const db = await open(fs);
+    await db.close();
+    if (crashed === undefined) break;
+    const again = await open(crashed);
+    await again.put('a', 'b');
+    await again.close();
+  }
+});

@@ -3,7 +3,7 @@ import { type KeyHasher, loadKeyHasher } from 'norikv-protocol';
 import { Dispatcher } from './dispatcher.js';
 import { errorText, invalidArgument, NoriError } from './errors.js';
 import { Operation, type OperationRow } from './operation.js';
-import { checkTimeout, type NoriClientOptions, resolveOptions } from './options.js';
+import { checkSignal, checkTimeout, type NoriClientOptions, resolveOptions } from './options.js';
 import { batchRows, checkAtomic, deleteRow, getRow, putRow, toConsistency } from './requests.js';
 import { scan } from './scan.js';
 import type {
@@ -130,7 +130,7 @@ export class NoriClient implements AsyncDisposable {
 
   /** Iterates over the views of the cluster: the one of now, then each newer one. Ends when the client closes. */
   watchCluster(options: { readonly signal?: AbortSignal } = NO_OPTIONS): AsyncIterableIterator<ClusterView> {
-    return new ClusterWatch(this.#dispatcher, options.signal);
+    return new ClusterWatch(this.#dispatcher, checkSignal(options.signal));
   }
 
   /** Counts since the client was made, levels and connections of now. */
@@ -163,7 +163,7 @@ export class NoriClient implements AsyncDisposable {
     const dispatcher = this.#dispatcher;
     operation.shard = shard;
     const timeout = timeoutMs === undefined ? dispatcher.options.timeoutMs : checkTimeout(timeoutMs);
-    return dispatcher.submit(operation, timeout, signal);
+    return dispatcher.submit(operation, timeout, checkSignal(signal));
   }
 
   #shardOf(key: Uint8Array): number {

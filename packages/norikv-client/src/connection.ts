@@ -37,6 +37,8 @@ export class Connection {
   #receivedMs = performance.now();
   #epoch = 0n;
   #ready = false;
+  /** True while a view is being handed on: if that throws, it ends the connection, not only the watch. */
+  #refused = false;
   #ended = false;
 
   constructor(address: string, options: ResolvedOptions, events: ConnectionEvents) {
@@ -125,19 +127,18 @@ export class Connection {
     }
   }
 
-  #refused = false;
-
   #accept(view: ClusterView): void {
     if (this.#ended) return;
     this.#refused = true;
     this.#events.onView(view);
-    this.#refused = false;
     this.#epoch = view.epoch;
-    if (this.#ready) return;
-    this.#ready = true;
-    clearTimeout(this.#timer);
-    this.#schedulePing(this.#options.pingIntervalMs);
-    this.#events.onReady(this.#session);
+    if (!this.#ready) {
+      this.#ready = true;
+      clearTimeout(this.#timer);
+      this.#schedulePing(this.#options.pingIntervalMs);
+      this.#events.onReady(this.#session);
+    }
+    this.#refused = false;
   }
 
   #schedulePing(delayMs: number): void {

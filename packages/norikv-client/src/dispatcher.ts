@@ -209,7 +209,9 @@ export class Dispatcher implements ChannelHost {
   // What channels call.
 
   onView(channel: Channel, view: ViewMessage): void {
-    if (this.map.adopt(view, channel.address)) this.#reroute();
+    if (!this.map.adopt(view, channel.address)) return;
+    this.#prune();
+    this.#reroute();
   }
 
   onReady(): void {

@@ -25,7 +25,7 @@ export interface NoriClientOptions {
   readonly pingTimeoutMs?: number | undefined;
   /** Wait before the second attempt to reconnect; doubles with each failure, varies by half. Default: 50. */
   readonly reconnectDelayMinMs?: number | undefined;
-  /** Longest wait between attempts to reconnect. Default: 2,000. */
+  /** Longest wait between attempts to reconnect. Default: 1,000. */
   readonly reconnectDelayMaxMs?: number | undefined;
   /** Retries that may be made in a burst; ten successes earn one back. Beyond it each waits 1 s. Default: 1,000. */
   readonly retryBudget?: number | undefined;
@@ -53,7 +53,7 @@ const NUMBERS = {
   pingIntervalMs: [5_000, 1, TIMEOUT_MAX_MS],
   pingTimeoutMs: [3_000, 1, TIMEOUT_MAX_MS],
   reconnectDelayMinMs: [50, 1, TIMEOUT_MAX_MS],
-  reconnectDelayMaxMs: [2_000, 1, TIMEOUT_MAX_MS],
+  reconnectDelayMaxMs: [1_000, 1, TIMEOUT_MAX_MS],
   retryBudget: [1_000, 0, COUNT_MAX],
 } as const;
 
@@ -65,6 +65,12 @@ export const checkInteger = (name: string, value: unknown, min: number, max: num
 
 /** Checks the time an operation may take. */
 export const checkTimeout = (timeoutMs: number): number => checkInteger('timeoutMs', timeoutMs, 1, TIMEOUT_MAX_MS);
+
+/** Checks what is given as a signal. */
+export const checkSignal = (signal: AbortSignal | undefined): AbortSignal | undefined => {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw invalidArgument('signal must be an AbortSignal');
+};
 
 const parseEndpoint = (endpoint: unknown): string => {
   const wrong = () => invalidArgument(`endpoints: ${JSON.stringify(endpoint)} is not host:port`);

@@ -14,7 +14,7 @@ import {
 } from 'norikv-protocol';
 import type { Dispatcher } from './dispatcher.js';
 import { type Attempt, errorText, invalidArgument, NoriError } from './errors.js';
-import { checkInteger, checkTimeout } from './options.js';
+import { checkInteger, checkSignal, checkTimeout } from './options.js';
 import { toBytes, toConsistency } from './requests.js';
 import { type Failure, retryDelayMs } from './retry.js';
 import type { ScanEntry, ScanOptions } from './types.js';
@@ -151,7 +151,8 @@ class Scanner {
 /** Runs a scan. Bad options throw at once; the first page is asked for with the first `next()`. */
 export const scan = (dispatcher: Dispatcher, options: ScanOptions): AsyncGenerator<ScanEntry, void, undefined> => {
   const request = scanRequest(options);
-  const { limit, signal } = options;
+  const { limit } = options;
+  const signal = checkSignal(options.signal);
   const total = limit === undefined ? Number.POSITIVE_INFINITY : checkInteger('limit', limit, 0, LIMITS.integerMax);
   const timeoutMs = options.timeoutMs === undefined ? dispatcher.options.timeoutMs : checkTimeout(options.timeoutMs);
   return run(dispatcher, new Scanner(dispatcher, request, timeoutMs), total, signal);

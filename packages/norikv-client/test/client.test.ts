@@ -98,6 +98,7 @@ describe('reading and writing', () => {
       [client.get('k', { consistency: 'eventual' as never }), /consistency is "eventual"; allowed are lease/],
       [client.get('k', { timeoutMs: 0 }), /timeoutMs is 0/],
       [client.get(7 as never), /key must be/],
+      [client.get('k', { signal: {} as never }), /signal must be/],
       [client.put('k', 'v', { ifAbsent: true, ifVersion: { term: 1, index: 1 } }), /exclude/],
       [client.put('k', 'v', { ifVersion: { term: 1 } as never }), /ifVersion.index is undefined/],
       [client.batch([{ type: 'move' } as never]), /operations\[0\].type/],

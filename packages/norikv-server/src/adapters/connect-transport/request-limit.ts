@@ -16,6 +16,30 @@ const ENVELOPED = /^application\/(grpc|connect\+)/i;
 /** gRPC-web as text: base64 of an enveloped body; what it decodes to is checked by Connect. */
 const TEXT = /^application\/grpc-web-text/i;
 
+/** Bytes of a refused request that are still read. */
+const DISCARD_BYTES_MAX = 8 * LIMITS.requestBytesMax;
+
+/**
+ * Reads on, so that a caller who is still sending gets to see the answer: a reset right after it makes some clients drop
+ * what they have received.
+ */
+const discard = async (source: AsyncIterator<Uint8Array>): Promise<void> => {
+  try {
+    for (let bytes = 0; bytes < DISCARD_BYTES_MAX; ) {
+      const next = await source.next();
+      if (next.done === true) return;
+      bytes += next.value.length;
+    }
+  } catch {
+    // The caller has gone.
+  }
+};
+
+const refuse = (source: AsyncIterator<Uint8Array>, bytes: number | 'more'): ConnectError => {
+  void discard(source);
+  return requestTooLarge(bytes);
+};
+
 /**
  * The request's body, which throws `INVALID_ARGUMENT`, naming limit and size, where a message exceeds the limit. The
  * underlying stream is then left as it is: to end it would cut the connection before the answer is sent.
@@ -32,11 +56,11 @@ export const limitRequestBody = (request: UniversalServerRequest): UniversalServ
 };
 
 async function* limitWhole(source: AsyncIterator<Uint8Array>, announced: number): AsyncGenerator<Uint8Array> {
-  if (announced > LIMITS.requestBytesMax) throw requestTooLarge(announced);
+  if (announced > LIMITS.requestBytesMax) throw refuse(source, announced);
   let bytes = 0;
   for (let next = await source.next(); next.done !== true; next = await source.next()) {
     bytes += next.value.length;
-    if (bytes > LIMITS.requestBytesMax) throw requestTooLarge('more');
+    if (bytes > LIMITS.requestBytesMax) throw refuse(source, 'more');
     yield next.value;
   }
 }
@@ -58,7 +82,7 @@ async function* limitEnvelopes(source: AsyncIterator<Uint8Array>): AsyncGenerato
       if (prefixBytes > 0) length = length * 256 + chunk[at]!;
       at++;
       if (++prefixBytes < MESSAGE_PREFIX_BYTES) continue;
-      if (length > LIMITS.requestBytesMax) throw requestTooLarge(length);
+      if (length > LIMITS.requestBytesMax) throw refuse(source, length);
       missing = length;
       prefixBytes = length = 0;
     }

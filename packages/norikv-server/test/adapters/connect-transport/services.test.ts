@@ -309,6 +309,27 @@ describe('JSON over HTTP/1.1', () => {
     });
   });
 
+  test('is answered over the limit on HTTP/2 too, before the caller has sent it all', async () => {
+    const session = http2.connect(server.url);
+    for (let i = 0; i < 10; i++) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/norikv.v1.Kv/Put',
+        'content-type': 'application/json',
+        'content-length': 3 << 20,
+      });
+      let status: unknown;
+      let text = '';
+      stream.on('error', () => {}).on('response', (headers) => (status = headers[':status']));
+      stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      stream.end(Buffer.alloc(3 << 20, 0x20));
+      await eventually(() => stream.closed);
+      expect(status).toBe(400);
+      expect(text).toContain('The request has 3145728 bytes: the limit is 2097152');
+    }
+    session.destroy();
+  });
+
   test('is refused over the limit when it is compressed', async () => {
     const response = await fetch(`${server.url}/norikv.v1.Kv/Put`, {
       method: 'POST',

@@ -1,0 +1,49 @@
+// Directories written by format version 1 must stay readable for ever.
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Lsm } from '../src/index.js';
+import { FAR_MS, writeMarks, writeOwnLog } from './make-golden.js';
+import { text } from './support.js';
+
+const golden = (name: string): string => fileURLToPath(new URL(`./golden/${name}`, import.meta.url));
+let work: string;
+
+beforeAll(async () => {
+  if (process.env.NORI_WRITE_GOLDEN !== undefined) {
+    await rm(golden('v1-own-log'), { recursive: true, force: true });
+    await rm(golden('v1-marks'), { recursive: true, force: true });
+    await writeOwnLog(golden('v1-own-log'));
+    await writeMarks(golden('v1-marks'));
+  }
+  work = await mkdtemp(join(tmpdir(), 'nori-lsm-golden-'));
+  await cp(fileURLToPath(new URL('./golden', import.meta.url)), work, { recursive: true });
+});
+
+afterAll(() => rm(work, { recursive: true }));
+
+test('a database with its own log, of version 1, reads as it was written', async () => {
+  const db = await Lsm.open({ dir: join(work, 'v1-own-log'), createIfMissing: false });
+  const keys = Array.from(db.scanSync(), ([key]) => text(key));
+  expect(keys.length).toBe(101);
+  expect(keys.slice(0, 3)).toEqual(['', 'expiring', 'key000']);
+  expect(keys).not.toContain('key007');
+  expect(keys).not.toContain('key008');
+  expect(text(db.getSync('key042'))).toBe('value 42');
+  expect(text(db.getSync('tail'))).toBe('only in the log');
+  expect(db.getEntry(new TextEncoder().encode('expiring'))?.expiresAtMs).toBe(FAR_MS);
+  expect((await db.verify()).problems).toEqual([]);
+  await db.close();
+});
+
+test('a database with marks, of version 1, reads as it was written', async () => {
+  const db = await Lsm.open({ dir: join(work, 'v1-marks'), createIfMissing: false, wal: false });
+  expect([...db.durableMarks()].map(([id, mark]) => [id, text(mark)])).toEqual([
+    [1, 'one'],
+    [70_000, ''],
+  ]);
+  expect(text(db.getSync(new Uint8Array([0, 1, 255])))).toBe('group one');
+  await db.close();
+});

@@ -1,0 +1,32 @@
+// What the golden directories of each format version hold. `node` cannot run this file by itself: the test writes a new
+// golden directory when NORI_WRITE_GOLDEN is set, which is to be done once for each new version, never for an old one.
+import { Lsm, WriteBatch } from '../src/index.js';
+import { TestClock, utf8 } from './support.js';
+
+/** Expires long after everybody reading this. */
+export const FAR_MS = 4_102_444_800_000;
+
+/** A database with its own log: tables in two levels, one snapshot-shadowed version, and a tail in the log. */
+export const writeOwnLog = async (dir: string): Promise<void> => {
+  const clock = new TestClock();
+  const db = await Lsm.open({ dir, clock, autoCompact: false, blockBytes: 256 });
+  for (let i = 0; i < 100; i++) await db.put(`key${String(i).padStart(3, '0')}`, `value ${i}`);
+  await db.compact();
+  await db.delete('key007');
+  await db.put('expiring', 'soon', { ttlMs: FAR_MS - clock.now() });
+  await db.put('expired', 'never seen', { ttlMs: 1 });
+  await db.put('', 'empty key');
+  await db.flush();
+  await db.put('tail', 'only in the log');
+  await db.delete('key008');
+  await db.close();
+};
+
+/** A database without log: tables and marks. */
+export const writeMarks = async (dir: string): Promise<void> => {
+  const collectMarks = () => [[1, utf8('one')] as const, [70_000, new Uint8Array(0)] as const];
+  const db = await Lsm.open({ dir, wal: false, collectMarks });
+  db.apply(new WriteBatch().put(new Uint8Array([0, 1, 255]), utf8('group one')).delete(new Uint8Array([0, 2])));
+  await db.flush();
+  await db.close();
+};

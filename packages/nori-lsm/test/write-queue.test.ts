@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import { LsmError } from '../src/index.js';
+import { readLogHeader } from '../src/log-record.js';
+import { WriteQueue } from '../src/write-queue.js';
+import { utf8 } from './support.js';
+
+interface Call {
+  readonly record: Uint8Array;
+  readonly resolve: (position: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A queue over a log that answers when told to. */
+const setup = () => {
+  const calls: Call[] = [];
+  const applied: number[] = [];
+  let next = 1;
+  let flushes = 0;
+  let writable: Promise<void> | undefined;
+  const queue = new WriteQueue(
+    {
+      append: (record) => new Promise((resolve, reject) => calls.push({ record: record.slice(), resolve, reject })),
+    },
+    {
+      takeSequence: (count) => (next += count) - count,
+      applyRecord: (record) => applied.push(readLogHeader(record).firstSeq),
+      waitWritable: () => writable,
+      flushApplied: async () => {
+        flushes++;
+      },
+    },
+    1000,
+  );
+  const put = (durability: 'batch' | 'os' | 'none'): Promise<void> => queue.add(durability, 1, utf8('k'), utf8('v'), 0);
+  const stall = (wait: Promise<void> | undefined): void => {
+    writable = wait;
+  };
+  return { queue, calls, applied, put, stall, flushes: () => flushes };
+};
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('calls of one turn share a record and a promise', async () => {
+  const { calls, put } = setup();
+  expect(put('batch')).toBe(put('batch'));
+  await turn();
+  expect(calls.length).toBe(1);
+  expect(readLogHeader(calls[0]!.record)).toMatchObject({ firstSeq: 1, count: 2 });
+});
+
+test('a different durability begins another record, and the order is kept', async () => {
+  const { calls, applied, put } = setup();
+  const writes = [put('batch'), put('os'), put('batch')];
+  await turn();
+  expect(calls.length).toBe(3);
+  calls[2]!.resolve(30);
+  calls[1]!.resolve(20);
+  await turn();
+  expect(applied).toEqual([]);
+  calls[0]!.resolve(10);
+  await Promise.all(writes);
+  expect(applied).toEqual([1, 2, 3]);
+});
+
+test('a group that the log refuses is not applied and does not hold up others', async () => {
+  const { calls, applied, put } = setup();
+  const writes = [put('batch'), put('os')];
+  await turn();
+  calls[1]!.resolve(20);
+  calls[0]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await expect(writes[0]).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  await writes[1];
+  expect(applied).toEqual([2]);
+});
+
+test('none is applied without waiting for its record; if the log refuses it, writing waits for a flush', async () => {
+  const { calls, applied, put, flushes } = setup();
+  await put('none');
+  expect(applied).toEqual([1]);
+  calls[0]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await turn();
+  expect(flushes()).toBe(1);
+  const next = put('batch');
+  await turn();
+  calls[1]!.resolve(10);
+  await next;
+  expect(applied).toEqual([1, 2]);
+});
+
+test('while writes stall, groups wait; they go on, or fail with the reason', async () => {
+  const { calls, put, stall } = setup();
+  let letGo = (): void => {};
+  stall(
+    new Promise<void>((resolve) => {
+      letGo = resolve;
+    }),
+  );
+  const first = put('batch');
+  await turn();
+  expect(calls.length).toBe(0);
+  stall(undefined);
+  letGo();
+  await turn();
+  calls[0]!.resolve(1);
+  await first;
+  stall(Promise.reject(new LsmError('LSM_NO_SPACE', 'full')));
+  await expect(put('batch')).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+});
+
+test('closing waits for the log and fails what waits for room', async () => {
+  const { queue, calls, put, stall } = setup();
+  const logged = put('batch');
+  await turn();
+  stall(new Promise<void>(() => {}));
+  const waiting = put('batch');
+  await turn();
+  const closed = queue.close();
+  await expect(waiting).rejects.toMatchObject({ code: 'LSM_CLOSED' });
+  calls[0]!.resolve(1);
+  await Promise.all([logged, closed]);
+});

@@ -114,8 +114,10 @@ describe('deadlines and cancels', () => {
     expect(['DEADLINE_EXCEEDED', 'UNAVAILABLE']).toContain(error.code);
     expect(error.message).toMatch(/Draining/);
     expect(error.details.attempts.length).toBeGreaterThan(1);
+    // The last attempt may have been under way at the deadline.
+    for (const { code } of error.details.attempts.slice(0, -1)) expect(code).toBe('UNAVAILABLE');
     for (const attempt of error.details.attempts) {
-      expect(attempt).toMatchObject({ node: 'n1', address: node.address, epoch: 1, code: 'UNAVAILABLE' });
+      expect(attempt).toMatchObject({ node: 'n1', address: node.address, epoch: 1 });
       expect(attempt.shard).toBeGreaterThanOrEqual(0);
       expect(Math.abs(attempt.startedMs - Date.now())).toBeLessThan(60_000);
     }

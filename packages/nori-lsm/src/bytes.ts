@@ -30,9 +30,6 @@ export const compareRange = (
 /** Compares two keys: negative, 0 or positive. */
 export const compareKeys = (a: Uint8Array, b: Uint8Array): number => compareRange(a, 0, a.length, b, 0, b.length, 0);
 
-/** True if both hold the same bytes. */
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && compareKeys(a, b) === 0;
-
 /**
  * Bytes 0 to 3 of a key (padded with zeros) as a signed word that orders as the bytes do. Two keys whose words differ
  * are ordered by them; if both words are equal, the keys' first `min(8, lengths)` bytes are equal.

@@ -27,11 +27,10 @@ export interface CompactionPick {
 }
 
 /** How many bytes a level should hold at most. */
-export const levelTarget = (shape: TreeShape, level: number): number =>
-  shape.levelBytesBase * shape.levelRatio ** (level - 1);
+const levelTarget = (shape: TreeShape, level: number): number => shape.levelBytesBase * shape.levelRatio ** (level - 1);
 
 /** How full a level is; from 1 on it is to be compacted. */
-export const levelScore = (version: Version, shape: TreeShape, level: number): number => {
+const levelScore = (version: Version, shape: TreeShape, level: number): number => {
   if (level === 0) return version.tablesIn(0).length / shape.l0Trigger;
   if (level >= LEVELS - 1) return 0;
   return version.bytesIn(level) / levelTarget(shape, level);

@@ -21,7 +21,8 @@ export type LsmErrorCode =
   | 'LSM_IO_FAILED'
   | 'LSM_LOG_FAILED'
   | 'LSM_BACKGROUND_ERROR'
-  | 'LSM_CANCELLED';
+  | 'LSM_CANCELLED'
+  | 'LSM_INTERNAL';
 
 /** Where an error is, and why. */
 export interface LsmErrorDetails {
@@ -74,7 +75,8 @@ export const toLsmError = (error: unknown, doing: string): LsmError => {
   if (code.startsWith('WAL_CORRUPT')) return new LsmError('LSM_CORRUPT_LOG', `${doing}: ${why}`, details);
   if (code.startsWith('WAL_UNSUPPORTED')) return new LsmError('LSM_UNSUPPORTED_VERSION', why, details);
   if (code.startsWith('WAL_')) return new LsmError('LSM_LOG_FAILED', `${doing}: ${why}`, details);
-  return new LsmError('LSM_IO_FAILED', `${doing}: ${why}`, details);
+  if (code.startsWith('IO_')) return new LsmError('LSM_IO_FAILED', `${doing}: ${why}`, details);
+  return new LsmError('LSM_INTERNAL', `${doing}: ${why}. This is a defect; please report it with its cause.`, details);
 };
 
 /** True if trying again later may help (space, passing I/O trouble), false for corruption and programming errors. */

@@ -129,12 +129,12 @@ export class Flusher {
     this.#measure(sealed, result?.bytesWritten ?? 0, added[0]?.meta.number ?? 0, startedMs);
     this.#settle(sealed.memtable.number);
     options.onDurable?.(sealed.memtable.number);
+    background.changed();
     if (log !== undefined && sealed.logPosition !== undefined) {
       await log.truncateBefore(sealed.logPosition).catch((thrown: unknown) => {
         background.report(toLsmError(thrown, 'Cannot cut the log'));
       });
     }
-    background.changed();
   }
 
   #task({ memtable }: SealedMemtable): FlushTask {

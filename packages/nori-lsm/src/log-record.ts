@@ -22,7 +22,7 @@ const VERSION = 1;
 const HAS_EXPIRY = 0x10;
 
 /** Bytes before the first operation. */
-export const LOG_HEADER_BYTES = 16;
+const LOG_HEADER_BYTES = 16;
 /** Most bytes an operation takes beside its key and value. */
 export const LOG_OPERATION_OVERHEAD_MAX = 20;
 

@@ -14,6 +14,7 @@ import { LsmMetrics } from './metrics.js';
 import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
 import { replayLog } from './replay.js';
 import { scanEntries, scanEntriesSync } from './scan.js';
+import { Slice } from './slice.js';
 import { Tree } from './tree.js';
 import type {
   BatchOperation,
@@ -195,11 +196,20 @@ export class Lsm {
     return this.#engine.lookUp(checkedKey(key), options?.snapshot?.seq)?.value;
   }
 
-  /** The values of many keys, in their order, all as of one moment. */
+  /** The values of many keys, in their order, all as of one moment. Gives others their turn every few milliseconds. */
   async getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    this.#assertOpen();
-    const seq = options?.snapshot?.seq;
-    return keys.map((key) => this.#engine.lookUp(checkedKey(key), seq)?.value);
+    const snapshot = options?.snapshot ?? this.snapshot();
+    try {
+      const slice = new Slice(this.#options.clock);
+      const values: (Uint8Array | undefined)[] = [];
+      for (const key of keys) {
+        values.push(this.getSync(key, { snapshot }));
+        if (slice.isOver()) await slice.next();
+      }
+      return values;
+    } finally {
+      if (options?.snapshot === undefined) snapshot.close();
+    }
   }
 
   /** Entries in order, as they were when the iteration began. Gives others their turn every few milliseconds. */

@@ -33,7 +33,7 @@ export const encodeFileHeader = (number: number): Uint8Array => {
 };
 
 /** Checks the first bytes of manifest `number`. */
-export const checkFileHeader = (bytes: Uint8Array, number: number, file: string): void => {
+const checkFileHeader = (bytes: Uint8Array, number: number, file: string): void => {
   const isMagic = bytes.length >= FILE_HEADER_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
   if (!isMagic || crc32c(bytes, 0, 28) !== readU32LE(bytes, 28) || readU64LE(bytes, 16) !== number) {
     throw corrupt(file, 0, 'its header is damaged');

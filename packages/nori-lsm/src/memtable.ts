@@ -1,14 +1,10 @@
 // The newest entries, sorted, in memory. A memtable is active (the one that is written to), then sealed (immutable,
 // waiting for its flush), then released once its table is installed and no cursor reads it any more.
 import type { ArenaPool } from './arena-pool.js';
-import { BATCH_BYTES_MAX } from './limits.js';
 import { EMPTY_BYTES, NODE_OVERHEAD_MAX, SkipList } from './skip-list.js';
 
 /** Bytes a batch may take in a memtable, at most. */
 export const batchFootprint = (operations: number, bytes: number): number => operations * NODE_OVERHEAD_MAX + bytes;
-
-/** Largest memory of a memtable: one batch of the largest size. */
-export const ARENA_BYTES_MAX = BATCH_BYTES_MAX * 3;
 
 /** One memtable. */
 export class Memtable {

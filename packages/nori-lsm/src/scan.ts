@@ -1,12 +1,8 @@
 // Scans: cursors as iterators. The asynchronous one works in slices and gives up the thread between them.
 import type { Clock } from 'nori-io';
 import { LsmError } from './errors.js';
+import { Slice } from './slice.js';
 import type { Cursor, RangeOptions, ScanOptions } from './types.js';
-
-/** How long a scan may hold the thread. */
-const SLICE_MS = 2;
-/** Entries between two looks at the clock. */
-const STRIDE = 16;
 
 interface CursorSource {
   cursor(options: RangeOptions): Cursor;
@@ -40,18 +36,11 @@ export async function* scanEntries(
   if (left === 0) return;
   const cursor = db.cursor(options);
   try {
-    let sliceEndMs = clock.monotonic() + SLICE_MS;
-    let untilLook = STRIDE;
+    const slice = new Slice(clock);
     while (cursor.valid) {
       yield [cursor.key, cursor.value];
       if (--left === 0) return;
-      if (--untilLook === 0) {
-        untilLook = STRIDE;
-        if (clock.monotonic() >= sliceEndMs) {
-          await new Promise<void>((resolve) => clock.nextTurn(resolve));
-          sliceEndMs = clock.monotonic() + SLICE_MS;
-        }
-      }
+      if (slice.isOver()) await slice.next();
       cursor.next();
     }
   } finally {

@@ -28,7 +28,7 @@ const COPY_LOOP_MAX = 24;
 const TWO_32 = 0x1_0000_0000;
 
 /** Word of the head node. */
-export const HEAD = 8;
+const HEAD = 8;
 const FIRST_FREE = HEAD + FIXED_WORDS + HEIGHT_MAX;
 
 /** Bytes an empty list uses. */

@@ -55,7 +55,7 @@ export class TableOutput {
 
   #begin(): SSTableWriter {
     const { dir, tables, level, firstNumber, numbers } = this.#settings;
-    if (this.#used === numbers) throw new LsmError('LSM_IO_FAILED', 'A compaction ran out of file numbers.');
+    if (this.#used === numbers) throw new LsmError('LSM_INTERNAL', 'A compaction ran out of file numbers.');
     const path = `${dir}/${tableName(firstNumber + this.#used)}`;
     this.#writer = SSTableWriter.createSync({ fs: this.#fs, path, level, ...tables });
     this.#used++;

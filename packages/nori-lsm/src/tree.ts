@@ -29,7 +29,6 @@ export class Tree {
   #nextNumber: number;
   readonly #open = new Map<number, Table>();
   readonly #closing = new Set<Promise<void>>();
-  #isClosed = false;
 
   private constructor(manifest: Manifest, options: TreeOptions) {
     this.manifest = manifest;
@@ -81,7 +80,6 @@ export class Tree {
 
   /** Closes tables; versions still held keep theirs open until they are let go. */
   async close(): Promise<void> {
-    this.#isClosed = true;
     this.#current.release();
     await Promise.all(this.#closing);
     await this.manifest.close();
@@ -152,10 +150,5 @@ export class Tree {
       })
       .finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
-  }
-
-  /** True once {@link Tree.close} was called. */
-  get isClosed(): boolean {
-    return this.#isClosed;
   }
 }

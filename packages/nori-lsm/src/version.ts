@@ -37,10 +37,6 @@ export class Version {
     return bytes;
   }
 
-  get tables(): readonly Table[] {
-    return this.levels.flat();
-  }
-
   /** Level of the deepest table; 0 if there is none below L0. */
   get deepestLevel(): number {
     let level = LEVELS - 1;

@@ -36,7 +36,7 @@ class Lane {
   #nextId = 1;
   readonly #pending = new Map<number, Pending>();
 
-  run(task: Task): Promise<TaskResult> {
+  async run(task: Task): Promise<TaskResult> {
     const worker = (this.#worker ??= this.#start());
     worker.ref();
     return new Promise((resolve, reject) => {
@@ -105,11 +105,16 @@ export const workerExecutor = (): TaskExecutor => (shared ??= new WorkerExecutor
 
 /** The thread's entry lies beside this file when built; from the sources, in the build's folder. */
 const entryPath = (): string => {
-  const beside = fileURLToPath(new URL('./lsm-worker.js', import.meta.url));
-  return existsSync(beside) ? beside : fileURLToPath(new URL('../dist/lsm-worker.js', import.meta.url));
+  for (const relative of ['./lsm-worker.js', '../dist/lsm-worker.js']) {
+    const path = fileURLToPath(new URL(relative, import.meta.url));
+    if (existsSync(path)) return path;
+  }
+  const message =
+    'The entry of the worker thread, lsm-worker.js, is missing. Build the package, or pass inlineExecutor.';
+  throw new LsmError('LSM_INTERNAL', message);
 };
 
 const errorOf = (error: { code: string; message: string; file?: string | undefined; offset?: number | undefined }) => {
-  const code = (error.code.startsWith('LSM_') ? error.code : 'LSM_IO_FAILED') as LsmErrorCode;
+  const code = error.code as LsmErrorCode;
   return new LsmError(code, error.message, { file: error.file, offset: error.offset });
 };

@@ -316,9 +316,3 @@ class SegmentScan {
     return synced;
   }
 }
-
-/** Position behind everything an inspection found; 0 for an empty log. */
-export function inspectedEnd(found: Inspection): number {
-  const last = found.segments.at(-1);
-  return last ? segmentEnd(last) : 0;
-}

@@ -9,6 +9,3 @@ export const GROUP_COUNT_MAX = SHARD_COUNT + 1;
 
 /** The group that replicates a shard. */
 export const groupOfShard = (shard: number): number => shard + 1;
-
-/** The shard a group replicates. */
-export const shardOfGroup = (group: number): number => group - 1;

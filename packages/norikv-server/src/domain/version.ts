@@ -5,6 +5,3 @@ export interface Version {
   readonly term: number;
   readonly index: number;
 }
-
-/** True if both name the same entry. */
-export const sameVersion = (a: Version, b: Version): boolean => a.term === b.term && a.index === b.index;

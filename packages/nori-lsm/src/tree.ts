@@ -69,7 +69,7 @@ export class Tree {
    */
   async install(edit: ManifestEdit): Promise<void> {
     const added = await Promise.all(
-      (edit.added ?? []).map(async ({ level, meta }) => ({ level, table: await this.#table(meta) })),
+      (edit.added ?? []).map(async ({ level, meta }) => ({ level, table: await this.#sound(meta) })),
     );
     if (added.length > 0) await this.#options.fs.syncDir(this.#options.dir);
     await this.manifest.append({ nextNumber: this.#nextNumber, ...edit });
@@ -98,6 +98,21 @@ export class Tree {
         return opened;
       }),
     );
+  }
+
+  /** A table that was just written: unlike one found at open, it must not come into the tree if it is damaged. */
+  async #sound(meta: TableMeta): Promise<Table> {
+    // A table that only changes its level is known.
+    const known = this.#open.get(meta.number);
+    if (known !== undefined) return known;
+    const table = await this.#table(meta);
+    try {
+      void table.reader;
+      return table;
+    } catch (error) {
+      this.#open.delete(meta.number);
+      throw error;
+    }
   }
 
   async #table(meta: TableMeta): Promise<Table> {

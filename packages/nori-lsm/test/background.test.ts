@@ -2,7 +2,7 @@
 import { MemoryFileSystem } from 'nori-io/memory';
 import { RecordingMeter } from 'nori-observe';
 import { expect, test } from 'vitest';
-import { Lsm, LsmError, WriteBatch } from '../src/index.js';
+import { inlineExecutor, Lsm, LsmError, type TaskExecutor, tableName, WriteBatch } from '../src/index.js';
 import { text, utf8 } from './support.js';
 
 const DIR = '/db';
@@ -175,4 +175,32 @@ test('compaction stops at a damaged table, says so, and writes go on until they 
   expect(text(db.getSync('key-000'))).toBe('w'.repeat(100));
   await expect(db.compact()).rejects.toMatchObject({ name: 'LsmError' });
   await db.close();
+});
+
+test('a table that was damaged while it was written does not replace what it was made of', async () => {
+  const fs = new MemoryFileSystem();
+  const inline = inlineExecutor(fs);
+  const executor: TaskExecutor = {
+    ...inline,
+    run: async (task) => {
+      const result = await inline.run(task);
+      if (task.kind === 'flush') return result;
+      const file = await fs.open(`${DIR}/${tableName(result.tables[0]!.number)}`, 'write');
+      await file.write([new Uint8Array(8)], file.sizeSync() - 8);
+      await file.close();
+      return result;
+    },
+  };
+  const db = await Lsm.open({ dir: DIR, fs, executor, autoCompact: false });
+  for (let i = 0; i < 3; i++) {
+    await db.put(`key${i}`, 'value');
+    await db.put('same', 'value');
+    await db.flush();
+  }
+  await expect(db.compact()).rejects.toMatchObject({ code: 'LSM_CORRUPT_TABLE' });
+  expect(Array.from(db.scanSync()).length).toBe(4);
+  await db.close();
+  const again = await Lsm.open({ dir: DIR, fs });
+  expect(Array.from(again.scanSync()).length).toBe(4);
+  await again.close();
 });

@@ -1,5 +1,5 @@
 // The cursor of the public surface: over a merge of everything that was there when it was opened, it shows each key once,
-// in its newest version visible to it, and hides deleted and expired ones.
+// in its newest version visible to it, and hides deleted and (unless asked to show them) expired ones.
 //
 // Going up, the merge stands on the current entry. Going down, versions of a key come oldest first, so that the merge has
 // moved past all of them before the newest is known: the entry is kept aside. Turning round seeks anew from the key.
@@ -15,8 +15,8 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
 
 /** What a cursor needs of the engine. */
 export interface CursorHost {
-  /** The time at which a key is read. */
-  readonly readNowMs: (key: Uint8Array) => number;
+  /** The time at which a key is read; undefined: expired entries are shown. */
+  readonly readNowMs: ((key: Uint8Array) => number) | undefined;
   /** Turns what reading threw into the engine's error. */
   readonly failed: (error: unknown) => Error;
   /** Called once, when the cursor is closed. */
@@ -209,8 +209,9 @@ export class RangeCursor implements Cursor {
   #isLive(top: Source): boolean {
     if (top.kind !== KIND_PUT) return false;
     const { expiresAtMs } = top;
-    if (expiresAtMs === 0) return true;
-    return expiresAtMs > this.#host.readNowMs(top.keyBytes.slice(top.keyStart, top.keyStart + top.keyLength));
+    const { readNowMs } = this.#host;
+    if (expiresAtMs === 0 || readNowMs === undefined) return true;
+    return expiresAtMs > readNowMs(top.keyBytes.slice(top.keyStart, top.keyStart + top.keyLength));
   }
 
   #keep(top: Source): void {

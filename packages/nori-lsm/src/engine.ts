@@ -23,7 +23,7 @@ import type { Source } from './source.js';
 import { Stall } from './stall.js';
 import { firstEndingAtOrAfter, TableSource } from './table-source.js';
 import type { Tree } from './tree.js';
-import type { Cursor, FoundEntry, LsmStats, RangeOptions, Snapshot } from './types.js';
+import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
 import type { Version } from './version.js';
 import type { WriteBatch } from './write-batch.js';
 
@@ -127,7 +127,7 @@ export class Engine {
   }
 
   /** Opens a cursor over all there is now. */
-  cursor(options: RangeOptions): Cursor {
+  cursor(options: CursorOptions): Cursor {
     const version = this.#tree.current;
     const memtables = [this.#active, ...this.#sealed].filter((memtable) => !memtable.isEmpty);
     const seq = options.snapshot?.seq ?? this.#lastSeq;
@@ -142,7 +142,7 @@ export class Engine {
     const merge = new MergingCursor(sourcesOf(memtables, version));
     const failed = (error: unknown): Error => toLsmError(error, 'Cannot read');
     const cursor = new RangeCursor(merge, range, options.reverse ?? false, seq, {
-      readNowMs: this.#readNowMs,
+      readNowMs: options.showExpired ? undefined : this.#readNowMs,
       failed,
       closed,
     });

@@ -11,6 +11,7 @@ export type {
   BatchOperation,
   Bytes,
   Cursor,
+  CursorOptions,
   Durability,
   ExpirySource,
   FoundEntry,

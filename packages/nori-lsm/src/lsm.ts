@@ -20,11 +20,11 @@ import type {
   BatchOperation,
   Bytes,
   Cursor,
+  CursorOptions,
   Durability,
   FoundEntry,
   LsmOptions,
   LsmStats,
-  RangeOptions,
   ReadOptions,
   ScanOptions,
   Snapshot,
@@ -178,7 +178,7 @@ export class Lsm {
   }
 
   /** Opens a cursor. Close it. @throws LsmError `LSM_CORRUPT_TABLE` with file and offset, here and when it moves */
-  cursor(options: RangeOptions = {}): Cursor {
+  cursor(options: CursorOptions = {}): Cursor {
     this.#assertOpen();
     return this.#engine.cursor(options);
   }

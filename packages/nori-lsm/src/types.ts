@@ -123,6 +123,15 @@ export interface RangeOptions extends ReadOptions {
   readonly reverse?: boolean | undefined;
 }
 
+/** {@link RangeOptions} and what a cursor shows. */
+export interface CursorOptions extends RangeOptions {
+  /**
+   * Also show entries that have expired but are still there, for callers that judge expiry themselves by
+   * {@link Cursor.expiresAtMs}: the time of the read then need not move while they walk. Default false.
+   */
+  readonly showExpired?: boolean | undefined;
+}
+
 /** {@link RangeOptions} and how many entries at most (default and -1: all). */
 export interface ScanOptions extends RangeOptions {
   readonly limit?: number | undefined;

@@ -2,7 +2,7 @@
 import { MemoryFileSystem } from 'nori-io/memory';
 import { RecordingMeter } from 'nori-observe';
 import { expect, test } from 'vitest';
-import { inlineExecutor, Lsm, type LsmOptions, WriteBatch } from '../src/index.js';
+import { type Cursor, inlineExecutor, Lsm, type LsmOptions, WriteBatch } from '../src/index.js';
 import type { Task } from '../src/task.js';
 import { listCursor, TestClock, text, utf8 } from './support.js';
 
@@ -165,6 +165,42 @@ test('a cursor moves both ways and turns round in its range', async () => {
   expect(at()).toBe('b');
   cursor.close();
   expect(cursor.valid).toBe(false);
+  await db.close();
+});
+
+test('a cursor asked to show expired entries shows the version of its moment, whose expiry the caller judges', async () => {
+  const clock = new TestClock();
+  const db = await open({ clock, autoCompact: false });
+  await db.put('deleted', 'v', { ttlMs: 100 });
+  await db.delete('deleted');
+  await db.put('flushed', 'old', { ttlMs: 100 });
+  await db.flush();
+  await db.put('fresh', 'v');
+  await db.put('renewed', 'old', { ttlMs: 100 });
+  const openedMs = clock.nowMs;
+  const showing = db.cursor({ showExpired: true });
+  const hiding = db.cursor();
+  clock.nowMs += 200;
+  await db.put('renewed', 'new', { ttlMs: 100 });
+  const rest = (cursor: Cursor): (string | number | undefined)[][] => {
+    const found: (string | number | undefined)[][] = [];
+    for (; cursor.valid; cursor.next()) found.push([text(cursor.key), text(cursor.value), cursor.expiresAtMs]);
+    return found;
+  };
+  const all = [
+    ['flushed', 'old', openedMs + 100],
+    ['fresh', 'v', 0],
+    ['renewed', 'old', openedMs + 100],
+  ];
+  expect(rest(showing)).toEqual(all);
+  showing.first();
+  showing.seek(utf8('g'));
+  expect(text(showing.key)).toBe('renewed');
+  const back = db.cursor({ showExpired: true, reverse: true });
+  expect(rest(back)).toEqual([['renewed', 'new', openedMs + 300], ...all.slice(0, 2).reverse()]);
+  hiding.first();
+  expect(rest(hiding)).toEqual([['fresh', 'v', 0]]);
+  for (const cursor of [showing, hiding, back]) cursor.close();
   await db.close();
 });
 

@@ -148,7 +148,10 @@ export const startNode = async (config: NodeConfig, dependencies: NodeDependenci
           meter.event({ type: 'node.draining', atMs: clock.now(), nodeId: config.nodeId });
           stopProcessMetrics();
           await node.drain(config.drainTimeoutMs);
-          await store.close({ flush: true });
+          const unflushed = await store.close({ flush: true });
+          if (unflushed !== undefined) {
+            logger.warn({ err: unflushed }, 'Memory was not written to tables; the next start replays the log instead');
+          }
           await dataDir.lock.release();
         })();
         return stopping;

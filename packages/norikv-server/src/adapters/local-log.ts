@@ -127,53 +127,46 @@ export class LocalLog implements ReplicatedLog {
       parts.push(body);
     }
     parts.unshift(header.view());
-    this.#wal
-      .append(parts, { durability: this.#durability })
-      .then(
-        (position) => this.#durable(turn, entries, position),
-        (error) => this.#refuse(turn, entries, error),
-      )
-      .catch((error) => {
-        // The state machine failed half way through a turn: what is in memory is no longer what the log says.
-        this.#stop(error);
-      });
+    this.#wal.append(parts, { durability: this.#durability }).then(
+      (position) => this.#durable(turn, entries, position),
+      (error) => this.#refuse(turn, entries, error),
+    );
   }
 
   #durable(turn: readonly Proposal[], entries: readonly EntryPosition[], position: number): void {
     this.#inFlight = false;
-    this.#machine.ready();
-    this.#appliedPosition = position;
-    for (let i = 0; i < turn.length; i++) this.#machine.apply(entries[i]!, turn[i]!.context);
-    this.#appliedPosition = position + 1;
+    let applied = 0;
+    try {
+      // A turn that was proposed before the state machine failed must not be applied on top of the failure.
+      if (!this.#broken) {
+        this.#machine.ready();
+        this.#appliedPosition = position;
+        for (; applied < turn.length; applied++) this.#machine.apply(entries[applied]!, turn[applied]!.context);
+        this.#appliedPosition = position + 1;
+      }
+    } catch (error) {
+      // What is in memory is no longer what the log says.
+      this.#stop(error);
+    }
+    for (; applied < turn.length; applied++) this.#machine.refused(turn[applied]!.context, inDoubt(undefined));
     this.#machine.turnApplied();
   }
 
   #refuse(turn: readonly Proposal[], entries: readonly EntryPosition[], cause: unknown): void {
     this.#inFlight = false;
     for (let i = entries.length - 1; i >= 0; i--) this.#lastIndexes[entries[i]!.group] = entries[i]!.index - 1;
-    const noSpace = cause instanceof WalError && cause.code === 'WAL_NO_SPACE';
-    const error = noSpace
-      ? new NodeError(
-          'RESOURCE_EXHAUSTED',
-          'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
-          { cause, retryAfterMs: 1_000 },
-        )
-      : new NodeError(
-          'COMMIT_TIMEOUT',
-          'The log failed while the write was under way; it may or may not survive. Retry it with the same identity.',
-          { cause },
-        );
+    const refusal = cause instanceof WalError ? nothingWritten(cause) : undefined;
+    const error = refusal ?? inDoubt(cause);
     for (const { context } of turn) this.#machine.refused(context, error);
-    if (!noSpace) this.#stop(cause);
+    if (refusal === undefined) this.#stop(cause);
     else this.#machine.ready();
     this.#machine.turnApplied();
   }
 
   #stop(cause: unknown): void {
     this.#broken = true;
-    this.#machine.stopped(
-      new NodeError('UNAVAILABLE', 'The log has failed and the node ends; nothing was written.', { cause }),
-    );
+    const message = 'The log has failed and the node ends; nothing was written.';
+    this.#machine.stopped(new NodeError('UNAVAILABLE', message, { cause }));
     this.#fail(cause instanceof Error ? cause : new Error(String(cause)));
   }
 
@@ -204,6 +197,22 @@ export class LocalLog implements ReplicatedLog {
     return this.#closing;
   }
 }
+
+/** The error of a turn of which the log took nothing; undefined if that is not certain. */
+const nothingWritten = (cause: WalError): NodeError | undefined => {
+  if (cause.code === 'WAL_NO_SPACE') {
+    const message = 'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.';
+    return new NodeError('RESOURCE_EXHAUSTED', message, { cause });
+  }
+  return cause.code === 'WAL_RECORD_TOO_LARGE' ? new NodeError('INTERNAL', cause.message, { cause }) : undefined;
+};
+
+const inDoubt = (cause: unknown): NodeError =>
+  new NodeError(
+    'COMMIT_TIMEOUT',
+    'The log failed while the write was under way; it may or may not survive. Retry it with the same identity.',
+    { cause },
+  );
 
 function* readTurn(data: Uint8Array, position: number): Generator<{ entry: EntryPosition; body: Uint8Array }> {
   const reader = new ByteReader(data);

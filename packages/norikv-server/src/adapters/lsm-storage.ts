@@ -104,9 +104,12 @@ export class LsmStorage implements Storage {
   }
 
   commit(): void {
-    if (this.#batch.count > 0) this.#lsm.apply(this.#batch);
-    this.#batch.clear();
-    this.#staging.reset(SCRATCH_KEEP_BYTES_MAX);
+    try {
+      if (this.#batch.count > 0) this.#lsm.apply(this.#batch);
+    } finally {
+      this.#batch.clear();
+      this.#staging.reset(SCRATCH_KEEP_BYTES_MAX);
+    }
   }
 
   get stalled(): boolean {
@@ -126,7 +129,7 @@ export class LsmStorage implements Storage {
   }
 
   cursor(reverse: boolean): StorageCursor {
-    return new GroupCursor(this.#lsm.cursor({ reverse }), reverse);
+    return new GroupCursor(this.#lsm.cursor({ reverse, showExpired: true }), reverse);
   }
 
   flush(): Promise<void> {

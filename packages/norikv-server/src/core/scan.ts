@@ -13,10 +13,14 @@ import type { Store } from './store.js';
 import { keyProblem } from './validation.js';
 
 const SLICE_MS = 2;
-/** Groups read between two looks at the clock. */
-const GROUPS_PER_LOOK = 16;
-/** Values up to this are kept while their key waits for its turn. */
+/** Steps between two looks at the clock. */
+const STEPS_PER_LOOK = 16;
+/** Values up to this are kept while their key waits for its turn; a run ends at a larger one. */
 const KEPT_VALUE_BYTES_MAX = 2048;
+/** Bytes of a run. */
+const RUN_BYTES_MAX = 64 * 1024;
+/** Bytes read between two looks at the clock. */
+const BYTES_PER_LOOK = 1024 * 1024;
 
 /** The range of a query, resolved: both ends inclusive or exclusive, and where reading begins. */
 interface Range {
@@ -29,7 +33,7 @@ interface Range {
 
 interface RunItem {
   readonly key: Uint8Array;
-  /** Undefined: large, to be read when its turn comes. */
+  /** Undefined: large, or expired, to be read when its turn comes. */
   readonly stored: StoredValue | undefined;
 }
 
@@ -69,19 +73,21 @@ export const scanPage = async (
   try {
     const runKeys = Math.ceil((limit * 1.25) / Math.max(1, sources.length)) + 1;
     const heap = new RunHeap(range.reverse);
-    for (let i = 0; i < sources.length; i++) {
-      const run: Run = { ...sources[i]!, items: [], at: 0, exhausted: false };
-      fill(run, cursors.get(run.store)!, range, undefined, runKeys);
+    const page: PageContext = { limit, range, runKeys, cursors, slicer, clock, query };
+    for (const source of sources) {
+      const run: Run = { ...source, items: [], at: 0, exhausted: false };
+      fill(run, undefined, page);
       if (run.items.length > 0) heap.push(run);
-      if (i % GROUPS_PER_LOOK === 0) await slicer.pause();
+      await slicer.pause();
     }
-    return await merge(heap, { limit, range, runKeys, cursors, slicer, clock, query });
+    return await merge(heap, page);
   } finally {
     for (const cursor of cursors.values()) cursor.close();
   }
 };
 
-interface MergeContext {
+/** What the steps of one page share. */
+interface PageContext {
   readonly limit: number;
   readonly range: Range;
   readonly runKeys: number;
@@ -91,56 +97,70 @@ interface MergeContext {
   readonly query: ScanQuery;
 }
 
-const merge = async (heap: RunHeap, context: MergeContext): Promise<ScanPage> => {
-  const { limit, range, runKeys, cursors, slicer, clock } = context;
+const merge = async (heap: RunHeap, page: PageContext): Promise<ScanPage> => {
+  const { limit, slicer, query } = page;
   const entries: Entry[] = [];
-  const expired = new Map<Run, number>();
   let bytes = 0;
-  let more = false;
-  let steps = 0;
   for (let run = heap.top(); run !== undefined; run = heap.top()) {
-    const item = run.items[run.at]!;
-    const stored = item.stored ?? run.store.storage.get(run.group, item.key);
-    const entryBytes = stored === undefined ? 0 : item.key.length + stored.value.length;
-    more = entries.length === limit || (entries.length > 0 && bytes + entryBytes > LIMITS.scanPageBytesMax);
-    if (more) break;
-    if (stored !== undefined && stored.expiresAtMs > 0 && clock.now() >= stored.expiresAtMs) {
-      expired.set(run, Math.max(expired.get(run) ?? 0, stored.expiresAtMs));
-    } else if (stored !== undefined) {
-      entries.push({ key: item.key, value: stored.value, version: { term: stored.term, index: stored.index } });
+    const { key, stored: kept } = run.items[run.at]!;
+    const stored = kept ?? (await current(run, key, query));
+    if (stored !== undefined) {
+      const entryBytes = key.length + stored.value.length;
+      if (entries.length === limit || (entries.length > 0 && bytes + entryBytes > LIMITS.scanPageBytesMax)) {
+        return { entries, nextToken: encodeToken(entries[entries.length - 1]!.key) };
+      }
+      entries.push({ key, value: stored.value, version: { term: stored.term, index: stored.index } });
       bytes += entryBytes;
     }
     run.at++;
-    if (run.at === run.items.length) {
-      if (!run.exhausted) fill(run, cursors.get(run.store)!, range, item.key, runKeys);
-      if (run.at === run.items.length) heap.pop();
-      else heap.sink();
-    } else heap.sink();
-    if (++steps % 64 === 0) await slicer.pause();
+    if (run.at === run.items.length && !run.exhausted) fill(run, key, page);
+    if (run.at === run.items.length) heap.pop();
+    else heap.sink();
+    await slicer.pause();
   }
-  await commitExpiries(expired, context.query);
-  const last = entries[entries.length - 1];
-  return { entries, nextToken: more && last !== undefined ? encodeToken(last.key) : NO_TOKEN };
+  return { entries, nextToken: NO_TOKEN };
 };
 
-/** Reads the next keys of a run's group, after `after` or from the beginning of the range. */
-const fill = (run: Run, cursor: StorageCursor, range: Range, after: Uint8Array | undefined, keysMax: number): void => {
+/** The value of a key when its turn comes. */
+const current = (run: Run, key: Uint8Array, query: ScanQuery): Promise<StoredValue | undefined> =>
+  query.consistency === 'stale_ok'
+    ? Promise.resolve(run.store.readStale(run.group, key))
+    : run.store.readLive(run.group, key, query.deadlineMs);
+
+/**
+ * Reads the next keys of a run's group, after `after` or from the beginning of the range. Keys that have expired are looked
+ * up anew when their turn comes, since they may have been renewed; their shard's time is moved on meanwhile.
+ */
+const fill = (run: Run, after: Uint8Array | undefined, page: PageContext): void => {
+  const { range, runKeys, slicer, clock, query } = page;
+  const { store, group } = run;
   const { reverse } = range;
+  const cursor = page.cursors.get(store)!;
+  const nowMs = Math.max(clock.now(), store.shardTimeMs(group));
   run.items = [];
   run.at = 0;
   const from = after ?? (reverse ? range.upper : range.lower);
   const fromExclusive = after !== undefined || (reverse ? range.upperExclusive : range.lowerExclusive);
-  cursor.seek(run.group, from);
-  while (cursor.valid && run.items.length < keysMax) {
+  let bytes = 0;
+  let isLast = false;
+  let expiredMs = 0;
+  for (cursor.seek(group, from); !isLast && cursor.valid; cursor.next()) {
     const key = cursor.key();
     if (isBeyond(key, range)) break;
-    if (!(fromExclusive && from !== undefined && compare(key, from) === 0)) {
-      const stored = cursor.entry();
-      run.items.push({ key, stored: stored.value.length <= KEPT_VALUE_BYTES_MAX ? stored : undefined });
-    }
-    cursor.next();
+    if (fromExclusive && from !== undefined && compare(key, from) === 0) continue;
+    const stored = cursor.entry();
+    const isExpired = stored.expiresAtMs > 0 && stored.expiresAtMs <= nowMs;
+    const isLarge = stored.value.length > KEPT_VALUE_BYTES_MAX;
+    if (isExpired) expiredMs = Math.max(expiredMs, stored.expiresAtMs);
+    run.items.push({ key, stored: isExpired || isLarge ? undefined : stored });
+    bytes += stored.value.length;
+    isLast = isLarge || bytes >= RUN_BYTES_MAX || run.items.length === runKeys;
   }
-  run.exhausted = run.items.length < keysMax;
+  run.exhausted = !isLast;
+  slicer.read(bytes);
+  if (expiredMs > store.shardTimeMs(group) && query.consistency !== 'stale_ok') {
+    store.commitTime(group, expiredMs, query.deadlineMs, () => {});
+  }
 };
 
 const isBeyond = (key: Uint8Array, range: Range): boolean => {
@@ -166,21 +186,6 @@ const barriers = async (sources: readonly { store: Store; group: number }[], que
     if (wait !== undefined) waits.push(wait);
   }
   if (waits.length > 0) await Promise.all(waits);
-};
-
-/** Keys left out because they have expired by the clock are made to have expired in their shards (rule 8). */
-const commitExpiries = async (expired: ReadonlyMap<Run, number>, query: ScanQuery): Promise<void> => {
-  if (query.consistency === 'stale_ok') return;
-  const commits = Array.from(
-    expired,
-    ([run, timeMs]) =>
-      new Promise<void>((resolve, reject) => {
-        run.store.commitTime(run.group, timeMs, query.deadlineMs, (error) =>
-          error === undefined ? resolve() : reject(error),
-        );
-      }),
-  );
-  await Promise.all(commits);
 };
 
 const pageLimit = (limit: number): number => {
@@ -263,6 +268,8 @@ class Slicer {
   readonly #query: ScanQuery;
   readonly #clock: Clock;
   #sliceStartMs: number;
+  #steps = 0;
+  #bytes = 0;
 
   constructor(query: ScanQuery, clock: Clock) {
     this.#query = query;
@@ -270,7 +277,20 @@ class Slicer {
     this.#sliceStartMs = clock.monotonic();
   }
 
-  async pause(): Promise<void> {
+  /** Counts bytes that were read since the last look at the clock. */
+  read(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  /** Called after each step; undefined: go on. */
+  pause(): Promise<void> | undefined {
+    if (++this.#steps < STEPS_PER_LOOK && this.#bytes < BYTES_PER_LOOK) return undefined;
+    this.#steps = 0;
+    this.#bytes = 0;
+    return this.#look();
+  }
+
+  async #look(): Promise<void> {
     const now = this.#clock.monotonic();
     if (now - this.#sliceStartMs < SLICE_MS) return;
     if (this.#query.signal?.aborted === true) throw new NodeError('CANCELLED', 'The scan was cancelled.');

@@ -44,7 +44,7 @@ export class Shard {
     const verdicts: Verdict[] = [];
     const fresh: { readonly identity: WriteIdentity; readonly outcome: Outcome }[] = [];
     for (const { identity, operations } of commands) {
-      const admission = identity === undefined ? 'new' : this.#outcomes.check(identity, timeMs);
+      const admission = identity === undefined ? 'new' : this.#outcomes.admit(identity, timeMs);
       if (admission !== 'new') {
         verdicts.push(admission);
         continue;

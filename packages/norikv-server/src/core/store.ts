@@ -12,7 +12,7 @@ import type { ReadConsistency, ResultSink, WriteRequest } from '../ports/kv.js';
 import type { EntryPosition, ReplayReport, ReplicatedLog, StateMachine } from '../ports/replicated-log.js';
 import type { Storage, StorageHooks, StoredValue } from '../ports/storage.js';
 import { Shard, type Verdict } from './shard.js';
-import { failRequest, type PendingWrites, type TimeRequest, TurnPacker } from './turn.js';
+import { failRequest, type PendingWrites, requestBytes, type TimeRequest, TurnPacker } from './turn.js';
 
 /** Bytes of keys and values that may wait for the log; beyond it writes are refused. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
@@ -22,6 +22,9 @@ const PENDING_REQUESTS_MAX = 100_000;
 const LOG_BYTES_MAX = 512 * 1024 * 1024;
 const MAINTENANCE_INTERVAL_MS = 5_000;
 const RETRY_AFTER_MS = 50;
+/** How often a node whose log is full tries whether there is space again. */
+const PROBE_INTERVAL_MS = 1_000;
+const PROBED_GROUP = 1;
 
 /** What a store is made of. */
 export interface StoreParts {
@@ -54,6 +57,7 @@ export class Store implements StateMachine {
   #waitingForStorage = false;
   /** Why no write can be taken any more. */
   #ended: NodeError | undefined;
+  #drain: Promise<void> | undefined;
   #drained: (() => void) | undefined;
   #activeShards = 0;
   #maintenance: TimerHandle | undefined;
@@ -77,9 +81,14 @@ export class Store implements StateMachine {
       store.#proposedTimesMs[group] = shard.timeMs;
       store.#durableTimesMs[group] = shard.timeMs;
     }
-    const report = await parts.log.start(store);
-    store.#scheduleMaintenance();
-    return { store, report };
+    try {
+      const report = await parts.log.start(store);
+      store.#scheduleMaintenance();
+      return { store, report };
+    } catch (error) {
+      await store.#storage.close().catch(() => {});
+      throw error;
+    }
   }
 
   get storage(): Storage {
@@ -112,17 +121,14 @@ export class Store implements StateMachine {
     sink: ResultSink,
     tag: number,
   ): void {
-    if (consistency !== 'stale_ok') {
-      const barrier = this.#log.readBarrier(group, consistency);
-      if (barrier !== undefined) {
-        barrier.then(
-          () => this.#answerGet(group, key, consistency, deadlineMs, sink, tag),
-          (error) => sink.failed(tag, asNodeError(error)),
-        );
-        return;
-      }
+    const barrier = consistency === 'stale_ok' ? undefined : this.#log.readBarrier(group, consistency);
+    if (barrier === undefined) this.#answerGet(group, key, consistency, deadlineMs, sink, tag);
+    else {
+      barrier.then(
+        () => this.#answerGet(group, key, consistency, deadlineMs, sink, tag),
+        (error) => sink.failed(tag, asNodeError(error)),
+      );
     }
-    this.#answerGet(group, key, consistency, deadlineMs, sink, tag);
   }
 
   #answerGet(
@@ -141,18 +147,67 @@ export class Store implements StateMachine {
       return;
     }
     if (stored === undefined) sink.absent(tag);
-    else if (stored.expiresAtMs === 0 || this.#clock.now() < stored.expiresAtMs) {
-      sink.value(tag, stored.value, stored.term, stored.index);
-    } else if (consistency === 'stale_ok') sink.absent(tag);
+    else if (!this.#isExpired(stored)) sink.value(tag, stored.value, stored.term, stored.index);
+    else if (consistency === 'stale_ok') sink.absent(tag);
     else {
-      this.commitTime(group, stored.expiresAtMs, deadlineMs, (error) => {
-        if (error === undefined) sink.absent(tag);
-        else sink.failed(tag, error);
-      });
+      this.#settleExpiry(
+        group,
+        stored,
+        deadlineMs,
+        () => this.#answerGet(group, key, consistency, deadlineMs, sink, tag),
+        () => sink.absent(tag),
+        (error) => sink.failed(tag, asNodeError(error)),
+      );
     }
   }
 
-  /** Moves a shard's time to at least `timeMs` through its log (rule 8), then calls `settled`. */
+  /** What a replica that need not be fresh finds now. */
+  readStale(group: number, key: Uint8Array): StoredValue | undefined {
+    const stored = this.#storage.get(group, key);
+    return stored === undefined || this.#isExpired(stored) ? undefined : stored;
+  }
+
+  /** What a linearizable read finds now; the barrier is the caller's. */
+  readLive(group: number, key: Uint8Array, deadlineMs: number): Promise<StoredValue | undefined> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        try {
+          const stored = this.#storage.get(group, key);
+          if (stored === undefined || !this.#isExpired(stored)) resolve(stored);
+          else this.#settleExpiry(group, stored, deadlineMs, look, () => resolve(undefined), reject);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      look();
+    });
+  }
+
+  #isExpired(stored: StoredValue): boolean {
+    return stored.expiresAtMs !== 0 && stored.expiresAtMs <= this.#clock.now();
+  }
+
+  /**
+   * A value has expired by the clock, but not yet by its shard: moves the shard's time on (rule 8), then looks `again`,
+   * since a write that was under way may have replaced it while it lived. If the log has no space for that, the
+   * value is `absent` all the same: no later entry of this shard gets a time before the expiry.
+   */
+  #settleExpiry(
+    group: number,
+    stored: StoredValue,
+    deadlineMs: number,
+    again: () => void,
+    absent: () => void,
+    failed: (error: unknown) => void,
+  ): void {
+    this.commitTime(group, stored.expiresAtMs, deadlineMs, (error) => {
+      if (error === undefined) again();
+      else if (error.code === 'RESOURCE_EXHAUSTED') absent();
+      else failed(error);
+    });
+  }
+
+  /** Moves a shard's time to at least `timeMs` through its log, then calls `settled`. */
   commitTime(group: number, timeMs: number, deadlineMs: number, settled: TimeRequest['settled']): void {
     this.#proposedTimesMs[group] = Math.max(this.#proposedTimesMs[group]!, timeMs);
     const request: TimeRequest = {
@@ -164,6 +219,11 @@ export class Store implements StateMachine {
       settled,
     };
     this.write(group, request);
+  }
+
+  /** The applied time of a group's shard. */
+  shardTimeMs(group: number): number {
+    return this.#shards[group]?.timeMs ?? 0;
   }
 
   /** See {@link ReplicatedLog.readBarrier}. */
@@ -184,7 +244,7 @@ export class Store implements StateMachine {
     if (waiting === undefined) this.#pending.set(group, [request]);
     else waiting.push(request);
     this.#pendingRequests++;
-    for (const { key, value } of request.operations) this.#pendingBytes += key.length + value.length;
+    this.#pendingBytes += requestBytes(request);
     this.#scheduleTurn();
   }
 
@@ -198,7 +258,7 @@ export class Store implements StateMachine {
       return new NodeError('RESOURCE_EXHAUSTED', message, { retryAfterMs: RETRY_AFTER_MS });
     }
     const refusal = this.#storage.refusal;
-    if (refusal !== undefined) return new NodeError('RESOURCE_EXHAUSTED', refusal, { retryAfterMs: 1_000 });
+    if (refusal !== undefined) return new NodeError('RESOURCE_EXHAUSTED', refusal);
     return undefined;
   }
 
@@ -236,9 +296,7 @@ export class Store implements StateMachine {
     this.#pendingBytes = 0;
     for (const requests of this.#pending.values()) {
       this.#pendingRequests += requests.length;
-      for (const { operations } of requests) {
-        for (const { key, value } of operations) this.#pendingBytes += key.length + value.length;
-      }
+      for (const request of requests) this.#pendingBytes += requestBytes(request);
     }
   }
 
@@ -253,7 +311,7 @@ export class Store implements StateMachine {
       (error) => {
         this.#waitingForStorage = false;
         const message = this.#storage.refusal ?? asNodeError(error).message;
-        this.#failPending(new NodeError('RESOURCE_EXHAUSTED', message, { cause: error, retryAfterMs: 1_000 }));
+        this.#failPending(new NodeError('RESOURCE_EXHAUSTED', message, { cause: error }));
       },
     );
   }
@@ -299,6 +357,7 @@ export class Store implements StateMachine {
   refused(context: unknown, error: NodeError): void {
     if (error.code === 'RESOURCE_EXHAUSTED' && this.#refusing === undefined) {
       this.#refusing = error.message;
+      this.#scheduleProbe();
       this.#meter.event({ type: 'node.writes_refused', atMs: this.#clock.now(), reason: error.message });
     }
     for (const request of context as readonly WriteRequest[]) failRequest(request, error);
@@ -311,6 +370,19 @@ export class Store implements StateMachine {
   stopped(error: NodeError): void {
     this.#ended = error;
     this.#failPending(error);
+  }
+
+  /** A node that refuses writes may get none: it tries by itself, with a time entry, whether they work again. */
+  #scheduleProbe(): void {
+    this.#clock.setTimer(
+      PROBE_INTERVAL_MS,
+      () => {
+        if (this.#refusing === undefined || this.#ended !== undefined) return;
+        this.#scheduleProbe();
+        this.commitTime(PROBED_GROUP, 0, Number.POSITIVE_INFINITY, () => {});
+      },
+      { unref: true },
+    );
   }
 
   #writesWork(): void {
@@ -382,17 +454,18 @@ export class Store implements StateMachine {
   // --- the end
 
   /** Refuses new writes and resolves when those accepted are answered. */
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
     this.#ended ??= new NodeError(
       'UNAVAILABLE',
       'The node is shutting down; nothing was written. Try another node, or later.',
     );
     this.#maintenance?.cancel();
-    if (this.#quiet) return;
-    await new Promise<void>((resolve) => {
+    this.#drain ??= new Promise((resolve) => {
       this.#drained = resolve;
+      this.#settleDrain();
       this.#scheduleTurn();
     });
+    return this.#drain;
   }
 
   /** No write waits or is on its way. */
@@ -409,15 +482,19 @@ export class Store implements StateMachine {
     return this.#storage.flush();
   }
 
-  /** Drains, flushes, and closes log and storage, in this order. */
-  async close(options: { readonly flush: boolean }): Promise<void> {
+  /**
+   * Drains, flushes if asked to, and closes log and storage, in this order. A flush that fails is no loss, since the log
+   * has everything: its error is returned, for the operator to know.
+   */
+  async close(options: { readonly flush: boolean }): Promise<unknown> {
     await this.drain();
+    const unflushed = options.flush ? await this.#storage.flush().catch((error: unknown) => error) : undefined;
     try {
-      if (options.flush) await this.#storage.flush();
-    } finally {
       await this.#log.close();
+    } finally {
       await this.#storage.close();
     }
+    return unflushed;
   }
 }
 

@@ -41,10 +41,15 @@ export class TurnPacker {
     for (const [group, requests] of pending) {
       if (writer.length >= TURN_BYTES_MAX) break;
       pending.delete(group);
-      for (const entryRequests of splitIntoEntries(startable(requests, context.monotonicMs))) {
+      const taken = takeUpTo(requests, TURN_BYTES_MAX - writer.length);
+      for (const entryRequests of splitIntoEntries(startable(taken, context.monotonicMs))) {
         const start = writer.length;
         encodeCommands(entryRequests, writer);
         entries.push({ group, requests: entryRequests, start, end: writer.length });
+      }
+      if (taken.length < requests.length) {
+        pending.set(group, requests.slice(taken.length));
+        break;
       }
     }
     const all = writer.view();
@@ -56,6 +61,23 @@ export class TurnPacker {
     }));
   }
 }
+
+/** Bytes of keys and values of a request. */
+export const requestBytes = (request: WriteRequest): number => {
+  let bytes = 0;
+  for (const { key, value } of request.operations) bytes += key.length + value.length;
+  return bytes;
+};
+
+/** The first requests that together have about `bytesMax`: at least one. */
+const takeUpTo = (requests: WriteRequest[], bytesMax: number): WriteRequest[] => {
+  let bytes = 0;
+  for (let i = 0; i < requests.length; i++) {
+    if (bytes >= bytesMax) return requests.slice(0, i);
+    bytes += requestBytes(requests[i]!);
+  }
+  return requests;
+};
 
 /** The requests that may still be started; the others are answered. */
 const startable = (requests: WriteRequest[], monotonicMs: number): WriteRequest[] => {

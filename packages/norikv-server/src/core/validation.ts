@@ -38,7 +38,7 @@ export const operationProblem = (operation: WriteOperation): NodeError | undefin
 
 /** @returns why the identity cannot be one, or undefined */
 export const identityProblem = (identity: WriteIdentity): NodeError | undefined => {
-  if (!CLIENT_ID.test(identity.clientId)) return invalid('The client id must have 16 bytes.');
+  if (identity.clientId.length !== 2 * LIMITS.clientIdBytes) return invalid('The client id must have 16 bytes.');
   if (!isCount(identity.sequence) || identity.sequence === 0) {
     return invalid('The sequence must be a whole number from 1 to 2^53 - 1.');
   }
@@ -51,5 +51,4 @@ export const identityProblem = (identity: WriteIdentity): NodeError | undefined 
 
 /** A thousand years: beyond it an expiry would not be a date. */
 const TTL_MS_MAX = 31_536_000_000_000;
-const CLIENT_ID = /^[0-9a-f]{32}$/;
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;

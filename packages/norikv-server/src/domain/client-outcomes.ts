@@ -3,25 +3,27 @@
 //
 // For each client the shard keeps the outcomes of its sequences at or above its floor. A retry is answered with the
 // first outcome. What was forgotten is remembered as a bound: below the floor the client itself has said that nobody
-// asks any more; above it, an outcome forgotten for want of room or for age leaves a *watermark*, and a write that is
-// not found and was first sent before the watermark is answered OUTCOME_UNKNOWN and never applied.
+// asks any more; above it, outcomes forgotten for want of room or for age leave a *watermark*, and a retry that is not
+// found and was first sent before the watermark is answered OUTCOME_UNKNOWN and never applied.
 //
-// "First sent" is the entry's time less the age that the client states: no clock but the shard's is involved. Ages are
-// compared with a margin, since two leaders' clocks may differ; within one client the evicted sequence is a second
-// bound that needs no clock.
-
+// An age of 0 says that a write is sent for the first time: such a write cannot have been applied before, whatever was
+// forgotten. "First sent" of a retry is the entry's time less the age that the client states: no clock but the
+// shard's is involved. The watermark of a forgotten client lies a margin ahead, since a retry's way to the node, and the
+// difference between two leaders' clocks, are not part of the age. Within one client the greatest evicted sequence is
+// a second bound that needs no clock.
+import { LIMITS } from 'norikv-protocol';
 import type { ByteReader } from './byte-reader.js';
 import type { ByteWriter } from './byte-writer.js';
 import { hexToBytes, toHex } from './hex.js';
 import type { WriteIdentity } from './operation.js';
 
-/** Outcomes kept for one client in one shard. */
-export const OUTCOMES_PER_CLIENT_MAX = 1024;
+/** Outcomes kept in one shard; beyond it the client idle for longest is forgotten. */
+export const OUTCOMES_PER_SHARD_MAX = 4096;
 /** Clients kept in one shard; beyond it the one idle for longest is forgotten. */
 export const CLIENTS_PER_SHARD_MAX = 1024;
 /** Clients idle for longer (in shard time) are forgotten. */
 export const CLIENT_RETENTION_MS = 10 * 60_000;
-/** Difference between two leaders' clocks that the watermark of forgotten clients allows for. */
+/** How far ahead of the forgetting the watermark lies: transit times, and differences between leaders' clocks. */
 export const CLOCK_MARGIN_MS = 60_000;
 
 /** The result of a write's first application. Versions are (term, index); zero where the key had none. */
@@ -37,7 +39,7 @@ export interface Outcome {
   readonly timeMs: number;
 }
 
-/** What {@link ClientOutcomes.check} found. */
+/** What {@link ClientOutcomes.admit} decides. */
 export type Admission = Outcome | 'new' | 'below_floor' | 'unknown';
 
 interface ClientRecord {
@@ -57,6 +59,7 @@ const STATUSES = ['done', 'version_mismatch', 'already_exists'] as const;
 export class ClientOutcomes {
   /** In order of last use, longest idle first. */
   readonly #clients = new Map<string, ClientRecord>();
+  #outcomeCount = 0;
   #watermarkMs = 0;
 
   /** Clients remembered. */
@@ -64,35 +67,47 @@ export class ClientOutcomes {
     return this.#clients.size;
   }
 
-  /** Looks a write up before it is applied in an entry of time `timeMs`. */
-  check(identity: WriteIdentity, timeMs: number): Admission {
-    const client = this.#clients.get(identity.clientId);
-    const firstSentMs = timeMs - identity.ageMs;
-    if (client === undefined) return firstSentMs <= this.#watermarkMs ? 'unknown' : 'new';
-    const outcome = client.outcomes.get(identity.sequence);
+  /**
+   * Decides whether a write in an entry of time `timeMs` is to be applied, and takes note of its floor. A write that is
+   * new must be followed by {@link record}, unless it could not be decided.
+   */
+  admit(identity: WriteIdentity, timeMs: number): Admission {
+    const { clientId, sequence, floor, ageMs } = identity;
+    const isRetry = ageMs > 0;
+    const firstSentMs = timeMs - ageMs;
+    const client = this.#clients.get(clientId);
+    if (client === undefined) {
+      if (isRetry && firstSentMs <= this.#watermarkMs) return 'unknown';
+      this.#add(clientId, floor, timeMs);
+      return 'new';
+    }
+    const outcome = client.outcomes.get(sequence);
     if (outcome !== undefined) return outcome;
-    if (identity.sequence < client.floor) return 'below_floor';
-    if (identity.sequence <= client.evictedSequence || firstSentMs < client.watermarkMs) return 'unknown';
-    return firstSentMs <= this.#watermarkMs ? 'unknown' : 'new';
+    if (sequence < client.floor) return 'below_floor';
+    if (sequence <= client.evictedSequence || (isRetry && firstSentMs < client.watermarkMs)) return 'unknown';
+    this.#raiseFloor(client, floor);
+    return 'new';
   }
 
-  /** Remembers the outcome of a write that {@link check} called new. */
+  /** Remembers the outcome of a write that {@link admit} called new. */
   record(identity: WriteIdentity, outcome: Outcome): void {
-    const client = this.#touch(identity.clientId, outcome.timeMs);
-    this.#raiseFloor(client, identity.floor);
-    client.outcomes.set(identity.sequence, outcome);
-    if (client.outcomes.size > OUTCOMES_PER_CLIENT_MAX) evictOldest(client);
+    const { clientId, sequence, floor } = identity;
+    let client = this.#clients.get(clientId);
+    if (client === undefined) client = this.#add(clientId, floor, outcome.timeMs);
+    else {
+      // To the end of the order of use.
+      this.#clients.delete(clientId);
+      this.#clients.set(clientId, client);
+      client.lastTimeMs = outcome.timeMs;
+    }
+    client.outcomes.set(sequence, outcome);
+    this.#outcomeCount++;
+    if (client.outcomes.size > LIMITS.outcomesPerClientMax) this.#evictOldest(client);
     this.#forgetIdle(outcome.timeMs);
   }
 
-  #touch(clientId: string, timeMs: number): ClientRecord {
-    let client = this.#clients.get(clientId);
-    if (client === undefined) {
-      client = { floor: 0, lastTimeMs: timeMs, evictedSequence: 0, watermarkMs: 0, outcomes: new Map() };
-    } else {
-      this.#clients.delete(clientId);
-      client.lastTimeMs = timeMs;
-    }
+  #add(clientId: string, floor: number, timeMs: number): ClientRecord {
+    const client = { floor, lastTimeMs: timeMs, evictedSequence: 0, watermarkMs: 0, outcomes: new Map() };
     this.#clients.set(clientId, client);
     return client;
   }
@@ -100,16 +115,30 @@ export class ClientOutcomes {
   #raiseFloor(client: ClientRecord, floor: number): void {
     if (floor <= client.floor) return;
     client.floor = floor;
-    for (const sequence of client.outcomes.keys()) if (sequence < floor) client.outcomes.delete(sequence);
+    for (const sequence of client.outcomes.keys()) {
+      if (sequence < floor && client.outcomes.delete(sequence)) this.#outcomeCount--;
+    }
   }
 
+  #evictOldest(client: ClientRecord): void {
+    for (const [sequence, outcome] of client.outcomes) {
+      client.outcomes.delete(sequence);
+      this.#outcomeCount--;
+      client.evictedSequence = Math.max(client.evictedSequence, sequence);
+      client.watermarkMs = Math.max(client.watermarkMs, outcome.timeMs);
+      return;
+    }
+  }
+
+  /** Forgets clients that are idle for too long, or are too many; never the one that was just used. */
   #forgetIdle(timeMs: number): void {
     for (const [clientId, client] of this.#clients) {
-      const expired = client.lastTimeMs + CLIENT_RETENTION_MS <= timeMs;
-      if (!expired && this.#clients.size <= CLIENTS_PER_SHARD_MAX) return;
+      const isCrowded = this.#clients.size > CLIENTS_PER_SHARD_MAX || this.#outcomeCount > OUTCOMES_PER_SHARD_MAX;
+      if (!isCrowded && client.lastTimeMs + CLIENT_RETENTION_MS > timeMs) return;
+      if (this.#clients.size === 1) return;
       this.#clients.delete(clientId);
-      const margin = expired ? CLOCK_MARGIN_MS : 0;
-      this.#watermarkMs = Math.max(this.#watermarkMs, client.lastTimeMs + margin);
+      this.#outcomeCount -= client.outcomes.size;
+      this.#watermarkMs = Math.max(this.#watermarkMs, timeMs + CLOCK_MARGIN_MS);
     }
   }
 
@@ -147,20 +176,12 @@ export class ClientOutcomes {
       };
       const outcomeCount = from.varint();
       for (let j = 0; j < outcomeCount; j++) client.outcomes.set(from.varint(), decodeOutcome(from));
+      all.#outcomeCount += outcomeCount;
       all.#clients.set(clientId, client);
     }
     return all;
   }
 }
-
-const evictOldest = (client: ClientRecord): void => {
-  for (const [sequence, outcome] of client.outcomes) {
-    client.outcomes.delete(sequence);
-    client.evictedSequence = Math.max(client.evictedSequence, sequence);
-    client.watermarkMs = Math.max(client.watermarkMs, outcome.timeMs);
-    return;
-  }
-};
 
 const encodeOutcome = (outcome: Outcome, to: ByteWriter): void => {
   to.u8(STATUSES.indexOf(outcome.status));

@@ -31,7 +31,7 @@ export const encodeCommands = (commands: readonly Command[], to: ByteWriter): vo
     const { identity, operations } = command;
     to.u8(identity === undefined ? 0 : HAS_IDENTITY);
     if (identity !== undefined) {
-      to.bytes(hexToBytes(identity.clientId));
+      to.bytes(clientIdBytes(identity.clientId));
       to.varint(identity.sequence);
       to.varint(identity.floor);
       to.varint(identity.ageMs);
@@ -39,6 +39,18 @@ export const encodeCommands = (commands: readonly Command[], to: ByteWriter): vo
     to.varint(operations.length);
     for (const operation of operations) encodeOperation(operation, to);
   }
+};
+
+let lastClientId = '';
+let lastClientIdBytes = hexToBytes(lastClientId);
+
+/** The writes of a turn come from few clients: mostly from the one before. */
+const clientIdBytes = (clientId: string): Uint8Array => {
+  if (clientId !== lastClientId) {
+    lastClientId = clientId;
+    lastClientIdBytes = hexToBytes(clientId);
+  }
+  return lastClientIdBytes;
 };
 
 const encodeOperation = (operation: WriteOperation, to: ByteWriter): void => {

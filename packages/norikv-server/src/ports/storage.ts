@@ -12,7 +12,10 @@ export interface StoredValue {
   readonly expiresAtMs: number;
 }
 
-/** Walks the keys of one group at a time, in one direction, over the state at the moment it was opened. */
+/**
+ * Walks the keys of one group at a time, in one direction, over the state at the moment it was opened. Expired keys are
+ * shown: who reads decides by `expiresAtMs`.
+ */
 export interface StorageCursor {
   /**
    * Places the cursor on the group's first key at or after `key` (reverse: its last at or before it);

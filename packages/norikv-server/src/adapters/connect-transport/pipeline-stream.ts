@@ -33,6 +33,7 @@ export class PipelineStream implements RunnerOutput {
   /** Set when nothing more is read: what the stream ends with once all is answered. */
   #finishing: { readonly error: NodeError | undefined } | undefined;
   #trailers: Record<string, string> | undefined;
+  /** When the last bytes came, or reading went on, in the middle of a message; infinity: between messages. */
   #partialSinceMs = Number.POSITIVE_INFINITY;
 
   /** @param onEnded called once, when the stream is closed */
@@ -71,9 +72,9 @@ export class PipelineStream implements RunnerOutput {
     this.#finish(new NodeError('UNAVAILABLE', 'The node is shutting down; connect to another or try again'));
   }
 
-  /** Ends the stream if half a message has been waiting for its other half for `timeoutMs`. */
+  /** Ends the stream if half a message has been waiting for its other half for `timeoutMs`, and not for this node. */
   endIfStalled(nowMs: number, timeoutMs: number): void {
-    if (nowMs - this.#partialSinceMs <= timeoutMs) return;
+    if (this.#paused || nowMs - this.#partialSinceMs <= timeoutMs) return;
     this.#fail(new NodeError('DEADLINE_EXCEEDED', `Half a message arrived, and no more of it for ${timeoutMs} ms`));
   }
 
@@ -100,8 +101,13 @@ export class PipelineStream implements RunnerOutput {
     const full = this.#runner.full;
     if (full === this.#paused) return;
     this.#paused = full;
-    if (full) this.#stream.pause();
-    else this.#stream.resume();
+    if (full) {
+      this.#stream.pause();
+      return;
+    }
+    // The rest of a message could not come before: its time begins now.
+    if (this.#partialSinceMs !== Number.POSITIVE_INFINITY) this.#partialSinceMs = this.#clock.monotonic();
+    this.#stream.resume();
   }
 
   #inputEnded(): void {

@@ -18,7 +18,7 @@ import type { Logger } from '../../ports/logger.js';
 import type { Readiness } from '../net/readiness.js';
 import type { RequestMetrics } from '../net/request-metrics.js';
 import { adminService } from './admin-service.js';
-import { toConnectError } from './error-details.js';
+import { connectError, toConnectError } from './error-details.js';
 import { healthService } from './health-service.js';
 import { kvService } from './kv-service.js';
 import { metaService } from './meta-service.js';
@@ -80,27 +80,37 @@ const gzip: Compression = {
   },
 };
 
-/** Gives every failure of a service its code and ErrorDetail, and logs defects. */
+/** Gives every failure of a service its code and ErrorDetail, and logs defects, which a caller that goes away is not. */
 const errorInterceptor = (logger: Logger): Interceptor => {
-  const translate = (reason: unknown, method: string): ConnectError => {
+  const translate = (reason: unknown, method: string, signal: AbortSignal): ConnectError => {
+    // The reason of an abort is whatever the connection gave, often none; reading a body that was cut throws another.
+    if (signal.aborted && (reason === signal.reason || reason instanceof ConnectError)) {
+      logger.debug({ err: reason, method }, 'A call ended before it was answered');
+      return reason instanceof ConnectError ? reason : connectError('CANCELLED', 'The caller has gone');
+    }
     const error = toConnectError(reason);
     if (error.code === Code.Internal) logger.error({ err: reason, method }, 'A call failed');
     return error;
   };
-  async function* translated<T>(messages: AsyncIterable<T>, method: string): AsyncGenerator<T> {
+  async function* translated<T>(
+    messages: AsyncIterable<T>,
+    method: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<T> {
     try {
       yield* messages;
     } catch (error) {
-      throw translate(error, method);
+      throw translate(error, method, signal);
     }
   }
   return (next) => async (request) => {
+    const { signal } = request;
     const method = request.method.name;
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: translated(response.message, method) } : response;
+      return response.stream ? { ...response, message: translated(response.message, method, signal) } : response;
     } catch (error) {
-      throw translate(error, method);
+      throw translate(error, method, signal);
     }
   };
 };

@@ -1,0 +1,45 @@
+// A store that cannot be opened leaves nothing open behind.
+
+import { systemClock } from 'nori-io';
+import { MemoryFileSystem } from 'nori-io/memory';
+import { inlineExecutor, type TaskExecutor } from 'nori-lsm';
+import { noopMeter } from 'nori-observe';
+import { Wal } from 'nori-wal';
+import { expect, test } from 'vitest';
+import { openStore } from '../../src/node.js';
+
+test('tables are closed again when the log cannot be replayed', async () => {
+  const fs = new MemoryFileSystem();
+  await fs.mkdir('/data/log');
+  await fs.mkdir('/data/tables');
+  const wal = await Wal.open({ dir: '/data/log', fs, lock: false });
+  await wal.append(new Uint8Array([9, 9, 9])); // sound, but no entry
+  await wal.close();
+  let users = 0;
+  const inline = inlineExecutor(fs);
+  const executor: TaskExecutor = {
+    run: (task) => inline.run(task),
+    acquire: () => {
+      users++;
+      inline.acquire();
+    },
+    release: () => {
+      users--;
+      inline.release();
+    },
+  };
+  await expect(
+    openStore(
+      {
+        logDir: '/data/log',
+        tablesDir: '/data/tables',
+        memtableBytes: 65536,
+        blockCacheBytes: 65536,
+        logSegmentBytes: 65536,
+        fsync: 'batch',
+      },
+      { fs, clock: systemClock, meter: noopMeter, executor },
+    ),
+  ).rejects.toMatchObject({ code: 'CORRUPTION' });
+  expect(users).toBe(0);
+});

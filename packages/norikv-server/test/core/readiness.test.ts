@@ -1,0 +1,16 @@
+// A full disk is over when there is space again, whether somebody writes or not.
+import { MemoryFileSystem } from 'nori-io/memory';
+import { expect, test } from 'vitest';
+import { openFixture, put } from './fixture.js';
+
+test('a store that refused a write for want of space is ready again once there is space', async () => {
+  const fs = new MemoryFileSystem();
+  const { node, store } = await openFixture({ fs });
+  await put(node, 'a', 'v');
+  fs.capacityBytes = 1;
+  await expect(put(node, 'b', 'v'.repeat(10_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+  fs.capacityBytes = Number.POSITIVE_INFINITY;
+  // A load balancer that looks at /readyz sends nothing to this node meanwhile.
+  await expect.poll(() => store.refusal, { timeout: 20_000 }).toBeUndefined();
+  await store.close({ flush: false });
+}, 25_000);

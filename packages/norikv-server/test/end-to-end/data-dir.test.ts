@@ -78,6 +78,18 @@ describe('a data directory', () => {
     expect(await contents(dir.path)).toEqual(before);
   });
 
+  test('that cannot be made is refused, naming it', async () => {
+    const file = join(dir.path, 'file');
+    await writeFile(file, '');
+    const error = await launchNode(join(file, 'data')).then(
+      () => undefined,
+      (failure: unknown) => failure,
+    );
+    expect(error).toMatchObject({ code: 1 });
+    expect((error as LaunchError).stderr.trim().split('\n')).toHaveLength(1);
+    expect((error as LaunchError).stderr).toContain(join(file, 'data'));
+  });
+
   test('of a newer format is refused and left as it was', async () => {
     const node = await launch();
     await node.stop();

@@ -1,5 +1,5 @@
 // Opening and creating the directory of a database: looks before it touches, locks, sweeps what a crash has left.
-
+import { syncParents } from 'nori-io';
 import { inspectDirectory, LOCK_FILE, manifestNumber } from './directory.js';
 import { codeOf, LsmError } from './errors.js';
 import { Manifest } from './manifest.js';
@@ -23,7 +23,7 @@ export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirec
     throw new LsmError('LSM_NOT_FOUND', `${dir} holds no database, and createIfMissing is false.`);
   }
   if (seen.kind === 'missing') await fs.mkdir(dir);
-  if (seen.kind !== 'database') await syncParents(options);
+  if (seen.kind !== 'database') await syncParents(fs, dir);
   const unlock = options.lock ? await takeLock(options) : async () => {};
   try {
     const state = seen.kind === 'missing' ? seen : await inspectDirectory(fs, dir);
@@ -75,23 +75,4 @@ const takeLock = async ({ fs, dir }: ResolvedOptions): Promise<() => Promise<voi
       cause: error,
     });
   }
-};
-
-/** Makes the name of the directory durable, and the names of all above it, since any of them may be new. */
-const syncParents = async ({ fs, dir }: ResolvedOptions): Promise<void> => {
-  for (let path = dir, parent = parentOf(dir); parent !== path; path = parent, parent = parentOf(path)) {
-    try {
-      await fs.syncDir(parent);
-    } catch (error) {
-      // A directory that we may not open is not one that we made.
-      if (codeOf(error) !== 'IO_PERMISSION') throw error;
-    }
-  }
-};
-
-const parentOf = (dir: string): string => {
-  const trimmed = dir.replace(/\/+$/, '');
-  const slash = trimmed.lastIndexOf('/');
-  if (slash < 0) return '.';
-  return slash === 0 ? '/' : trimmed.slice(0, slash);
 };

@@ -21,7 +21,7 @@ import {
   segmentSalt,
 } from './record-format.js';
 import { RecordScanner } from './record-scanner.js';
-import { type Segment, segmentEnd, segmentPath } from './segment.js';
+import { type Segment, segmentPath } from './segment.js';
 import {
   decodeHeader,
   HEADER_BYTES,

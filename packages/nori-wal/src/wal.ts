@@ -3,7 +3,7 @@
 //   open ─► lock ─► inspect (reads only, may refuse) ─► repair ─► ready ─► close
 //
 // One process, one `Wal` per directory. All methods may be called at any time and concurrently.
-import { type DirectoryLock, type FileSystem, IoError, loadNativeChecksums } from 'nori-io';
+import { type DirectoryLock, type FileSystem, loadNativeChecksums, syncParents } from 'nori-io';
 import { invalidPosition, readRecords, type WalRecord } from './log-reader.js';
 import { LogWriter } from './log-writer.js';
 import { type Inspection, inspect, type RecoveryCut, repair } from './recovery.js';
@@ -212,28 +212,6 @@ async function makeDirectory(fs: FileSystem, dir: string): Promise<void> {
   if (found?.kind === 'directory') return;
   if (!found) return fs.mkdir(dir);
   throw new WalError('WAL_NOT_A_LOG', `${dir} is not a directory. Choose another place for the log`, { file: dir });
-}
-
-/**
- * Makes the names of a directory and of its parents durable. Which of them are new cannot be known: whoever created them may
- * have died before they were synced.
- */
-async function syncParents(fs: FileSystem, dir: string): Promise<void> {
-  for (let path = dir, parent = parentOf(dir); parent !== path; path = parent, parent = parentOf(path)) {
-    try {
-      await fs.syncDir(parent);
-    } catch (error) {
-      // Directories that this user may not even list were not created by this user.
-      if (!(error instanceof IoError) || error.code !== 'IO_PERMISSION') throw error;
-    }
-  }
-}
-
-/** Path of the directory that holds `dir`, without resolving it. */
-function parentOf(dir: string): string {
-  const trimmed = dir.replace(/\/+$/, '');
-  const cut = trimmed.lastIndexOf('/');
-  return cut < 0 ? '.' : trimmed.slice(0, cut) || '/';
 }
 
 function closed(): WalError {

@@ -19,6 +19,8 @@ export class Compactor {
   #running: Promise<void> | undefined;
   /** Callers that wait for their turn to compact. */
   #claims = 0;
+  /** Callers who are to be told of the next try that fails. */
+  readonly #impatient = new Set<(error: LsmError) => void>();
 
   constructor(background: Background) {
     this.#background = background;
@@ -84,18 +86,31 @@ export class Compactor {
     }
   }
 
-  /** Waits for the turn of a caller, then works; automatic compactions go on afterwards. */
+  /**
+   * Waits for the turn of a caller, then works; automatic compactions go on afterwards. Fails with the first try that
+   * fails; the work under way then goes on without the caller.
+   */
   async #claimed(work: () => Promise<void>): Promise<void> {
     const background = this.#background;
     this.#claims++;
     try {
-      while (this.#running !== undefined) await this.#running.catch(() => {});
+      while (this.#running !== undefined) await this.#orFailure(this.#running.catch(() => {}));
       if (background.isStopping) throw new LsmError('LSM_CLOSED', 'The database is closed.');
       if (background.compactionError !== undefined) throw background.compactionError;
-      await this.#run(work);
+      await this.#orFailure(this.#run(work));
     } finally {
       this.#claims--;
+      this.poke();
     }
+  }
+
+  /** Settles as `running` does, but fails with its next try that fails. A try that was put off is made at once. */
+  #orFailure(running: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#impatient.add(reject);
+      running.finally(() => this.#impatient.delete(reject)).then(resolve, reject);
+      this.#background.retrier.wake();
+    });
   }
 
   #run(work: () => Promise<void>): Promise<void> {
@@ -132,6 +147,8 @@ export class Compactor {
       metrics.compactionSeconds(pick.level, 'failed').observe((clock.monotonic() - startedMs) / 1000);
       background.compactionError = error;
       background.report(error);
+      for (const tell of this.#impatient) tell(error);
+      this.#impatient.clear();
       background.changed();
     };
     // The inputs stay on disk for as long as the version that lists them is held.
@@ -147,7 +164,6 @@ export class Compactor {
           ...pick.lower.map((table) => ({ level: pick.outputLevel, number: table.meta.number })),
         ],
         added: result.tables.map((meta) => ({ level: pick.outputLevel, meta })),
-        pointers: [[pick.level, keyRange(pick.upper)[1]]],
       };
       await retrier.run('Cannot write the manifest', () => tree.install(edit), failed);
       background.compactionError = undefined;

@@ -69,8 +69,8 @@ export const inspectDirectory = async (fs: FileSystem, dir: string): Promise<Dir
   );
 };
 
-/** Makes CURRENT name manifest `number`, durably. */
-export const switchCurrent = async (fs: FileSystem, dir: string, number: number): Promise<void> => {
+/** Writes the next CURRENT, which is to name manifest `number`, beside the one in force. */
+export const prepareCurrent = async (fs: FileSystem, dir: string, number: number): Promise<void> => {
   const lines = `nori-lsm ${FORMAT_VERSION}\n${manifestName(number)}\n`;
   const text = encoder.encode(`${lines}${checksumOf(lines)}\n`);
   const temporary = `${dir}/${CURRENT_TMP}`;
@@ -82,7 +82,11 @@ export const switchCurrent = async (fs: FileSystem, dir: string, number: number)
   } finally {
     await file.close();
   }
-  await fs.rename(temporary, `${dir}/${CURRENT}`);
+};
+
+/** Puts the prepared CURRENT in force, durably. If it fails, either may be in force. */
+export const switchCurrent = async (fs: FileSystem, dir: string): Promise<void> => {
+  await fs.rename(`${dir}/${CURRENT_TMP}`, `${dir}/${CURRENT}`);
   await fs.syncDir(dir);
 };
 

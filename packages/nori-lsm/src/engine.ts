@@ -8,8 +8,8 @@ import { compareKeys } from './bytes.js';
 import { Compactor } from './compactor.js';
 import { RangeCursor } from './cursor.js';
 import { rangeOf } from './cursor-bounds.js';
-import { LsmError, toLsmError } from './errors.js';
-import { Flusher, type FlushLog } from './flusher.js';
+import { callbackError, LsmError, toLsmError } from './errors.js';
+import { Flusher, type FlushLog, type SealedMemtable } from './flusher.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, LEVELS } from './limits.js';
 import { applyLogRecord, type LogRecordHeader } from './log-record.js';
 import { batchFootprint, Memtable } from './memtable.js';
@@ -160,14 +160,26 @@ export class Engine {
     return this.#snapshots.open(this.#lastSeq);
   }
 
-  /** Ends the active memtable and hands it to the flusher. Without entries it is handed on only if there are marks. */
+  /**
+   * Ends the active memtable and hands it to the flusher. Without entries it is handed on only if there are marks.
+   * @throws LsmError `LSM_INTERNAL` if `collectMarks` throws; nothing has changed then
+   */
   seal(): void {
-    const { collectMarks } = this.#options;
-    const marks =
-      collectMarks === undefined ? [] : Array.from(collectMarks(), ([id, mark]) => [id, mark.slice()] as const);
-    if (this.#active.isEmpty && marks.length === 0) return;
     const memtable = this.#active;
-    this.#active = new Memtable(memtable.number + 1, this.#pool, this.#options.memtableBytes);
+    // All that can fail comes before the first change, and collectMarks last: its owner takes what it gave as kept.
+    const next = new Memtable(memtable.number + 1, this.#pool, this.#options.memtableBytes);
+    let marks: SealedMemtable['marks'];
+    try {
+      marks = this.#collectMarks();
+    } catch (error) {
+      next.release();
+      throw error;
+    }
+    if (memtable.isEmpty && marks.length === 0) {
+      next.release();
+      return;
+    }
+    this.#active = next;
     if (!memtable.isEmpty) this.#sealed = [memtable, ...this.#sealed];
     this.flusher.add({
       memtable,
@@ -181,9 +193,11 @@ export class Engine {
     this.stall.update();
   }
 
-  /** Makes everything applied so far durable in tables. */
-  flush(): Promise<void> {
-    this.seal();
+  /** Makes everything applied so far durable in tables. Fails with the first try that fails; tries go on. */
+  async flush(): Promise<void> {
+    // While flushes fail, calls of this must not pile up memtables without entries.
+    const isStuck = this.background.flushError !== undefined && this.flusher.sealed.length > 0;
+    if (!isStuck || !this.#active.isEmpty) this.seal();
     return this.flusher.whenDurable(this.#active.number - 1);
   }
 
@@ -217,6 +231,19 @@ export class Engine {
     this.stall.fail(new LsmError('LSM_CLOSED', 'The database is closed.'));
     await Promise.all([this.flusher.stopped(), this.compactor.stopped()]);
     for (const cursor of [...this.#cursors]) cursor.close();
+  }
+
+  #collectMarks(): SealedMemtable['marks'] {
+    const { collectMarks } = this.#options;
+    if (collectMarks === undefined) return [];
+    try {
+      return Array.from(collectMarks(), ([id, mark]) => {
+        if (!Number.isSafeInteger(id) || id < 0) throw new RangeError(`the id ${id} is not a whole number`);
+        return [id, mark.slice()] as const;
+      });
+    } catch (thrown) {
+      throw callbackError('collectMarks', thrown);
+    }
   }
 
   #memtableFor(footprint: number): Memtable {

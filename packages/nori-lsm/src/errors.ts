@@ -79,6 +79,12 @@ export const toLsmError = (error: unknown, doing: string): LsmError => {
   return new LsmError('LSM_INTERNAL', `${doing}: ${why}. This is a defect; please report it with its cause.`, details);
 };
 
+/** For what a function given by the caller has thrown. */
+export const callbackError = (name: string, thrown: unknown): LsmError =>
+  new LsmError('LSM_INTERNAL', `${name}, a function given to open, threw: ${(thrown as Error)?.message ?? thrown}`, {
+    cause: thrown,
+  });
+
 /** True if trying again later may help (space, passing I/O trouble), false for corruption and programming errors. */
 export const isRetryable = (error: LsmError): boolean =>
   error.code === 'LSM_NO_SPACE' || error.code === 'LSM_IO_FAILED';

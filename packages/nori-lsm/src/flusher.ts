@@ -3,9 +3,10 @@
 //   sealed ─ task: write the table, sync its data ─ sync the own log ─ manifest edit (table, marks, log position) ─
 //   installed ─ onDurable ─ own log cut below it
 //
-// Passing trouble (no space, I/O) is retried; until it passes, memtables pile up and writes stall.
+// Passing trouble (no space, I/O) is retried; until it passes, memtables pile up and writes stall. Who waits for a flush is
+// told of the first try that fails; the tries go on without them.
 import type { Background } from './background.js';
-import { LsmError, toLsmError } from './errors.js';
+import { callbackError, LsmError, toLsmError } from './errors.js';
 import type { ManifestEdit } from './manifest-edit.js';
 import type { Memtable } from './memtable.js';
 import type { FlushTask } from './task.js';
@@ -56,13 +57,18 @@ export class Flusher {
     this.#start();
   }
 
-  /** Resolves once memtable `number` and all before it are durable; fails if that cannot be. */
+  /**
+   * Resolves once memtable `number` and all before it are durable; fails with the first try that fails. A try that was put
+   * off is made at once.
+   */
   whenDurable(number: number): Promise<void> {
     if (this.#queue.every(({ memtable }) => memtable.number > number)) return Promise.resolve();
     const { flushError, isStopping } = this.#background;
     if (isStopping) return Promise.reject(closing());
     if (flushError !== undefined && this.#running === undefined) return Promise.reject(flushError);
-    return new Promise((resolve, reject) => this.#waiters.push({ number, resolve, reject }));
+    const done = new Promise<void>((resolve, reject) => this.#waiters.push({ number, resolve, reject }));
+    this.#background.retrier.wake();
+    return done;
   }
 
   /** Resolves once no flush runs; to be called after the background was told to stop. */
@@ -106,6 +112,7 @@ export class Flusher {
       metrics.flushFailures.inc();
       background.flushError = error;
       background.report(error);
+      this.#fail(error);
       background.changed();
     };
     const result = sealed.memtable.isEmpty
@@ -128,12 +135,22 @@ export class Flusher {
     sealed.memtable.release();
     this.#measure(sealed, result?.bytesWritten ?? 0, added[0]?.meta.number ?? 0, startedMs);
     this.#settle(sealed.memtable.number);
-    options.onDurable?.(sealed.memtable.number);
+    this.#tellDurable(sealed.memtable.number);
     background.changed();
     if (log !== undefined && sealed.logPosition !== undefined) {
       await log.truncateBefore(sealed.logPosition).catch((thrown: unknown) => {
         background.report(toLsmError(thrown, 'Cannot cut the log'));
       });
+    }
+  }
+
+  /** What the caller's function throws must not stop flushing. */
+  #tellDurable(number: number): void {
+    const { options } = this.#background;
+    try {
+      options.onDurable?.(number);
+    } catch (thrown) {
+      this.#background.report(callbackError('onDurable', thrown));
     }
   }
 

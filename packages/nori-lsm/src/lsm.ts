@@ -12,7 +12,7 @@ import { LOG_OPERATION_OVERHEAD_MAX, readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
 import { LsmMetrics } from './metrics.js';
 import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
-import { replayLog } from './replay.js';
+import { checkLogMeetsTables, replayLog } from './replay.js';
 import { scanEntries, scanEntriesSync } from './scan.js';
 import { Slice } from './slice.js';
 import { Tree } from './tree.js';
@@ -97,13 +97,13 @@ export class Lsm {
 
   static async #openParts(options: ResolvedOptions, manifest: Manifest, unlock: () => Promise<void>): Promise<Lsm> {
     const { fs, dir, clock, meter, blockCacheBytes, walSegmentBytesMax, autoCompact } = options;
-    await removeOrphans(options, manifest);
     const cache = new BlockCache({ bytesMax: blockCacheBytes });
     const damaged = (error: LsmError): void => {
       if (meter.wantsEvents) meter.event({ type: 'lsm.background_error', atMs: clock.now(), message: error.message });
     };
-    const tree = await Tree.open(manifest, { fs, dir, cache, meter, damaged });
     let wal: Wal | undefined;
+    let tree: Tree | undefined;
+    let engine: Engine | undefined;
     try {
       wal = options.wal
         ? await Wal.open({
@@ -116,14 +116,19 @@ export class Lsm {
             recordBytesMax: LOG_RECORD_BYTES_MAX,
           })
         : undefined;
-      const engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter), log: wal });
+      // A manifest and a log that do not meet have lost something: what is unlisted may be what is missing.
+      if (wal !== undefined) checkLogMeetsTables(wal, manifest.state);
+      await removeOrphans(options, manifest);
+      tree = await Tree.open(manifest, { fs, dir, cache, meter, damaged });
+      engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter), log: wal });
       if (wal !== undefined) await replayLog(wal, manifest.state, engine);
       if (autoCompact) engine.compactor.poke();
       engine.stall.update();
       return new Lsm(options, engine, tree, wal, unlock);
     } catch (error) {
+      await engine?.stop();
       await wal?.close().catch(() => {});
-      await tree.close();
+      await tree?.close();
       throw error;
     }
   }
@@ -261,14 +266,18 @@ export class Lsm {
 
   // --- Upkeep.
 
-  /** Makes everything written so far durable in tables. */
+  /**
+   * Makes everything written so far durable in tables.
+   * @throws LsmError the first failure on the way (`LSM_NO_SPACE`, `LSM_IO_FAILED`, …); nothing is lost, and it is tried
+   * again in the background and by the next call
+   */
   async flush(): Promise<void> {
     this.#assertOpen();
     await this.#queue?.settled();
     await this.#engine.flush();
   }
 
-  /** Flushes, then merges everything down to the lowest level in use; what is deleted or expired gives up its space. */
+  /** Flushes, then merges everything down to the lowest level in use; what is deleted or expired gives up its space. Fails as {@link flush} does. */
   async compact(): Promise<void> {
     await this.flush();
     await this.#engine.compactor.compactAll();

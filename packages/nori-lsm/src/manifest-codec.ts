@@ -5,7 +5,7 @@ import { LsmError } from './errors.js';
 import type { AddedTable, ManifestEdit, RemovedTable } from './manifest-edit.js';
 import type { TableMeta } from './table-meta.js';
 
-/** Field ids. Reserved for later versions: 17 keyspace, 19 range tombstone, 21 removed mark. */
+/** Field ids. Reserved for later versions: 17 keyspace, 19 range tombstone, 21 removed mark. Never used again: `unused`. */
 const FIELD = {
   nextNumber: 1,
   flushedSeq: 3,
@@ -14,7 +14,8 @@ const FIELD = {
   added: 9,
   removed: 11,
   mark: 13,
-  pointer: 15,
+  /** Where compaction of a level went last: was written, never needed. Skipped. */
+  unused: 15,
 } as const;
 
 /** The only keyspace of this version. */
@@ -74,7 +75,6 @@ export const encodeEdit = (edit: ManifestEdit): Uint8Array => {
     out.field(FIELD.removed, new Encoder().varint(level).varint(number));
   for (const { level, meta } of edit.added ?? []) out.field(FIELD.added, encodeTable(level, meta));
   for (const [id, mark] of edit.marks ?? []) out.field(FIELD.mark, new Encoder().varint(id).bytes(mark));
-  for (const [level, key] of edit.pointers ?? []) out.field(FIELD.pointer, new Encoder().varint(level).bytes(key));
   return out.taken();
 };
 
@@ -144,7 +144,6 @@ export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
   const added: AddedTable[] = [];
   const removed: RemovedTable[] = [];
   const marks: [number, Uint8Array][] = [];
-  const pointers: [number, Uint8Array][] = [];
   const input = new Decoder(payload);
   while (!input.atEnd) {
     const id = input.varint();
@@ -156,10 +155,9 @@ export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
     else if (id === FIELD.added) added.push(decodeTable(field));
     else if (id === FIELD.removed) removed.push({ level: field.varint(), number: only(field) });
     else if (id === FIELD.mark) marks.push([field.varint(), field.rest()]);
-    else if (id === FIELD.pointer) pointers.push([field.varint(), field.rest()]);
-    else refuseIfRequired(id);
+    else if (id !== FIELD.unused) refuseIfRequired(id);
   }
-  return { ...edit, added, removed, marks, pointers };
+  return { ...edit, added, removed, marks };
 };
 
 const decodeTable = (field: Decoder): AddedTable => {

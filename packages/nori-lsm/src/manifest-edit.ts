@@ -26,8 +26,6 @@ export interface ManifestEdit {
   readonly added?: readonly AddedTable[];
   readonly removed?: readonly RemovedTable[];
   readonly marks?: readonly (readonly [id: number, mark: Uint8Array])[];
-  /** Per level: the largest key compacted last, where the next compaction of it goes on. */
-  readonly pointers?: readonly (readonly [level: number, key: Uint8Array])[];
 }
 
 /** Everything the manifest says. */
@@ -37,7 +35,6 @@ export class ManifestState {
   logPosition: number | undefined;
   ownLog = true;
   readonly marks = new Map<number, Uint8Array>();
-  readonly pointers = new Map<number, Uint8Array>();
   /** Per level: number → table. */
   readonly levels: readonly Map<number, TableMeta>[] = Array.from({ length: LEVELS }, () => new Map());
 
@@ -51,7 +48,6 @@ export class ManifestState {
     for (const { level, number } of edit.removed ?? []) this.levels[level]!.delete(number);
     for (const { level, meta } of edit.added ?? []) this.levels[level]!.set(meta.number, meta);
     for (const [id, mark] of edit.marks ?? []) this.marks.set(id, mark);
-    for (const [level, key] of edit.pointers ?? []) this.pointers.set(level, key);
   }
 
   /** The one edit that makes this state out of nothing. */
@@ -67,7 +63,6 @@ export class ManifestState {
       ownLog: this.ownLog,
       added,
       marks: [...this.marks],
-      pointers: [...this.pointers],
     };
   }
 

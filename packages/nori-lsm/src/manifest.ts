@@ -2,7 +2,7 @@
 // file has grown large, or a write to it failed, the next change goes into a new file as part of the whole state, and
 // CURRENT is switched. A file whose sync failed is never synced again: what the system then believes is unknown.
 import type { File, FileSystem } from 'nori-io';
-import { manifestName, readWhole, switchCurrent } from './directory.js';
+import { manifestName, prepareCurrent, readWhole, switchCurrent } from './directory.js';
 import { LsmError } from './errors.js';
 import { decodeEdit, encodeEdit } from './manifest-codec.js';
 import { type ManifestEdit, ManifestState } from './manifest-edit.js';
@@ -24,6 +24,8 @@ export class Manifest {
   /** Size of the file when it was begun. */
   #firstBytes = 0;
   #mustRewrite = false;
+  /** Files that CURRENT named once or may name after a failed switch; they go when the next switch is durable. */
+  readonly #obsolete: number[] = [];
   #queue: Promise<void> = Promise.resolve();
 
   private constructor(fs: FileSystem, dir: string, number: number, state: ManifestState) {
@@ -138,23 +140,30 @@ export class Manifest {
     this.#mustRewrite = true;
     const record = encodeRecord(number, FILE_HEADER_BYTES, RECORD.snapshot, encodeEdit(this.state.snapshot()));
     const file = await fs.open(path, 'create');
+    let maybeNamed = false;
     try {
       await file.write([encodeFileHeader(number), record], 0);
       await file.datasync();
       await fs.syncDir(this.#dir);
-      await switchCurrent(fs, this.#dir, number);
+      await prepareCurrent(fs, this.#dir, number);
+      maybeNamed = true;
+      await switchCurrent(fs, this.#dir);
     } catch (error) {
-      await file.close();
+      await file.close().catch(() => {});
+      // Tries must not fill a disk that is full already.
+      if (maybeNamed) this.#obsolete.push(number);
+      else await fs.unlink(path).catch(() => {});
       throw error;
     }
-    const obsolete = this.#number;
-    await this.#file?.close();
+    if (this.#number > 0) this.#obsolete.push(this.#number);
+    await this.#file?.close().catch(() => {});
     this.#file = file;
     this.#number = number;
     this.#end = this.#firstBytes = FILE_HEADER_BYTES + record.length;
     this.#mustRewrite = false;
     await this.#acknowledge(file);
-    for (let old = Math.max(1, obsolete); old < number; old++) {
+    for (const old of this.#obsolete.splice(0)) {
+      // What cannot be removed now is removed when the database is next opened.
       await fs.unlink(`${this.#dir}/${manifestName(old)}`).catch(() => {});
     }
   }

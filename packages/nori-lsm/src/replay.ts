@@ -6,8 +6,7 @@ import { readLogHeader } from './log-record.js';
 import type { ManifestState } from './manifest-edit.js';
 
 /** @throws LsmError `LSM_CORRUPT_LOG` if the log does not go on where the tables end */
-export const replayLog = async (wal: Wal, state: ManifestState, engine: Engine): Promise<void> => {
-  const { logPosition, flushedSeq } = state;
+export const checkLogMeetsTables = (wal: Wal, { logPosition }: ManifestState): void => {
   if (logPosition !== undefined && (wal.start > logPosition || wal.end <= logPosition)) {
     throw new LsmError(
       'LSM_CORRUPT_LOG',
@@ -15,6 +14,14 @@ export const replayLog = async (wal: Wal, state: ManifestState, engine: Engine):
         'a part of it is lost. Restore the database from a backup.',
     );
   }
+};
+
+/** Replays a log that meets the tables. @throws LsmError `LSM_CORRUPT_LOG` if its records are not in order */
+export const replayLog = async (
+  wal: Wal,
+  { logPosition, flushedSeq }: ManifestState,
+  engine: Engine,
+): Promise<void> => {
   for await (const { position, data } of wal.readFrom(Math.max(logPosition ?? 0, wal.start))) {
     const header = readLogHeader(data);
     if (header.lastSeq <= flushedSeq) continue;

@@ -5,7 +5,7 @@ import { isRetryable, LsmError, toLsmError } from './errors.js';
 const FIRST_DELAY_MS = 20;
 const LAST_DELAY_MS = 2_000;
 
-/** Waits between tries through the clock; `stop` ends all waiting. */
+/** Waits between tries through the clock, without keeping the process alive for it; `wake` and `stop` end the waiting. */
 export class Retrier {
   readonly #clock: Clock;
   #stopped = false;
@@ -21,7 +21,7 @@ export class Retrier {
 
   /**
    * Runs `step` until it succeeds.
-   * @param failed told of each failure that will be retried
+   * @param failed told of each failure before it is retried; what it throws ends the tries
    * @throws LsmError the first failure that retrying cannot help; `LSM_CANCELLED` once stopped
    */
   async run<T>(doing: string, step: () => Promise<T>, failed: (error: LsmError) => void): Promise<T> {
@@ -39,14 +39,19 @@ export class Retrier {
     }
   }
 
-  /** Ends all waiting, now and later. */
-  stop(): void {
-    this.#stopped = true;
+  /** Makes the tries that wait now at once. */
+  wake(): void {
     for (const [wake, timer] of this.#waiting) {
       timer.cancel();
       wake();
     }
     this.#waiting.clear();
+  }
+
+  /** Ends all waiting, now and later. */
+  stop(): void {
+    this.#stopped = true;
+    this.wake();
   }
 
   #wait(delayMs: number): Promise<void> {

@@ -4,7 +4,8 @@
 //   put/delete/batch ─ open group ─ (end of turn, writes not stalled) ─ sealed, appended ─ logged ─ applied ─ resolved
 //
 // `none` is the exception: such a group is applied as soon as all before it are, without waiting for its own record. If the log
-// then refuses that record, the memtable has what the log has not: writing goes on only after it was flushed.
+// then refuses that record, the memtable has what the log has not: writing goes on only after it was flushed, and fails
+// while that cannot be.
 import { LsmError, toLsmError } from './errors.js';
 import { LogRecord, operationBytes } from './log-record.js';
 import type { Durability } from './types.js';
@@ -26,7 +27,7 @@ export interface WriteTarget {
   applyRecord(record: Uint8Array, position: number | undefined): void;
   /** Undefined if writes may go on, else resolves when they may, and fails with why they cannot. */
   waitWritable(): Promise<void> | undefined;
-  /** Makes all that was applied durable without the log. */
+  /** Makes all that was applied durable without the log; fails with why that cannot be for now. */
   flushApplied(): Promise<void>;
 }
 
@@ -67,6 +68,9 @@ export class WriteQueue {
   #isScheduled = false;
   /** What sending waits for. */
   #blocks = 0;
+  /** Groups applied that the log refused, and how many of them have been flushed since. */
+  #unlogged = 0;
+  #unloggedFlushed = 0;
   #isClosing = false;
   #idle: (() => void) | undefined;
 
@@ -96,7 +100,7 @@ export class WriteQueue {
 
   /** Fails what waits for room, then resolves once the log has answered for the rest. Nothing may be added any more. */
   async close(): Promise<void> {
-    if (this.#blocks > 0) this.#failUnsent(closedError());
+    if (this.#blocks > 0 || this.#mustFlush) this.#failUnsent(closedError());
     this.#isClosing = true;
     if (this.#unsent.length + this.#inFlight.length > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
@@ -123,10 +127,20 @@ export class WriteQueue {
 
   #send(): void {
     while (this.#unsent.length > 0 && this.#blocks === 0) {
-      const wait = this.#isClosing ? undefined : this.#target.waitWritable();
+      const wait = this.#isClosing ? undefined : this.#mustFlush ? this.#flushUnlogged() : this.#target.waitWritable();
       if (wait === undefined) this.#append(this.#unsent.shift()!);
       else this.#block(wait);
     }
+  }
+
+  get #mustFlush(): boolean {
+    return this.#unlogged > this.#unloggedFlushed;
+  }
+
+  async #flushUnlogged(): Promise<void> {
+    const unlogged = this.#unlogged;
+    await this.#target.flushApplied();
+    this.#unloggedFlushed = unlogged;
   }
 
   /** Stops sending until `wait` resolves; if it fails, so does all that waits. */
@@ -203,7 +217,10 @@ export class WriteQueue {
   #settle(group: Group): void {
     if (group.state === 'failed') {
       if (!group.isApplied) group.reject(group.error!);
-      else this.#block(this.#target.flushApplied());
+      else {
+        this.#unlogged++;
+        this.#block(this.#flushUnlogged());
+      }
     }
     const { record } = group;
     if (record.capacity > SPARE_BYTES_MAX || this.#spares.length >= SPARE_RECORDS_MAX) return;

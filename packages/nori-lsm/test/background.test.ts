@@ -12,6 +12,18 @@ const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await wait();
 };
 
+/** Calls until the call succeeds. */
+const untilDone = async (call: () => Promise<void>): Promise<void> => {
+  let isDone = false;
+  while (!isDone) {
+    isDone = await call().then(
+      () => true,
+      () => false,
+    );
+    await wait();
+  }
+};
+
 test('with a full disk writes fail, reads go on, and writes resume when there is space again', async () => {
   const fs = new MemoryFileSystem({ capacityBytes: 400_000 });
   const db = await Lsm.open({ dir: DIR, fs, memtableBytes: 16_384, walSegmentBytesMax: 16_384 });
@@ -76,8 +88,8 @@ test('passing I/O errors of flushes and compactions are retried until they pass'
       while (db.stalled) await db.whenWritable().catch(wait);
       db.apply(batch);
     }
-    await db.flush();
-    await db.compact();
+    await untilDone(() => db.flush());
+    await untilDone(() => db.compact());
     for (let i = 0; i < 100; i++) expect(text(db.getSync(`key${i}`))).toBe(`value${300 + i}`);
     expect(db.stats().backgroundError).toBeUndefined();
     await db.close();
@@ -85,6 +97,138 @@ test('passing I/O errors of flushes and compactions are retried until they pass'
     expect(Array.from(again.scanSync()).length).toBe(100);
     await again.close();
   }
+});
+
+for (const path of ['.sst', 'MANIFEST']) {
+  test(`with a full disk (${path}) flush and compact fail at once, and succeed when there is space again`, async () => {
+    const fs = new MemoryFileSystem();
+    const marks: number[] = [];
+    const collectMarks = () => [[1, Uint8Array.of(marks.length)] as const];
+    const onDurable = (number: number): void => {
+      marks.push(number);
+    };
+    const db = await Lsm.open({ dir: DIR, fs, wal: false, collectMarks, onDurable });
+    await db.put('a', 'v');
+    const fault = fs.inject({ on: 'write', path, code: 'IO_NO_SPACE', times: Number.POSITIVE_INFINITY });
+    // Each waits for one try, which is made at once whatever the delay until the next would be.
+    for (let i = 0; i < 20; i++) {
+      await expect(db.flush()).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+      await expect(db.compact()).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+    }
+    expect(db.stats().sealedMemtables).toBe(1);
+    expect(db.sealSequence).toBe(2);
+    expect((await fs.readdir(DIR)).filter((name) => name.startsWith('MANIFEST')).length).toBeLessThanOrEqual(2);
+    expect(text(db.getSync('a'))).toBe('v');
+    expect(marks).toEqual([]);
+    fault.remove();
+    await db.flush();
+    await db.compact();
+    expect(db.backgroundError).toBeUndefined();
+    expect(marks.slice(0, 1)).toEqual([1]);
+    await db.close();
+    const again = await Lsm.open({ dir: DIR, fs, wal: false });
+    expect(text(again.getSync('a'))).toBe('v');
+    await again.close();
+  });
+}
+
+test('with a full disk a database closes', async () => {
+  for (const wal of [true, false]) {
+    const fs = new MemoryFileSystem();
+    const db = await Lsm.open({ dir: DIR, fs, wal });
+    await db.put('a', 'v');
+    fs.inject({ on: 'write', path: '.sst', code: 'IO_NO_SPACE', times: Number.POSITIVE_INFINITY });
+    const flushed = db.flush();
+    await expect(flushed).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+    await db.close();
+  }
+});
+
+test('a compaction that a full disk held up goes on by itself when its caller was told', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, autoCompact: false });
+  for (const value of ['1', '2']) {
+    await db.put('a', value);
+    await db.flush();
+  }
+  for (const path of ['.sst', 'MANIFEST']) {
+    const fault = fs.inject({ on: 'write', path, code: 'IO_NO_SPACE', times: Number.POSITIVE_INFINITY });
+    await expect(db.compact()).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+    await expect(db.compact()).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+    fault.remove();
+  }
+  await until(() => db.stats().compactions === 1);
+  await db.compact();
+  expect((await db.verify()).entries).toBe(1);
+  expect(db.backgroundError).toBeUndefined();
+  await db.close();
+  const again = await Lsm.open({ dir: DIR, fs });
+  expect(text(again.getSync('a'))).toBe('2');
+  await again.close();
+});
+
+test('an onDurable that throws is reported, and flushing goes on', async () => {
+  const meter = new RecordingMeter();
+  const durable: number[] = [];
+  const onDurable = (number: number): void => {
+    durable.push(number);
+    throw new Error('not today');
+  };
+  const db = await Lsm.open({ dir: DIR, fs: new MemoryFileSystem(), meter, wal: false, onDurable });
+  for (const key of ['a', 'b']) {
+    await db.put(key, 'v');
+    await db.flush();
+  }
+  expect(durable).toEqual([1, 2]);
+  expect(db.backgroundError).toBeUndefined();
+  const messages = meter.events.flatMap((event) => (event.type === 'lsm.background_error' ? [event.message] : []));
+  expect(messages).toEqual(new Array(2).fill(expect.stringMatching(/onDurable.*not today/)));
+  await db.close();
+});
+
+test('a collectMarks that throws fails the apply that needed a new memtable, and nothing of it is done', async () => {
+  const fs = new MemoryFileSystem();
+  let trouble: (() => Iterable<readonly [number, Uint8Array]>) | undefined;
+  let applied = 0;
+  const collectMarks = () => trouble?.() ?? [[1, Uint8Array.of(applied)] as const];
+  const db = await Lsm.open({ dir: DIR, fs, memtableBytes: 1024, memtablesMax: 64, wal: false, collectMarks });
+  const apply = (): void => {
+    db.apply(
+      new WriteBatch().put(utf8(`key${applied}`), new Uint8Array(100)).put(utf8('count'), Uint8Array.of(applied)),
+    );
+    applied++;
+  };
+  while (db.sealSequence === 1) apply();
+  const bad = [
+    () => {
+      throw new Error('no marks');
+    },
+    () => [[1, Uint8Array.of(0)] as const, [-1, Uint8Array.of(0)] as const],
+    () => [[1, undefined as never] as const],
+  ];
+  for (const each of bad) {
+    trouble = each;
+    const before = db.sealSequence;
+    while (db.sealSequence === before) {
+      try {
+        apply();
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'LSM_INTERNAL', message: expect.stringMatching(/collectMarks/) });
+        break;
+      }
+    }
+    expect(db.sealSequence).toBe(before);
+    expect(db.getSync(`key${applied}`)).toBeUndefined();
+    expect(db.getSync('count')).toEqual(Uint8Array.of(applied - 1));
+    await expect(db.flush()).rejects.toMatchObject({ code: 'LSM_INTERNAL' });
+    trouble = undefined;
+    apply();
+    expect(db.sealSequence).toBe(before + 1);
+  }
+  await db.flush();
+  expect(db.durableMarks().get(1)).toEqual(Uint8Array.of(applied));
+  expect(Array.from(db.scanSync()).length).toBe(applied + 1);
+  await db.close();
 });
 
 /** A database with one table per ten keys in L1, closed; damaged in the table that holds `key-050`. */

@@ -37,7 +37,6 @@ const edit = (number: number): ManifestEdit => ({
   ],
   removed: [],
   marks: [[number % 4, utf8(`mark ${number}`)]],
-  pointers: [[1, utf8(`p${number}`)]],
 });
 
 const build = async (edits: number): Promise<{ fs: MemoryFileSystem; manifest: Manifest }> => {
@@ -76,6 +75,8 @@ test('an unknown field with an even id is skipped, one with an odd id refused', 
     return new Uint8Array([...encodeEdit({ nextNumber: 7 }), ...bytes]);
   };
   expect(decodeEdit(field(40)).nextNumber).toBe(7);
+  // The field that version 1 wrote at first and never needed.
+  expect(decodeEdit(field(15)).nextNumber).toBe(7);
   expect(() => decodeEdit(field(41))).toThrow(expect.objectContaining({ code: 'LSM_UNSUPPORTED_VERSION' }));
 });
 

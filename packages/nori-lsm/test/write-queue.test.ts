@@ -17,6 +17,7 @@ const setup = () => {
   let next = 1;
   let flushes = 0;
   let writable: Promise<void> | undefined;
+  let isFull = false;
   const queue = new WriteQueue(
     {
       append: (record) => new Promise((resolve, reject) => calls.push({ record: record.slice(), resolve, reject })),
@@ -27,6 +28,7 @@ const setup = () => {
       waitWritable: () => writable,
       flushApplied: async () => {
         flushes++;
+        if (isFull) throw new LsmError('LSM_NO_SPACE', 'full');
       },
     },
     1000,
@@ -35,7 +37,10 @@ const setup = () => {
   const stall = (wait: Promise<void> | undefined): void => {
     writable = wait;
   };
-  return { queue, calls, applied, put, stall, flushes: () => flushes };
+  const fill = (full: boolean): void => {
+    isFull = full;
+  };
+  return { queue, calls, applied, put, stall, fill, flushes: () => flushes };
 };
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -85,6 +90,26 @@ test('none is applied without waiting for its record; if the log refuses it, wri
   calls[1]!.resolve(10);
   await next;
   expect(applied).toEqual([1, 2]);
+});
+
+test('what the log refused must be flushed before anything is logged: while that fails, so do writes', async () => {
+  const { queue, calls, put, fill, flushes } = setup();
+  await put('none');
+  fill(true);
+  calls[0]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await turn();
+  expect(flushes()).toBe(1);
+  for (let i = 2; i < 5; i++) {
+    await expect(put('batch')).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+    expect(flushes()).toBe(i);
+  }
+  expect(calls.length).toBe(1);
+  fill(false);
+  const next = put('batch');
+  await turn();
+  calls[1]!.resolve(10);
+  await next;
+  await queue.close();
 });
 
 test('while writes stall, groups wait; they go on, or fail with the reason', async () => {

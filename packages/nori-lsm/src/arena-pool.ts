@@ -1,8 +1,10 @@
-// Memory of memtables. A memtable begins small and grows in a few steps, so that opening many databases costs little;
-// memory of full size is used again, so that it need not be mapped and zeroed for each memtable.
+// Memory of memtables. A memtable begins small, so that opening many databases costs little, and soon takes its full size:
+// what is not yet used of that is not yet real memory, while every step copies what there is on the event loop. Memory
+// of full size is used again, so that it need not be mapped and zeroed for each memtable.
 
 const FIRST_BYTES = 64 * 1024;
-const GROWTH = 8;
+/** The only other size below the full one: no more than this is copied. */
+const SECOND_BYTES = 1024 * 1024;
 
 /** Hands out and takes back memory for memtables of one size. */
 export class ArenaPool {
@@ -19,12 +21,14 @@ export class ArenaPool {
   /** Memory for a new memtable that will hold at least `needBytes`. */
   take(needBytes: number): SharedArrayBuffer {
     const kept = needBytes <= this.#fullBytes ? this.#kept.pop() : undefined;
-    return kept ?? new SharedArrayBuffer(this.#step(Math.min(FIRST_BYTES, this.#fullBytes), needBytes));
+    return kept ?? new SharedArrayBuffer(this.#fitting(FIRST_BYTES, needBytes));
   }
 
   /** The next larger memory for a memtable that needs `needBytes`. */
   grow(currentBytes: number, needBytes: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(this.#step(currentBytes * GROWTH, needBytes));
+    return new SharedArrayBuffer(
+      this.#fitting(currentBytes < SECOND_BYTES ? SECOND_BYTES : this.#fullBytes, needBytes),
+    );
   }
 
   /** Takes back memory nobody reads any more. */
@@ -32,11 +36,10 @@ export class ArenaPool {
     if (memory.byteLength === this.#fullBytes && this.#kept.length < this.#keptMax) this.#kept.push(memory);
   }
 
-  #step(wantBytes: number, needBytes: number): number {
+  #fitting(wantBytes: number, needBytes: number): number {
     if (needBytes > this.#fullBytes) return roundUp(needBytes);
-    let size = Math.min(wantBytes, this.#fullBytes);
-    while (size < needBytes) size = Math.min(size * GROWTH, this.#fullBytes);
-    return size;
+    const size = needBytes <= wantBytes ? wantBytes : needBytes <= SECOND_BYTES ? SECOND_BYTES : this.#fullBytes;
+    return Math.min(size, this.#fullBytes);
   }
 }
 

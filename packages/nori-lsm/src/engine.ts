@@ -58,6 +58,7 @@ export class Engine {
   #sealed: readonly Memtable[] = [];
   #lastSeq: number;
   #logPosition: number | undefined;
+  #hasPrepared = false;
 
   constructor({ options, tree, cache, metrics, log }: EngineParts) {
     this.#options = options;
@@ -248,8 +249,15 @@ export class Engine {
 
   #memtableFor(footprint: number): Memtable {
     if (!this.#active.hasRoom(footprint)) this.seal();
-    this.#active.reserve(footprint);
+    if (this.#active.reserve(footprint) && !this.#hasPrepared) this.#prepare();
     return this.#active;
+  }
+
+  /** The memtable is growing: starts the thread of the flush to come, between the writes rather than in one. */
+  #prepare(): void {
+    this.#hasPrepared = true;
+    const { clock, executor } = this.#options;
+    clock.nextTurn(() => executor.prepare?.());
   }
 
   #applied(bytes: number): void {

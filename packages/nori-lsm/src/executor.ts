@@ -9,6 +9,8 @@ export interface TaskExecutor {
    * Fails with the error of the task; tables it had begun are then removed as far as possible.
    */
   run(task: Task): Promise<TaskResult>;
+  /** Says that a flush is to be expected: may start a thread. Optional; `run` works without. */
+  prepare?(): void;
   /** Says that a database uses it; calls are counted. */
   acquire(): void;
   /** The counterpart of {@link TaskExecutor.acquire}: threads end when nobody is left. */

@@ -34,11 +34,13 @@ export class Memtable {
     return this.isEmpty || this.list.usedBytes + footprint <= this.#fullBytes;
   }
 
-  /** Makes sure that `footprint` bytes can be inserted. */
-  reserve(footprint: number): void {
+  /** Makes sure that `footprint` bytes can be inserted. Returns whether the memtable had to be moved for that. */
+  reserve(footprint: number): boolean {
     const need = this.list.usedBytes + footprint;
     const have = this.list.memory.byteLength;
-    if (need > have) this.list.moveTo(this.#pool.grow(have, need));
+    if (need <= have) return false;
+    this.list.moveTo(this.#pool.grow(have, need));
+    return true;
   }
 
   /** Counts sequence numbers that have been inserted into {@link Memtable.list}; room must have been reserved before. */

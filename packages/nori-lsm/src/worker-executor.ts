@@ -1,6 +1,6 @@
 // Adapter: runs background tasks in worker threads, one for flushes and one for compactions, so that a flush never waits for
-// a long compaction. Threads are shared by all databases of the process, start with the first task, do not keep the
-// process alive while idle, and end when the last database is closed.
+// a long compaction. Threads are shared by all databases of the process, start with the first task or shortly before, do not
+// keep the process alive while idle, and end when the last database is closed.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -46,6 +46,10 @@ class Lane {
     });
   }
 
+  prepare(): void {
+    this.#worker ??= this.#start();
+  }
+
   stop(): void {
     const worker = this.#worker;
     this.#worker = undefined;
@@ -85,6 +89,10 @@ class WorkerExecutor implements TaskExecutor {
 
   run(task: Task): Promise<TaskResult> {
     return (task.kind === 'flush' ? this.#flushes : this.#compactions).run(task);
+  }
+
+  prepare(): void {
+    if (this.#users > 0) this.#flushes.prepare();
   }
 
   acquire(): void {

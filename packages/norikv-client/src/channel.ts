@@ -22,8 +22,8 @@ import type { WriteIdentity } from './write-identity.js';
 /** Rows that are sent at once when nothing is under way, so that the node works while the callers go on asking. */
 const EAGER_ROWS = 64;
 
-/** gRPC statuses of a stream that make no sense to try again: the node does not take what was sent. */
-const REFUSED = { 3: 'INVALID_ARGUMENT', 12: 'UNIMPLEMENTED' } as const;
+/** gRPC status of a stream that a draining node ends. Any other means that the node did not like what it got. */
+const GRPC_UNAVAILABLE = 14;
 
 /** What a channel needs of the client. */
 export interface ChannelHost {
@@ -37,8 +37,13 @@ export interface ChannelHost {
   onDown(channel: Channel): void;
   succeeded(operation: Operation, result: unknown, nowMs: number): void;
   failed(operation: Operation, failure: AttemptFailure): void;
-  /** The connection ended after the operation was sent and before it was answered. */
-  lost(operation: Operation, message: string): void;
+  /**
+   * The stream ended after the operation was sent and before it was answered: what became of it is not known, whatever
+   * status the stream ended with, since that speaks of the stream or of one frame in it.
+   *
+   * @param refused the node ended the stream for what was sent on it, perhaps another operation
+   */
+  lost(operation: Operation, message: string, refused: boolean): void;
   framesSent(rows: number): void;
 }
 
@@ -172,7 +177,12 @@ export class Channel implements OperationHolder, PipelineHost {
   }
 
   onEnd(end: StreamEnd): void {
-    this.#down(new Error(end.message), end.status);
+    const { message, status } = end;
+    if (status === undefined) this.#down(new Error(message));
+    else {
+      const text = `The node ended the stream with gRPC status ${status}: ${message}`;
+      this.#down(new Error(text), status !== GRPC_UNAVAILABLE);
+    }
   }
 
   #connect(): void {
@@ -192,14 +202,14 @@ export class Channel implements OperationHolder, PipelineHost {
           this.#draining = true;
           this.#pipeline?.drain();
         },
-        onEnd: (error) => this.#down(error, undefined),
+        onEnd: (error) => this.#down(error),
       });
     } catch (error) {
-      queueMicrotask(() => this.#down(error as Error, undefined));
+      queueMicrotask(() => this.#down(error as Error));
     }
   }
 
-  #down(error: Error, status: number | undefined): void {
+  #down(error: Error, refused = false): void {
     if (this.#state === 'closed') return;
     const wasReady = this.#state === 'ready';
     const sent = this.#pipeline?.inFlight.takeAll() ?? [];
@@ -210,20 +220,7 @@ export class Channel implements OperationHolder, PipelineHost {
     this.#lastError = error;
     this.#state = 'waiting';
     this.#reconnectLater(wasReady);
-    const refusal = status === undefined ? undefined : REFUSED[status as keyof typeof REFUSED];
-    for (const operation of sent) {
-      if (refusal === undefined) this.#host.lost(operation, errorText(error));
-      else {
-        const message = `The node refused the stream: ${errorText(error)}`;
-        this.#host.failed(operation, {
-          code: refusal,
-          message,
-          current: undefined,
-          leaderAddress: '',
-          retryAfterMs: 0,
-        });
-      }
-    }
+    for (const operation of sent) this.#host.lost(operation, errorText(error), refused);
     this.#host.onDown(this);
   }
 

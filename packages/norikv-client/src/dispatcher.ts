@@ -260,14 +260,13 @@ export class Dispatcher implements ChannelHost {
     this.#retry(operation, { ...failure, leaderAddress }, true);
   }
 
-  lost(operation: Operation, message: string): void {
+  lost(operation: Operation, message: string, refused: boolean): void {
     const address = operation.channel?.address ?? '';
     operation.channel = undefined;
     operation.state = STATE.fresh;
     if (operation.write) operation.ambiguous = true;
-    const text = `The connection was lost: ${message}`;
+    const text = refused ? message : `The connection was lost: ${message}`;
     this.#recordAttempt(operation, address, 'UNAVAILABLE', text);
-    // Not counted: what follows waits for a connection, and that is made with a backoff of its own.
     const failure = {
       code: 'UNAVAILABLE',
       message: text,
@@ -275,7 +274,9 @@ export class Dispatcher implements ChannelHost {
       leaderAddress: '',
       retryAfterMs: 0,
     } as const;
-    this.#retry(operation, failure, false);
+    // Not counted if the connection was merely lost: what follows waits for a connection, which is made with a backoff of
+    // its own. What a node refuses would be sent again and again over connections that work.
+    this.#retry(operation, failure, refused);
   }
 
   framesSent(rows: number): void {

@@ -58,7 +58,8 @@ export class FrameWriter {
   /** Adds an operation that is sent at `nowMs`. */
   add(operation: Operation, nowMs: number): void {
     const timeoutMs = Math.max(1, operation.deadlineMs - nowMs);
-    const ageMs = operation.firstSentMs < 0 ? 0 : nowMs - operation.firstSentMs;
+    // 0 says: never sent before. A repetition within the same millisecond must not say that.
+    const ageMs = operation.firstSentMs < 0 ? 0 : Math.max(1, nowMs - operation.firstSentMs);
     if (operation.rows === undefined) {
       this.#addRow(operation, operation, timeoutMs, ageMs);
       return;

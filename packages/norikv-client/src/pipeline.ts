@@ -51,7 +51,7 @@ export class Pipeline {
   #nextId = 1;
   #ended = false;
   #blocked = false;
-  /** Ids to be cancelled with the next frame. */
+  /** Ids to be cancelled with the next frame that is not large. */
   readonly #cancels: number[] = [];
   #status: number | undefined;
   #statusMessage = '';
@@ -120,12 +120,12 @@ export class Pipeline {
         bytes += operation.bytes;
       }
       if (writer.rows === 0) break;
-      this.#write(firstId);
+      this.#write(firstId, bytes <= FRAME_BYTES);
     }
-    while (this.#cancels.length > 0) this.#write(this.#nextId);
+    while (this.#cancels.length > 0) this.#write(this.#nextId, true);
   }
 
-  /** Lets go of an operation that was sent; `cancel`: and says so to the node with the next frame. */
+  /** Lets go of an operation that was sent; `cancel`: and says so to the node with the next flush. */
   release(operation: Operation, cancel: boolean): void {
     this.inFlight.forget(operation);
     if (cancel && !this.#ended) {
@@ -169,9 +169,10 @@ export class Pipeline {
     this.inFlight.add(operation);
   }
 
-  #write(firstId: number): void {
+  /** @param cancels attach ids to be cancelled: not to a frame that may be near the limit of a request already */
+  #write(firstId: number, cancels: boolean): void {
     const rows = this.#writer.rows;
-    if (this.#cancels.length > 0) this.#writer.cancel(this.#cancels.splice(0, LIMITS.frameRowsMax));
+    if (cancels && this.#cancels.length > 0) this.#writer.cancel(this.#cancels.splice(0, LIMITS.frameRowsMax));
     this.#nextId = firstId + rows >= ID_WRAP ? 1 : firstId + rows;
     this.#stream.write(this.#writer.take(firstId));
     this.#host.framesSent(rows);

@@ -5,6 +5,7 @@
 //   COMMIT_TIMEOUT       the same; the write keeps its sequence, so that it cannot be applied twice
 //   RESOURCE_EXHAUSTED   only if the node says how long to wait, and the deadline allows it
 //   connection lost      the same as UNAVAILABLE; a write that had been sent keeps its sequence
+//   stream refused       the same: its status may be due to another operation's frame, and says nothing of this one
 //   everything else      the caller's to handle
 //
 // Retries that a node's answer caused take tokens from a budget that successes refill. With none left each waits a second
@@ -45,7 +46,10 @@ export const retryDelayMs = (failure: Failure, failures: number, random: () => n
 export const backoffMs = (failures: number, minMs: number, maxMs: number, random: () => number): number =>
   Math.min(maxMs, minMs * 2 ** Math.min(failures - 1, 30)) * (0.5 + random() * 0.5);
 
-/** Codes that say for certain that a write, sent before with the same sequence, was not applied. */
+/**
+ * Codes of a node's answer to the operation itself that say for certain that a write, sent before with the same sequence,
+ * was not applied.
+ */
 const NOT_APPLIED: ReadonlySet<string> = new Set([
   'INVALID_ARGUMENT',
   'VERSION_MISMATCH',

@@ -46,6 +46,8 @@ export interface PipelineCall {
   readonly stream: ServerHttp2Stream;
   /** Answers rows as the node would have without a hook. */
   answer(rows: readonly ReceivedRow[]): void;
+  /** Carries rows out without answering them. */
+  apply(rows: readonly ReceivedRow[]): void;
   /** Sends a message. */
   send(message: Uint8Array): void;
 }
@@ -210,6 +212,7 @@ export class FakeNode {
       node: this,
       stream,
       answer: (rows) => this.#answer(rows, stream),
+      apply: (rows) => this.#carryOut(rows, new ResultFrameBuilder(), () => {}),
       send: (message) => {
         if (!stream.destroyed && !stream.writableEnded) stream.write(frameMessage(message));
       },
@@ -240,13 +243,19 @@ export class FakeNode {
 
   #answer(rows: readonly ReceivedRow[], stream: ServerHttp2Stream): void {
     const builder = new ResultFrameBuilder();
+    this.#carryOut(rows, builder, () => {
+      if (builder.bytes > 1024 * 1024) stream.write(builder.take());
+    });
+    if (builder.rows > 0 && !stream.destroyed && !stream.writableEnded) stream.write(builder.take());
+  }
+
+  #carryOut(rows: readonly ReceivedRow[], builder: ResultFrameBuilder, onGroup: () => void): void {
     for (let at = 0; at < rows.length; ) {
       const group = rows.slice(at, at + Math.max(1, rows[at]!.atomicCount));
       at += group.length;
       this.#answerGroup(group, builder);
-      if (builder.bytes > 1024 * 1024) stream.write(builder.take());
+      onGroup();
     }
-    if (builder.rows > 0 && !stream.destroyed && !stream.writableEnded) stream.write(builder.take());
   }
 
   #answerGroup(group: readonly ReceivedRow[], builder: ResultFrameBuilder): void {

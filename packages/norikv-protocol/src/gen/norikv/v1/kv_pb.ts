@@ -383,7 +383,8 @@ export type OperationFrame = Message<"norikv.v1.OperationFrame"> & {
   floor: number;
 
   /**
-   * One a write row, in order.
+   * One a write row, in order: milliseconds since the client first sent this write. 0: the first attempt; retries send at
+   * least 1.
    *
    * @generated from field: repeated uint32 ages_ms = 10;
    */

@@ -123,7 +123,7 @@ export type WriteIdentity = Message<"norikv.v1.WriteIdentity"> & {
   floor: bigint;
 
   /**
-   * Milliseconds since the client first sent this write.
+   * Milliseconds since the client first sent this write. 0: the first attempt; retries send at least 1.
    *
    * @generated from field: uint64 age_ms = 4;
    */

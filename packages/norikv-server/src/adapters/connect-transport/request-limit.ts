@@ -1,5 +1,5 @@
 // The limit of a request, enforced on the bytes of its body as they come, before anything is decoded.
-import type { ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { LIMITS, MESSAGE_PREFIX_BYTES } from 'norikv-protocol';
 import { connectError } from './error-details.js';
@@ -40,6 +40,21 @@ const refuse = (source: AsyncIterator<Uint8Array>, bytes: number | 'more'): Conn
   return requestTooLarge(bytes);
 };
 
+/** Reads a body. That it ends in the middle is the caller's doing: not an error of the node. */
+const fromCaller = (body: AsyncIterable<Uint8Array>): AsyncIterableIterator<Uint8Array> => {
+  const source = body[Symbol.asyncIterator]();
+  const cutOff = (cause: unknown) => {
+    throw new ConnectError('The request was cut off', Code.Canceled, undefined, undefined, cause);
+  };
+  return {
+    next: () => source.next().catch(cutOff),
+    return: async (value) => (await source.return?.(value)) ?? { done: true, value },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+};
+
 /**
  * The request's body, which throws `INVALID_ARGUMENT`, naming limit and size, where a message exceeds the limit. The
  * underlying stream is then left as it is: to end it would cut the connection before the answer is sent.
@@ -47,9 +62,9 @@ const refuse = (source: AsyncIterator<Uint8Array>, bytes: number | 'more'): Conn
 export const limitRequestBody = (request: UniversalServerRequest): UniversalServerRequest['body'] => {
   const { body, header } = request;
   if (typeof body !== 'object' || body === null || !(Symbol.asyncIterator in body)) return body;
-  const source = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const source = fromCaller(body as AsyncIterable<Uint8Array>);
   const type = header.get('content-type') ?? '';
-  if (TEXT.test(type)) return body;
+  if (TEXT.test(type)) return source;
   if (ENVELOPED.test(type)) return limitEnvelopes(source);
   const announced = Number(header.get('content-length') ?? 0);
   return limitWhole(source, announced);

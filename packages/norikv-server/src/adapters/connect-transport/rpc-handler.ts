@@ -83,8 +83,8 @@ const gzip: Compression = {
 /** Gives every failure of a service its code and ErrorDetail, and logs defects, which a caller that goes away is not. */
 const errorInterceptor = (logger: Logger): Interceptor => {
   const translate = (reason: unknown, method: string, signal: AbortSignal): ConnectError => {
-    // The reason of an abort is whatever the connection gave, often none; reading a body that was cut throws another.
-    if (signal.aborted && (reason === signal.reason || reason instanceof ConnectError)) {
+    // The reason is what the connection gave: a status, or none at all.
+    if (signal.aborted && reason === signal.reason) {
       logger.debug({ err: reason, method }, 'A call ended before it was answered');
       return reason instanceof ConnectError ? reason : connectError('CANCELLED', 'The caller has gone');
     }
@@ -92,11 +92,7 @@ const errorInterceptor = (logger: Logger): Interceptor => {
     if (error.code === Code.Internal) logger.error({ err: reason, method }, 'A call failed');
     return error;
   };
-  async function* translated<T>(
-    messages: AsyncIterable<T>,
-    method: string,
-    signal: AbortSignal,
-  ): AsyncGenerator<T> {
+  async function* translated<T>(messages: AsyncIterable<T>, method: string, signal: AbortSignal): AsyncGenerator<T> {
     try {
       yield* messages;
     } catch (error) {

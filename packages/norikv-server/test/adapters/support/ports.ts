@@ -6,7 +6,7 @@ import { EventHub } from '../../../src/adapters/http/event-hub.js';
 import { HttpPort, type HttpPortOptions } from '../../../src/adapters/http/http-port.js';
 import { Readiness } from '../../../src/adapters/net/readiness.js';
 import { RequestMetrics } from '../../../src/adapters/net/request-metrics.js';
-import { silentLogger } from '../../../src/ports/logger.js';
+import { type Logger, silentLogger } from '../../../src/ports/logger.js';
 import { MemoryNode } from './memory-node.js';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -26,8 +26,8 @@ const environment = () => {
 };
 
 /** Starts a client port. */
-export const startClientPort = async (limits: Partial<ClientPortLimits> = {}) => {
-  const parts = environment();
+export const startClientPort = async (limits: Partial<ClientPortLimits> = {}, logger: Logger = silentLogger) => {
+  const parts = { ...environment(), logger };
   const transport = new ClientPort({ ...parts, address: LOOPBACK, limits });
   const { port } = await transport.listen();
   return { ...parts, transport, port, target: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}` };

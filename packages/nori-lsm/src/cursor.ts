@@ -92,8 +92,7 @@ export class RangeCursor implements Cursor {
       ? upper !== undefined && compareKeys(key, upper) >= 0
       : compareKeys(key, lower) <= 0;
     if (isOutside) this.first();
-    else if (this.#reverse) this.#run(this.#toAtOrBefore, key);
-    else this.#run(this.#toAtOrAfter, key);
+    else this.#run(this.#reverse ? this.#toAtOrBefore : this.#toAtOrAfter, key);
   }
 
   close(): void {
@@ -103,11 +102,11 @@ export class RangeCursor implements Cursor {
     this.#host.closed();
   }
 
-  #run<Argument extends unknown[]>(move: (...args: Argument) => void, ...args: Argument): void {
+  #run(move: (key: Uint8Array) => void, key: Uint8Array = NO_BYTES): void {
     this.#keyCopy = undefined;
     this.#valid = false;
     try {
-      move.apply(this, args);
+      move.call(this, key);
     } catch (error) {
       throw this.#host.failed(error);
     }

@@ -7,7 +7,7 @@ import { Background } from './background.js';
 import { compareKeys } from './bytes.js';
 import { Compactor } from './compactor.js';
 import { RangeCursor } from './cursor.js';
-import { rangeOf } from './cursor-bounds.js';
+import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import { callbackError, LsmError, toLsmError } from './errors.js';
 import { Flusher, type FlushLog, type SealedMemtable } from './flusher.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, LEVELS } from './limits.js';
@@ -21,7 +21,7 @@ import type { SkipList } from './skip-list.js';
 import { SnapshotList } from './snapshots.js';
 import type { Source } from './source.js';
 import { Stall } from './stall.js';
-import { firstEndingAtOrAfter, TableSource } from './table-source.js';
+import { firstEndingAtOrAfter, type SourceTable, TableSource } from './table-source.js';
 import type { Tree } from './tree.js';
 import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
 import type { Version } from './version.js';
@@ -140,7 +140,7 @@ export class Engine {
       for (const memtable of memtables) memtable.release();
       this.#cursors.delete(cursor);
     };
-    const merge = new MergingCursor(sourcesOf(memtables, version));
+    const merge = new MergingCursor(sourcesOf(memtables, version, range));
     const failed = (error: unknown): Error => toLsmError(error, 'Cannot read');
     const cursor = new RangeCursor(merge, range, options.reverse ?? false, seq, {
       readNowMs: options.showExpired ? undefined : this.#readNowMs,
@@ -148,6 +148,7 @@ export class Engine {
       closed,
     });
     this.#cursors.add(cursor);
+    if (options.unpositioned) return cursor;
     try {
       cursor.first();
     } catch (error) {
@@ -321,13 +322,18 @@ export const checkBatchSize = (count: number, bytes: number): void => {
   );
 };
 
-/** Everything that may hold entries, as sources of a merge. */
-const sourcesOf = (memtables: readonly Memtable[], version: Version): Source[] => {
+/** Everything that may hold entries in a range, as sources of a merge. */
+const sourcesOf = (memtables: readonly Memtable[], version: Version, { lower, upper }: KeyRange): Source[] => {
   const sources: Source[] = memtables.map((memtable) => new MemtableSource(memtable.list));
-  for (const table of version.tablesIn(0)) sources.push(new TableSource([table]));
+  const mayHold = ({ smallestKey, largestKey }: SourceTable): boolean =>
+    compareKeys(largestKey, lower) >= 0 && (upper === undefined || compareKeys(smallestKey, upper) < 0);
+  for (const table of version.tablesIn(0)) if (mayHold(table)) sources.push(new TableSource([table]));
   for (let level = 1; level < LEVELS; level++) {
     const tables = version.tablesIn(level);
-    if (tables.length > 0) sources.push(new TableSource(tables));
+    const first = firstEndingAtOrAfter(tables, lower);
+    let end = upper === undefined ? tables.length : firstEndingAtOrAfter(tables, upper);
+    if (end < tables.length && mayHold(tables[end]!)) end++;
+    if (first < end) sources.push(new TableSource(tables.slice(first, end)));
   }
   return sources;
 };

@@ -130,6 +130,8 @@ export interface CursorOptions extends RangeOptions {
    * {@link Cursor.expiresAtMs}: the time of the read then need not move while they walk. Default false.
    */
   readonly showExpired?: boolean | undefined;
+  /** Open the cursor on no entry, for callers that seek at once: saves the first blocks of all tables. Default false. */
+  readonly unpositioned?: boolean | undefined;
 }
 
 /** {@link RangeOptions} and how many entries at most (default and -1: all). */
@@ -139,7 +141,7 @@ export interface ScanOptions extends RangeOptions {
 
 /**
  * A position in a range of the database as it was when the cursor was opened. Opened on the first entry in its
- * direction (the last of the range if `reverse`). Close it: it holds tables and memory.
+ * direction (the last of the range if `reverse`), or `unpositioned`. Close it: it holds tables and memory.
  */
 export interface Cursor {
   /** False past either end. Everything but moving and closing needs it to be true. */

@@ -204,6 +204,61 @@ test('a cursor asked to show expired entries shows the version of its moment, wh
   await db.close();
 });
 
+test('a cursor opened unpositioned stands nowhere until it is moved', async () => {
+  const db = await open({ blockCacheBytes: 0 });
+  for (const key of ['a', 'b', 'c']) await db.put(key, key);
+  await db.flush();
+  for (const reverse of [false, true]) {
+    const cursor = db.cursor({ reverse, unpositioned: true });
+    expect([cursor.valid, cursor.value.length]).toEqual([false, 0]);
+    cursor.next();
+    cursor.previous();
+    expect(cursor.valid).toBe(false);
+    cursor.seek(utf8('b'));
+    expect(text(cursor.value)).toBe('b');
+    cursor.next();
+    expect(text(cursor.key)).toBe(reverse ? 'a' : 'c');
+    cursor.close();
+  }
+  await db.close();
+});
+
+test('a bounded cursor looks only into the tables that may hold its range', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open({ fs, blockCacheBytes: 0, autoCompact: false, tableBytes: 1024, levelBytesBase: 1024 });
+  const key = (i: number): string => `k${String(i).padStart(3, '0')}`;
+  // Two tables that overlap: compaction cannot just move them.
+  for (const odd of [0, 1]) {
+    for (let i = odd; i < 200; i += 2) await db.put(key(i), 'v'.repeat(50));
+    await db.flush();
+  }
+  await db.compact();
+  for (const i of [20, 100, 180]) {
+    await db.put(key(i), 'new');
+    await db.flush();
+  }
+  const { levels } = db.stats();
+  expect(levels[0]!.tables).toBe(3);
+  expect(levels[1]!.tables).toBeGreaterThan(5);
+  for (let from = 0; from < 200; from += 7) {
+    for (const width of [0, 1, 13, 120]) {
+      const expected = Array.from({ length: Math.min(200, from + width) - from }, (_, i) => key(from + i));
+      expect(keysOf(db, { gte: key(from), lt: key(from + width) })).toEqual(expected);
+      expect(keysOf(db, { gte: key(from), lt: key(from + width), reverse: true })).toEqual(expected.reverse());
+    }
+  }
+  const reads = (options: object): number => {
+    const before = fs.stats().operations.read;
+    db.cursor(options).close();
+    return fs.stats().operations.read - before;
+  };
+  expect(reads({ unpositioned: true })).toBe(0);
+  expect(reads({ gte: key(40), lt: key(42) })).toBe(1);
+  expect(reads({})).toBe(4);
+  expect(reads({ gt: 'x' })).toBe(0);
+  await db.close();
+});
+
 test('marks are kept with the flush, the newest of each id wins, and flushing without entries keeps them too', async () => {
   const fs = new MemoryFileSystem();
   const marks = new Map([[1, '']]);

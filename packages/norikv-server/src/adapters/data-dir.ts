@@ -6,7 +6,7 @@
 //   DIR/store-0/tables  its tables
 //
 // Looking comes before touching: a directory that is refused is left as it was.
-import { type DirectoryLock, type FileSystem, IoError } from 'nori-io';
+import { type DirectoryLock, type FileSystem, IoError, syncParents } from 'nori-io';
 import { toHex } from '../domain/hex.js';
 import { SHARD_COUNT } from '../domain/placement.js';
 import { StartupError } from '../domain/startup-error.js';
@@ -63,6 +63,7 @@ export const openDataDir = async (options: DataDirOptions): Promise<DataDir> => 
     try {
       const found = await look(options);
       const identity = found ?? (await create(options));
+      await syncParents(fs, dir);
       return { identity, created: found === undefined, lock, store: (number) => storeDirs(fs, dir, number) };
     } catch (error) {
       await lock.release();
@@ -146,7 +147,6 @@ const create = async (options: DataDirOptions): Promise<DataIdentity> => {
   }
   await fs.rename(temporary, `${dir}/${IDENTITY_FILE}`);
   await fs.syncDir(dir);
-  await fs.syncDir(parentOf(dir));
   return identity;
 };
 
@@ -169,12 +169,6 @@ const readSmall = async (fs: FileSystem, path: string): Promise<string> => {
   } finally {
     await file.close();
   }
-};
-
-const parentOf = (path: string): string => {
-  const trimmed = path.replace(/\/+$/, '');
-  const slash = trimmed.lastIndexOf('/');
-  return slash < 0 ? '.' : trimmed.slice(0, slash) || '/';
 };
 
 /** Turns errors of the file system into what an operator needs to know. */

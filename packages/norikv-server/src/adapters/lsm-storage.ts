@@ -129,7 +129,7 @@ export class LsmStorage implements Storage {
   }
 
   cursor(reverse: boolean): StorageCursor {
-    return new GroupCursor(this.#lsm.cursor({ reverse, showExpired: true }), reverse);
+    return new GroupCursor(this.#lsm.cursor({ reverse, showExpired: true, unpositioned: true }), reverse);
   }
 
   flush(): Promise<void> {

@@ -33,6 +33,8 @@ export class Connection {
   readonly #events: ConnectionEvents;
   readonly #session: ClientHttp2Session;
   readonly #aborted = new AbortController();
+  /** Streams of calls beside the pipeline. */
+  readonly #calls = new Set<ClientHttp2Stream>();
   #timer: NodeJS.Timeout | undefined;
   #receivedMs = performance.now();
   #epoch = 0n;
@@ -88,6 +90,10 @@ export class Connection {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#aborted.abort();
+    // Before the session is destroyed, for two reasons. Streams that go with it end without an error, and their callers
+    // would wait for the deadline. And Node.js 20 resets each of them while others are gone already: if one of those
+    // still had to say that it ends (a pipeline that the node has reset), HTTP/2 goes round in circles for ever.
+    for (const call of this.#calls) call.close(constants.NGHTTP2_CANCEL);
     this.#session.destroy();
   }
 
@@ -103,6 +109,8 @@ export class Connection {
     );
     // The caller listens too, but only after a promise has settled.
     stream.on('error', () => {});
+    this.#calls.add(stream);
+    stream.on('close', () => this.#calls.delete(stream));
     return stream;
   }
 

@@ -37,13 +37,12 @@ const scanRequest = (options: ScanOptions): ScanRequest => {
   });
 };
 
+/** What a status without detail says; any other stands for a connection that was lost. */
 const CODES: Readonly<Partial<Record<Code, ErrorCodeName>>> = {
-  [Code.Canceled]: 'CANCELLED',
   [Code.InvalidArgument]: 'INVALID_ARGUMENT',
   [Code.DeadlineExceeded]: 'DEADLINE_EXCEEDED',
   [Code.ResourceExhausted]: 'RESOURCE_EXHAUSTED',
   [Code.Unimplemented]: 'UNIMPLEMENTED',
-  [Code.Unavailable]: 'UNAVAILABLE',
   [Code.DataLoss]: 'CORRUPTION',
 };
 
@@ -54,7 +53,7 @@ const readFailure = (error: unknown): Failure & { readonly message: string } => 
     const { message, retryAfterMs } = detail;
     return { code: errorCodeName(detail.code), message, retryAfterMs, leaderAddress: '' };
   }
-  const code = CODES[failure.code] ?? 'INTERNAL';
+  const code = CODES[failure.code] ?? 'UNAVAILABLE';
   return { code, message: failure.rawMessage, retryAfterMs: 0, leaderAddress: '' };
 };
 

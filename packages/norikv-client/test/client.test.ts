@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { NoriClient } from '../src/index.js';
+import type { FakeNode } from './support/fake-node.js';
 import { connect, failure, startNode, text } from './support/harness.js';
 
 describe('reading and writing', () => {
@@ -212,6 +213,24 @@ describe('scans', () => {
     node.onScan = (count) => (count < 3 ? 14 : undefined);
     expect(await collect(client.scan())).toHaveLength(10);
     expect(node.scans).toBe(3);
+  });
+
+  test.each<[string, (node: FakeNode) => void]>([
+    ['connection was lost', (node) => node.dropConnections()],
+    ['node resets the pipeline beside it', (node) => node.endPipelines((stream) => stream.close(8))],
+    ['node ends the pipeline beside it', (node) => node.endPipelines((stream) => stream.end())],
+  ])('fetch a page again when the %s', async (_what, misdeed) => {
+    const node = await startNode();
+    const client = await connect(node);
+    await fill(client, 10);
+    node.onScan = (count) => {
+      if (count > 1) return undefined;
+      setImmediate(() => misdeed(node));
+      return -1;
+    };
+    expect(await collect(client.scan())).toHaveLength(10);
+    expect(node.scans).toBe(2);
+    await client.put('after', '1');
   });
 
   test('end at their deadline, on abort, and at once for bad options', async () => {

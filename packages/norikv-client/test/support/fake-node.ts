@@ -80,6 +80,7 @@ export class FakeNode {
   #port = 0;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #watches = new Set<ServerHttp2Stream>();
+  readonly #pipelines = new Set<ServerHttp2Stream>();
   readonly #data = new Map<string, { value: Uint8Array; term: number; index: number }>();
   readonly #outcomes = new Map<string, Outcome>();
   #index = 0;
@@ -154,6 +155,11 @@ export class FakeNode {
     for (const session of this.#sessions) session.destroy();
   }
 
+  /** Does something bad to all pipelines. */
+  endPipelines(misdeed: (stream: ServerHttp2Stream) => void): void {
+    for (const pipeline of this.#pipelines) misdeed(pipeline);
+  }
+
   /** Says that it goes away, as a draining node does. */
   goAway(): void {
     for (const session of this.#sessions) session.close();
@@ -207,6 +213,8 @@ export class FakeNode {
 
   #servePipeline(stream: ServerHttp2Stream): void {
     this.#respond(stream);
+    this.#pipelines.add(stream);
+    stream.on('close', () => this.#pipelines.delete(stream));
     const reader = new OperationReader();
     const call: PipelineCall = {
       node: this,

@@ -33,7 +33,22 @@ export interface LocalLogOptions {
 }
 
 const TERM = 1;
+/**
+ * Entries applied in one turn of the event loop: their results are on their way while the next are applied, so that
+ * callers and node work at the same time, and nobody else waits long.
+ */
+const ENTRIES_PER_SLICE = 32;
+/** Turns that may be durable and not applied before no more are taken. */
+const DURABLE_TURNS_MAX = 2;
 const RECORD_ENTRIES = 1;
+
+interface DurableTurn {
+  readonly turn: readonly Proposal[];
+  readonly entries: readonly EntryPosition[];
+  readonly position: number;
+  /** Entries applied so far. */
+  applied: number;
+}
 
 /** {@link ReplicatedLog} over one nori-wal. */
 export class LocalLog implements ReplicatedLog {
@@ -43,6 +58,9 @@ export class LocalLog implements ReplicatedLog {
   readonly #header = new ByteWriter();
   /** Index of the last entry proposed in each group. */
   readonly #lastIndexes = new Float64Array(GROUP_COUNT_MAX);
+  readonly #clock: Clock;
+  /** Turns that are durable and not all applied, oldest first. */
+  readonly #durableTurns: DurableTurn[] = [];
   #machine!: StateMachine;
   #inFlight = false;
   #started = false;
@@ -51,8 +69,9 @@ export class LocalLog implements ReplicatedLog {
   #appliedPosition = 0;
   #fail!: (error: Error) => void;
 
-  private constructor(wal: Wal, fsync: LocalLogOptions['fsync']) {
+  private constructor(wal: Wal, clock: Clock, fsync: LocalLogOptions['fsync']) {
     this.#wal = wal;
+    this.#clock = clock;
     this.#durability = fsync === 'os' ? 'os' : 'sync';
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
@@ -70,7 +89,7 @@ export class LocalLog implements ReplicatedLog {
       fsync: options.fsync,
       lock: false,
     });
-    return new LocalLog(wal, options.fsync);
+    return new LocalLog(wal, options.clock, options.fsync);
   }
 
   async start(machine: StateMachine): Promise<ReplayReport> {
@@ -100,11 +119,12 @@ export class LocalLog implements ReplicatedLog {
   }
 
   get accepting(): boolean {
-    return this.#started && !this.#inFlight && !this.#broken && this.#closing === undefined;
+    if (!this.#started || this.#inFlight || this.#broken || this.#closing !== undefined) return false;
+    return this.#durableTurns.length < DURABLE_TURNS_MAX;
   }
 
   get busy(): boolean {
-    return this.#inFlight;
+    return this.#inFlight || this.#durableTurns.length > 0;
   }
 
   propose(turn: readonly Proposal[]): void {
@@ -135,22 +155,37 @@ export class LocalLog implements ReplicatedLog {
 
   #durable(turn: readonly Proposal[], entries: readonly EntryPosition[], position: number): void {
     this.#inFlight = false;
-    let applied = 0;
+    this.#durableTurns.push({ turn, entries, position, applied: 0 });
+    if (!this.#broken) this.#machine.ready();
+    if (this.#durableTurns.length === 1) this.#applySlice();
+  }
+
+  /** Applies some entries of the oldest durable turn; the rest, and later turns, in later turns of the event loop. */
+  readonly #applySlice = (): void => {
+    const oldest = this.#durableTurns[0]!;
+    const { turn, entries, position } = oldest;
     try {
-      // A turn that was proposed before the state machine failed must not be applied on top of the failure.
-      if (!this.#broken) {
-        this.#machine.ready();
-        this.#appliedPosition = position;
-        for (; applied < turn.length; applied++) this.#machine.apply(entries[applied]!, turn[applied]!.context);
-        this.#appliedPosition = position + 1;
+      // What was proposed before the state machine failed must not be applied on top of the failure.
+      const end = this.#broken ? 0 : Math.min(oldest.applied + ENTRIES_PER_SLICE, turn.length);
+      this.#appliedPosition = position;
+      for (; oldest.applied < end; oldest.applied++) {
+        this.#machine.apply(entries[oldest.applied]!, turn[oldest.applied]!.context);
       }
     } catch (error) {
       // What is in memory is no longer what the log says.
       this.#stop(error);
     }
-    for (; applied < turn.length; applied++) this.#machine.refused(turn[applied]!.context, inDoubt(undefined));
-    this.#machine.turnApplied();
-  }
+    if (this.#broken) {
+      for (; oldest.applied < turn.length; oldest.applied++) {
+        this.#machine.refused(turn[oldest.applied]!.context, inDoubt(undefined));
+      }
+    } else if (oldest.applied === turn.length) this.#appliedPosition = position + 1;
+    if (oldest.applied === turn.length) {
+      this.#durableTurns.shift();
+      this.#machine.turnApplied();
+    }
+    if (this.#durableTurns.length > 0) this.#clock.nextTurn(this.#applySlice);
+  };
 
   #refuse(turn: readonly Proposal[], entries: readonly EntryPosition[], cause: unknown): void {
     this.#inFlight = false;

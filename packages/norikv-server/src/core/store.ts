@@ -364,6 +364,7 @@ export class Store implements StateMachine {
   }
 
   turnApplied(): void {
+    if (this.#pending.size > 0) this.#scheduleTurn();
     this.#settleDrain();
   }
 

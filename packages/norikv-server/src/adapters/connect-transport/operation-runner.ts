@@ -64,6 +64,13 @@ const FLUSH_BYTES = 128 * 1024;
 /** Left free in a response for what surrounds its values: ids, versions and errors of a frame's rows. */
 const RESPONSE_SLACK_BYTES = 1024 * 1024;
 const SLOTS_AT_FIRST = 64;
+/** Frames that may wait before nothing more is read. */
+const FRAMES_WAITING_MAX = 2;
+/**
+ * Gets answered in one turn of the event loop. Their results are on their way while the next are looked up, so that
+ * caller and node work at the same time, and a frame of thousands keeps nobody else waiting.
+ */
+const GETS_PER_SLICE = 64;
 const FREE = 0;
 
 const CONSISTENCIES: readonly ReadConsistency[] = ['lease', 'lease', 'linearizable', 'stale_ok'];
@@ -140,7 +147,9 @@ export class OperationRunner implements ResultSink {
 
   /** True while no operation is started: submit no more frames until `settled`. */
   get full(): boolean {
-    return this.#frames.length > 0 || this.#output.congested || this.#unanswered >= this.#unansweredMax;
+    return (
+      this.#frames.length > FRAMES_WAITING_MAX || this.#output.congested || this.#unanswered >= this.#unansweredMax
+    );
   }
 
   /** Holds results back until {@link uncork}, so that the frames of one chunk are answered together. */
@@ -231,7 +240,11 @@ export class OperationRunner implements ResultSink {
     this.#free[this.#freeCount++] = tag;
     this.#unanswered--;
     if (this.#results.bytes >= this.#flushBytes) this.#flush();
-    if (this.#corked || this.#running || this.#turnScheduled) return;
+    if (!this.#corked && !this.#running) this.#scheduleTurn();
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled) return;
     this.#turnScheduled = true;
     this.#clock.nextTurn(this.#onTurn);
   }
@@ -259,13 +272,20 @@ export class OperationRunner implements ResultSink {
     if (this.#running || this.#closed) return;
     this.#running = true;
     const reader = this.#reader;
+    let gets = 0;
     while (this.#frames.length > 0 && this.#unanswered < this.#unansweredMax && !this.#output.congested) {
+      if (gets === GETS_PER_SLICE) {
+        this.#scheduleTurn();
+        break;
+      }
       const { columns, clientId, arrivedMs } = this.#frames[0]!;
       if (!this.#reading) reader.reset(columns);
       this.#reading = reader.next();
       if (!this.#reading) this.#frames.shift();
-      else if (reader.kind === OPERATION_KIND.get) this.#startGet(arrivedMs);
-      else this.#startWrite(columns, clientId, arrivedMs);
+      else if (reader.kind === OPERATION_KIND.get) {
+        gets++;
+        this.#startGet(arrivedMs);
+      } else this.#startWrite(columns, clientId, arrivedMs);
     }
     if (this.#frames.length === 0) this.#cancelledIds.clear();
     this.#running = false;

@@ -136,7 +136,7 @@ export const SETTINGS: readonly Setting[] = [
     key: 'block-cache-mb',
     field: 'blockCacheBytes',
     kind: { type: 'integer', min: 1, max: 65_536, scale: MIB },
-    default: 64,
+    default: 128,
     unit: 'MiB',
     placeholder: 'N',
     description: 'Memory for blocks read from tables',

@@ -134,7 +134,6 @@ export class LocalLog implements ReplicatedLog {
     header.u8(RECORD_ENTRIES);
     header.varint(turn.length);
     const entries: EntryPosition[] = [];
-    const parts: Uint8Array[] = [];
     for (const { group, timeMs, body } of turn) {
       const index = this.#lastIndexes[group]! + 1;
       this.#lastIndexes[group] = index;
@@ -144,9 +143,8 @@ export class LocalLog implements ReplicatedLog {
       header.varint(index);
       header.varint(timeMs);
       header.varint(body.length);
-      parts.push(body);
     }
-    parts.unshift(header.view());
+    const parts = [header.view(), ...joinAdjacent(turn)];
     this.#wal.append(parts, { durability: this.#durability }).then(
       (position) => this.#durable(turn, entries, position),
       (error) => this.#refuse(turn, entries, error),
@@ -232,6 +230,23 @@ export class LocalLog implements ReplicatedLog {
     return this.#closing;
   }
 }
+
+/** The bodies of a turn; those that lie side by side in one buffer, which is the rule, as one: copied and summed at once. */
+const joinAdjacent = (turn: readonly Proposal[]): Uint8Array[] => {
+  const joined: Uint8Array[] = [];
+  let { buffer, byteOffset: start } = turn[0]!.body;
+  let end = start;
+  for (const { body } of turn) {
+    if (body.buffer !== buffer || body.byteOffset !== end) {
+      joined.push(new Uint8Array(buffer, start, end - start));
+      buffer = body.buffer;
+      start = body.byteOffset;
+    }
+    end = body.byteOffset + body.length;
+  }
+  joined.push(new Uint8Array(buffer, start, end - start));
+  return joined;
+};
 
 /** The error of a turn of which the log took nothing; undefined if that is not certain. */
 const nothingWritten = (cause: WalError): NodeError | undefined => {

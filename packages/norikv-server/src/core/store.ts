@@ -4,14 +4,15 @@
 import type { Clock, TimerHandle } from 'nori-io';
 import type { Gauge, Meter } from 'nori-observe';
 import { ByteReader } from '../domain/byte-reader.js';
-import { ByteWriter } from '../domain/byte-writer.js';
 import { type Command, decodeCommands } from '../domain/command.js';
 import { asNodeError, NodeError } from '../domain/node-error.js';
 import { GROUP_COUNT_MAX } from '../domain/placement.js';
 import type { ReadConsistency, ResultSink, WriteRequest } from '../ports/kv.js';
 import type { EntryPosition, ReplayReport, ReplicatedLog, StateMachine } from '../ports/replicated-log.js';
 import type { Storage, StorageHooks, StoredValue } from '../ports/storage.js';
-import { Shard, type Verdict } from './shard.js';
+import { answer } from './answer.js';
+import { Durability } from './durability.js';
+import { Shard } from './shard.js';
 import { failRequest, type PendingWrites, requestBytes, type TimeRequest, TurnPacker } from './turn.js';
 
 /** Bytes of keys and values that may wait for the log; beyond it writes are refused. */
@@ -48,8 +49,7 @@ export class Store implements StateMachine {
   readonly #pending: PendingWrites = new Map();
   /** Least time the next entry of a group may have. */
   readonly #proposedTimesMs = new Float64Array(GROUP_COUNT_MAX);
-  readonly #durableTimesMs = new Float64Array(GROUP_COUNT_MAX);
-  readonly #seals = new Map<number, { readonly logPosition: number; readonly timesMs: Map<number, number> }>();
+  readonly #durability: Durability;
   #storage!: Storage;
   #pendingRequests = 0;
   #pendingBytes = 0;
@@ -67,27 +67,41 @@ export class Store implements StateMachine {
     this.#log = parts.log;
     this.#clock = parts.clock;
     this.#meter = parts.meter;
+    this.#durability = new Durability(this.#shards, parts.log);
     this.#pendingGauge = parts.meter.gauge('kv_pending_writes', undefined, { help: 'Writes that wait for the log.' });
   }
 
-  /** Opens storage, restores the shards from their marks and replays the log. */
+  /**
+   * Opens storage, restores the shards from their marks and replays the log.
+   * @throws NodeError `CORRUPTION`, and what log and storage throw; the storage is closed again
+   */
   static async open(parts: StoreParts): Promise<{ store: Store; report: ReplayReport }> {
     const store = new Store(parts);
-    store.#storage = await parts.openStorage(store.#hooks());
-    for (const [group, mark] of store.#storage.marks()) {
-      const shard = Shard.fromMark(group, mark);
-      store.#shards[group] = shard;
-      store.#activeShards++;
-      store.#proposedTimesMs[group] = shard.timeMs;
-      store.#durableTimesMs[group] = shard.timeMs;
-    }
+    store.#storage = await parts.openStorage(store.#durability);
     try {
+      store.#restore();
       const report = await parts.log.start(store);
       store.#scheduleMaintenance();
       return { store, report };
     } catch (error) {
       await store.#storage.close().catch(() => {});
       throw error;
+    }
+  }
+
+  #restore(): void {
+    for (const [group, mark] of this.#storage.marks()) {
+      let shard: Shard;
+      try {
+        shard = Shard.fromMark(group, mark);
+      } catch (cause) {
+        const message = `The mark of group ${group} cannot be understood: ${(cause as Error).message}. It was written by another version, or by a defect.`;
+        throw new NodeError('CORRUPTION', message, { cause });
+      }
+      this.#shards[group] = shard;
+      this.#activeShards++;
+      this.#proposedTimesMs[group] = shard.timeMs;
+      this.#durability.restored(shard);
     }
   }
 
@@ -402,44 +416,7 @@ export class Store implements StateMachine {
     return shard;
   }
 
-  // --- durability
-
-  #hooks(): StorageHooks {
-    return {
-      shardTimeMs: (group) => this.#shards[group]?.timeMs ?? 0,
-      durableShardTimesMs: () => this.#durableTimesMs.slice(),
-      collectMarks: (seal) => this.#collectMarks(seal),
-      onDurable: (seal) => this.#onDurable(seal),
-    };
-  }
-
-  #collectMarks(seal: number): [number, Uint8Array][] {
-    const marks: [number, Uint8Array][] = [];
-    const timesMs = new Map<number, number>();
-    const writer = new ByteWriter(256);
-    for (const shard of this.#shards) {
-      if (shard === undefined || !shard.dirty) continue;
-      shard.dirty = false;
-      writer.reset();
-      shard.encodeMark(writer);
-      marks.push([shard.group, writer.view().slice()]);
-      timesMs.set(shard.group, shard.timeMs);
-    }
-    this.#seals.set(seal, { logPosition: this.#log.appliedPosition(), timesMs });
-    return marks;
-  }
-
-  #onDurable(seal: number): void {
-    let logPosition = 0;
-    for (const [number, sealed] of this.#seals) {
-      if (number > seal) continue;
-      this.#seals.delete(number);
-      logPosition = Math.max(logPosition, sealed.logPosition);
-      for (const [group, timeMs] of sealed.timesMs) this.#durableTimesMs[group] = timeMs;
-    }
-    // A log that cannot be cut only grows; the next seal tries again.
-    if (logPosition > 0) this.#log.truncate(logPosition).catch(() => {});
-  }
+  // --- upkeep
 
   #scheduleMaintenance(): void {
     this.#maintenance = this.#clock.setTimer(MAINTENANCE_INTERVAL_MS, () => this.#maintain(), { unref: true });
@@ -498,48 +475,3 @@ export class Store implements StateMachine {
     return unflushed;
   }
 }
-
-const answer = (request: WriteRequest, verdict: Verdict): void => {
-  const { operations, sink } = request;
-  if (operations.length === 0) {
-    (request as TimeRequest).settled(undefined);
-    return;
-  }
-  if (verdict instanceof NodeError) {
-    failRequest(request, verdict);
-    return;
-  }
-  if (verdict === 'below_floor' || verdict === 'unknown') {
-    failRequest(request, verdict === 'unknown' ? outcomeUnknown() : staleSequence());
-    return;
-  }
-  if (verdict.status === 'done') {
-    for (let i = 0; i < operations.length; i++) {
-      sink.written(operations[i]!.tag, verdict.term, verdict.index, verdict.existed[i] ?? true);
-    }
-    return;
-  }
-  const current = verdict.index === 0 ? undefined : { term: verdict.term, index: verdict.index };
-  const at = operations.length === 1 ? '' : ` (operation ${verdict.failedOperation} of the batch; nothing was written)`;
-  const error =
-    verdict.status === 'already_exists'
-      ? new NodeError('ALREADY_EXISTS', `The key exists${at}.`, { current })
-      : new NodeError(
-          'VERSION_MISMATCH',
-          `The key ${current === undefined ? 'does not exist' : 'has another version'}${at}.`,
-          { current },
-        );
-  failRequest(request, error);
-};
-
-const outcomeUnknown = () =>
-  new NodeError(
-    'OUTCOME_UNKNOWN',
-    'This retry is older than what the shard remembers: whether its first attempt was applied is not known. It was not applied now; read the key to decide.',
-  );
-
-const staleSequence = () =>
-  new NodeError(
-    'STALE_SEQUENCE',
-    'The sequence is below the floor this client has declared resolved; it was not applied.',
-  );

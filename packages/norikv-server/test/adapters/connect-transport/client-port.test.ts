@@ -6,7 +6,7 @@ import { ClientPort } from '../../../src/adapters/connect-transport/client-port.
 import { PipelineClient, utf8 } from '../support/pipeline-client.js';
 import { eventually, startClientPort } from '../support/ports.js';
 
-const SHORT_MS = 100;
+const SHORT_MS = 300;
 
 let server: Awaited<ReturnType<typeof startClientPort>>;
 

@@ -286,7 +286,7 @@ describe('a pipeline stream', () => {
 
   test('survives a storm of resets', async () => {
     await server.transport.close();
-    server = await startClientPort({ pingIntervalMs: 100 });
+    server = await startClientPort({ pingIntervalMs: 300 });
     const session = http2.connect(server.url);
     for (let i = 0; i < 3_000 && !session.destroyed; i++) {
       const client = new PipelineClient(server.url, session);

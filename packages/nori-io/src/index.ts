@@ -1,6 +1,14 @@
 // For users.
 export type { Clock, TimerHandle } from './clock.js';
 // For storage libraries.
+export {
+  COMPRESSION_BYTES_MAX,
+  type Codec,
+  type Compression,
+  codecFor,
+  compressWithSize,
+  decompressWithSize,
+} from './compression.js';
 export { crc32c, loadNativeChecksums } from './crc32c.js';
 export type * from './file-system.js';
 export { readU32LE, readU64LE, writeU32LE, writeU64LE } from './fixed.js';

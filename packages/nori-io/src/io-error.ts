@@ -19,6 +19,10 @@ export type IoErrorCode =
   | 'IO_TOO_MANY_FILES'
   /** The file was used after `close`. */
   | 'IO_CLOSED'
+  /** This runtime, or this version, cannot do it. */
+  | 'IO_UNSUPPORTED'
+  /** Compressed bytes are not valid. */
+  | 'IO_CORRUPT'
   /** The device failed, or anything else; see `cause`. */
   | 'IO_FAILED';
 
@@ -33,7 +37,7 @@ export interface IoErrorDetails {
 export class IoError extends Error {
   override readonly name = 'IoError';
   readonly code: IoErrorCode;
-  /** The path the operation was about. */
+  /** The path the operation was about; empty where none was. */
   readonly path: string;
   /** Who has the lock (`IO_LOCKED`), where that is known. */
   readonly holder?: LockHolder;
@@ -69,6 +73,8 @@ const REASONS: Readonly<Record<IoErrorCode, string>> = {
   IO_WRONG_KIND: 'a directory stands where a file was expected, or the other way round',
   IO_TOO_MANY_FILES: 'too many files are open; raise the limit (ulimit -n)',
   IO_CLOSED: 'the file is closed',
+  IO_UNSUPPORTED: 'this system does not support it',
+  IO_CORRUPT: 'the bytes are not valid',
   IO_FAILED: 'the system reported an error; check the device and its mount',
 };
 

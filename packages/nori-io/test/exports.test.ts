@@ -4,10 +4,14 @@ import { expect, test } from 'vitest';
 
 test('the package exports exactly this', () => {
   expect(Object.keys(io).sort()).toEqual([
+    'COMPRESSION_BYTES_MAX',
     'IoError',
     'VARINT_BYTES_MAX',
     'VarintCursor',
+    'codecFor',
+    'compressWithSize',
     'crc32c',
+    'decompressWithSize',
     'loadNativeChecksums',
     'nodeFileSystem',
     'parentOf',

@@ -63,7 +63,7 @@ export class MemoryFileSystem implements FileSystem {
   /**
    * What is found after a power failure now: everything that was synced, and of the rest a random subset of pages and of
    * operations on names. Per call, `rng` also draws how much survives: nothing, all, or something between. Without locks,
-   * hook, rules and open files; everything in it is durable.
+   * hook, rules and open files; everything in it is durable. Its {@link crashFingerprint} tells it from others.
    */
   crash(rng: RandomSource): MemoryFileSystem {
     const mood = rng.next();
@@ -82,6 +82,15 @@ export class MemoryFileSystem implements FileSystem {
     const found = new MemoryFileSystem({ capacityBytes: this.capacityBytes });
     found.#names = this.#names.clone(onceEach((inode) => inode.clone()));
     return found;
+  }
+
+  /**
+   * Of a file system made by {@link crash}: 16 hexadecimal digits that stand for what was found, which names, and of each file
+   * the size and how much of each unsynced page. Two crashes of the same moment that found the same have the same one, so a test
+   * can count distinct pairs of moment and outcome. Content that was durable is not in it. Undefined if this was not made by a crash.
+   */
+  get crashFingerprint(): string | undefined {
+    return this.#names.crashFingerprint;
   }
 
   /** Makes matching operations fail. A failed `datasync` loses the bytes it was to sync, as on Linux. */

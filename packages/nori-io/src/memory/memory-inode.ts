@@ -5,6 +5,7 @@
 //   datasync         ─► pages become clean, the size durable
 //   failed datasync  ─► pages are marked lost: programs still read them, no later sync writes them (as on Linux), unless they
 //                       are written again
+import { Fingerprint } from './fingerprint.js';
 
 /** The unit in which unsynced bytes survive a crash or do not. */
 export const MEMORY_PAGE_BYTES = 4096;
@@ -30,6 +31,12 @@ export class MemoryInode {
   #sizeBytes = 0;
   #durableSizeBytes = 0;
   readonly #durablePages = new Map<number, DirtyPage>();
+  /** Of a file made by {@link crash}: stands for what survived. */
+  #crashFingerprint = '';
+
+  get crashFingerprint(): string {
+    return this.#crashFingerprint;
+  }
 
   get sizeBytes(): number {
     return this.#sizeBytes;
@@ -88,13 +95,17 @@ export class MemoryInode {
   /** What is found after a power failure: all of it durable. `keep` is the chance of an unsynced page to survive. */
   crash(rng: RandomSource, keep: number): MemoryInode {
     const copy = new MemoryInode();
+    const fingerprint = new Fingerprint();
     const sizeBytes = this.#crashedSize(rng, keep);
+    fingerprint.number(sizeBytes);
     copy.#reserve(Math.max(sizeBytes, this.#sizeBytes, this.#durableSizeBytes));
     copy.#data.set(this.#data.subarray(0, this.#sizeBytes));
     for (const [page, dirty] of this.#durablePages) {
       const keptBytes = dirty.lost ? 0 : survivingBytes(rng, keep);
-      if (keptBytes === MEMORY_PAGE_BYTES) continue;
       const start = page * MEMORY_PAGE_BYTES;
+      // Bytes beyond the size that survived cannot be read: they make no difference.
+      fingerprint.number(Math.max(0, Math.min(keptBytes, sizeBytes - start)));
+      if (keptBytes === MEMORY_PAGE_BYTES) continue;
       const room = copy.#data.length - start;
       if (room > keptBytes) {
         copy.#data.set(dirty.durable.subarray(keptBytes, Math.min(MEMORY_PAGE_BYTES, room)), start + keptBytes);
@@ -103,6 +114,7 @@ export class MemoryInode {
     copy.#data.fill(0, sizeBytes);
     copy.#sizeBytes = sizeBytes;
     copy.#durableSizeBytes = sizeBytes;
+    copy.#crashFingerprint = fingerprint.toString();
     return copy;
   }
 

@@ -2,6 +2,7 @@
 // An operation on names is durable once every directory it changed was synced. A crash keeps what is durable and any
 // subset of the rest; each operation, a rename too, survives whole or not at all.
 import { ioError } from '../io-error.js';
+import { Fingerprint } from './fingerprint.js';
 import type { MemoryInode, RandomSource } from './memory-inode.js';
 
 interface Tree {
@@ -33,6 +34,12 @@ export class MemoryNames {
   #current: Tree = { files: new Map(), directories: new Set(['/']) };
   #durable: Tree = { files: new Map(), directories: new Set(['/']) };
   #pending: PendingChange[] = [];
+  #crashFingerprint: string | undefined;
+
+  /** Of names made by {@link crash}: stands for the names, and for what survived of the files. */
+  get crashFingerprint(): string | undefined {
+    return this.#crashFingerprint;
+  }
 
   file(path: string): MemoryInode | undefined {
     return this.#current.files.get(path);
@@ -115,7 +122,33 @@ export class MemoryNames {
     const names = new MemoryNames();
     names.#current = copyTree(found, copy);
     names.#durable = { files: new Map(names.#current.files), directories: new Set(found.directories) };
+    names.#crashFingerprint = this.#fingerprint(found, names.#current);
     return names;
+  }
+
+  /** `found` has the files of before the crash, `survived` those of after it, under the same names. */
+  #fingerprint(found: Tree, survived: Tree): string {
+    const fingerprint = new Fingerprint();
+    const numbers = this.#inodeNumbers();
+    for (const path of [...found.files.keys()].sort()) {
+      fingerprint.text(path);
+      fingerprint.number(numbers.get(found.files.get(path)!)!);
+      fingerprint.text(survived.files.get(path)!.crashFingerprint);
+    }
+    fingerprint.number(found.directories.size);
+    for (const path of [...found.directories].sort()) fingerprint.text(path);
+    return fingerprint.toString();
+  }
+
+  /** Numbers for all files, the same at each crash of the same moment. */
+  #inodeNumbers(): Map<MemoryInode, number> {
+    const numbers = new Map<MemoryInode, number>();
+    const add = (inode: MemoryInode | undefined): void => {
+      if (inode && !numbers.has(inode)) numbers.set(inode, numbers.size);
+    };
+    for (const inode of this.#durable.files.values()) add(inode);
+    for (const { change } of this.#pending) add(change.inode);
+    return numbers;
   }
 
   #perform(change: NameChange): void {

@@ -153,6 +153,56 @@ describe('a crash', () => {
   });
 });
 
+describe('the fingerprint of a crash', () => {
+  /** All there is to see of a file system, as text. */
+  async function everything(fs: MemoryFileSystem): Promise<string> {
+    const names = await fs.readdir('/');
+    const seen: string[] = [];
+    for (const name of names) {
+      const isFile = (await fs.stat(`/${name}`))!.kind === 'file';
+      seen.push(`${name}:${isFile ? content(fs, `/${name}`) : 'directory'}`);
+    }
+    return seen.join('|');
+  }
+
+  test(`is the same for the same outcome and another for another (seed ${SEED})`, async () => {
+    const fs = new MemoryFileSystem();
+    await durableFile(fs, '/current', bytes('old'));
+    await durableFile(fs, '/gone', bytes('gone'));
+    const big = await durableFile(fs, '/big', new Uint8Array(5 * MEMORY_PAGE_BYTES).fill(48));
+    await big.write([new Uint8Array(4 * MEMORY_PAGE_BYTES).fill(49)], 2 * MEMORY_PAGE_BYTES);
+    const next = await fs.open('/next', 'create');
+    await next.write([bytes('new')], 0);
+    await next.datasync();
+    await fs.rename('/next', '/current');
+    await fs.unlink('/gone');
+    await fs.mkdir('/made');
+    const rng = new Rng(SEED);
+    const seen = new Map<string, string>();
+    const outcomes = new Set<string>();
+    for (let round = 0; round < 1500; round++) {
+      const found = fs.crash(rng);
+      const outcome = await everything(found);
+      expect(found.crashFingerprint).toMatch(/^[0-9a-f]{16}$/);
+      expect(seen.get(outcome) ?? found.crashFingerprint).toBe(found.crashFingerprint);
+      seen.set(outcome, found.crashFingerprint!);
+      outcomes.add(found.crashFingerprint!);
+    }
+    expect(outcomes.size).toBe(seen.size);
+    expect(seen.size).toBeGreaterThan(100);
+  });
+
+  test('is constant where nothing was unsynced, and absent without a crash', async () => {
+    const fs = new MemoryFileSystem();
+    await durableFile(fs, '/a', new Uint8Array(50_000));
+    const rng = new Rng(SEED);
+    const seen = new Set(Array.from({ length: 50 }, () => fs.crash(rng).crashFingerprint));
+    expect(seen.size).toBe(1);
+    expect(fs.crashFingerprint).toBeUndefined();
+    expect(fs.kill().crashFingerprint).toBeUndefined();
+  });
+});
+
 test('a kill keeps everything, but what was not durable still is not', async () => {
   const fs = new MemoryFileSystem();
   const file = await durableFile(fs, '/a', bytes('durable'));

@@ -4,6 +4,7 @@ import { fork } from 'node:child_process';
 import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -17,10 +18,10 @@ const BUSY_SAMPLE_MS = 2000;
 
 const medianOf = (samples) => samples.toSorted((a, b) => a - b)[samples.length >> 1];
 
-/** Median time of an append of 1 KiB and its fdatasync, milliseconds, on the disk that nodes are measured on. */
-const syncMs = () => {
-  mkdirSync(DATA, { recursive: true });
-  const path = `${DATA}baseline-${process.pid}`;
+/** Median time of an append of 1 KiB and its fdatasync, milliseconds, on the disk that is measured. */
+const syncMs = (dir) => {
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, `norikv-baseline-${process.pid}`);
   const file = openSync(path, 'w');
   const block = Buffer.alloc(1024, 1);
   const samples = [];
@@ -94,11 +95,14 @@ const busyPercent = async () => {
   return 100 * (1 - (after.idle - before.idle) / Math.max(1, after.total - before.total));
 };
 
-/** Measures all of it; takes a few seconds. */
-export const measureBaseline = async () => ({
+/**
+ * Measures all of it; takes a few seconds.
+ * @param {{ dir?: string, withNetwork?: boolean }} [what] `dir`: a directory on the disk that is measured
+ */
+export const measureBaseline = async ({ dir = DATA, withNetwork = true } = {}) => ({
   busyPercent: await busyPercent(),
-  roundTripMs: await roundTripMs(),
-  syncMs: syncMs(),
+  ...(withNetwork && { roundTripMs: await roundTripMs() }),
+  syncMs: syncMs(dir),
 });
 
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2] === 'echo') serveEcho();

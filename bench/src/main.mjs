@@ -1,23 +1,28 @@
 // Measures a table of figures and prints it as Markdown, with the machine it was measured on. Progress goes to stderr;
 // all that was measured goes to bench/results/<table>.json.
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureBaseline } from './baseline.mjs';
 import { describeMachine } from './machine.mjs';
+import { median } from './median.mjs';
 import { stopEverything } from './node-process.mjs';
-import { renderTable } from './report.mjs';
+import { renderSideBySide, renderTable } from './report.mjs';
+import { measureSideBySide } from './side-by-side.mjs';
 import { foundation } from './tables/foundation.mjs';
+import { storage } from './tables/storage.mjs';
 
-const TABLES = { foundation };
+/** A list of rows that are measured one after the other, or `measurements` made with several stores side by side. */
+const TABLES = { foundation, storage };
 const USAGE = `npm run bench -- [TABLE] [options]
 
 Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
 
-  --quick            3 s a measurement instead of 30, one instead of three: to see that it runs
+  --quick            little data and short measurements, one instead of three: to see that it runs
   --only ROW,...     only these rows
   --repetitions N    how often each row is measured; the median is shown (default 3)
-  --duration-s N     how long each measurement takes after its warm-up (default 30)
-  --warmup-s N       how long the warm-up takes (default 5)
+  --duration-s N     foundation: how long each measurement takes after its warm-up (default 30)
+  --warmup-s N       foundation: how long the warm-up takes (default 5)
 `;
 
 const options = {
@@ -49,12 +54,6 @@ const positive = (name, text, fallback) => {
   return value > 0 ? value : wrongUsage(`--${name}: a number above 0 is allowed`);
 };
 
-const median = (values) => {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-
 /** Runs one row as often as asked and keeps every measurement. */
 const measureRow = async (definition, plan) => {
   const row = { ...definition, what: (plan.quick && definition.quickWhat) || definition.what };
@@ -70,6 +69,35 @@ const measureRow = async (definition, plan) => {
   return { ...row, runs, figure: median(runs.map((run) => run.figure)) };
 };
 
+/** The entries of `list` that `--only` names, all of them without it. */
+const select = (list, text) => {
+  const ids = list.map((entry) => entry.id);
+  const only = text?.split(',') ?? ids;
+  for (const id of only) {
+    if (!ids.includes(id)) wrongUsage(`--only: there is no row "${id}"; there are ${ids.join(', ')}`);
+  }
+  return list.filter((entry) => only.includes(entry.id));
+};
+
+const measureRows = async (rows, plan) => {
+  const baseline = await measureBaseline();
+  const measured = [];
+  for (const row of rows) measured.push(await measureRow(row, plan));
+  return { baseline, rows: measured };
+};
+
+const measureBesides = async (table, measurements, plan) => {
+  const baseline = await measureBaseline({ dir: tmpdir(), withNetwork: false });
+  const { available, missing } = await table.findStores();
+  for (const [store, reason] of Object.entries(missing)) say(`bench: ${store} cannot be used: ${reason}`);
+  const results = [];
+  for (const measurement of measurements) {
+    results.push(await measureSideBySide(measurement, available, plan, say));
+    measurement.after?.();
+  }
+  return { baseline, versions: table.versions(), missing, results };
+};
+
 const main = async () => {
   const { values, positionals } = readCommandLine();
   if (values.help) return void process.stdout.write(USAGE);
@@ -81,27 +109,24 @@ const main = async () => {
     durationS: positive('duration-s', values['duration-s'], values.quick ? 3 : 30),
     warmupS: positive('warmup-s', values['warmup-s'], values.quick ? 1 : 5),
   };
-  const only = values.only?.split(',');
-  for (const id of only ?? []) {
-    if (!table.some((row) => row.id === id)) {
-      wrongUsage(`--only: there is no row "${id}"; there are ${table.map((row) => row.id).join(', ')}`);
-    }
-  }
-  const baseline = await measureBaseline();
-  const rows = [];
-  for (const row of table) {
-    if (only === undefined || only.includes(row.id)) rows.push(await measureRow(row, plan));
-  }
-  const machine = describeMachine();
+  const isSideBySide = table.measurements !== undefined;
+  const selected = select(table.measurements ?? table, values.only);
+  const measured = isSideBySide ? await measureBesides(table, selected, plan) : await measureRows(selected, plan);
+  const report = { name, machine: describeMachine(), plan, ...measured };
   const results = new URL('../results/', import.meta.url);
   mkdirSync(results, { recursive: true });
-  writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify({ machine, baseline, plan, rows }, null, 2)}\n`);
-  process.stdout.write(renderTable({ name, machine, baseline, plan, rows }));
+  writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify(report, null, 2)}\n`);
+  process.stdout.write(isSideBySide ? renderSideBySide(report) : renderTable(report));
+};
+
+const stop = () => {
+  stopEverything();
+  storage.stop();
 };
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
-    stopEverything();
+    stop();
     process.exit(1);
   });
 }
@@ -112,5 +137,5 @@ try {
   say(`bench: ${error.message}`);
   process.exitCode = 1;
 } finally {
-  stopEverything();
+  stop();
 }

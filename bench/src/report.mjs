@@ -2,6 +2,7 @@
 
 /** What a figure reached: `goal`, `floor` or `below the floor`. */
 const verdictOf = ({ figure, floor, goal, smallerIsBetter }) => {
+  if (floor === undefined || goal === undefined) return '**no peer to compare with**';
   const reaches = (limit) => (smallerIsBetter ? figure <= limit : figure >= limit);
   if (reaches(goal)) return 'goal';
   return reaches(floor) ? 'floor' : '**below the floor**';
@@ -24,19 +25,75 @@ const HEADER = ['what', 'floor', 'goal', 'median', 'reached', 'each run', 'CPU n
 /** With more of the cores in use before a run, percent, it measures what others left over. */
 const BUSY_PERCENT_MAX = 15;
 
+const line = (columns) => `| ${columns.join(' | ')} |`;
+const grid = (header, rows) => [line(header), `|${' --- |'.repeat(header.length)}`, ...rows.map(line)].join('\n');
+
+const machineLine = ({ processor, cores, memoryGiB, kernel, node, commit, date }) =>
+  `${processor}, ${cores} cores, ${memoryGiB} GiB, ${kernel}, Node ${node}, commit ${commit}, ${date}`;
+
+const busyLine = ({ busyPercent }) =>
+  busyPercent > BUSY_PERCENT_MAX
+    ? `\n**Not valid: ${busyPercent.toFixed(0)} % of the cores were in use before the run; measure on an idle machine.**\n`
+    : '';
+
 export const renderTable = ({ name, machine, baseline, plan, rows }) => {
-  const line = (columns) => `| ${columns.join(' | ')} |`;
-  const table = [line(HEADER), `|${' --- |'.repeat(HEADER.length)}`, ...rows.map((row) => line(cells(row)))];
   const conditions =
-    `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.kernel}, Node ${machine.node}, ` +
-    `commit ${machine.commit}, ${machine.date}; ${plan.durationS} s after ${plan.warmupS} s of warm-up, ` +
+    `${machineLine(machine)}; ${plan.durationS} s after ${plan.warmupS} s of warm-up, ` +
     `median of ${plan.repetitions}.`;
   const floorOfMachine =
     `Without NoriKV this machine takes ${baseline.roundTripMs.toFixed(3)} ms for a TCP round trip between two processes ` +
     `and ${baseline.syncMs.toFixed(3)} ms for an append of 1 KiB with fdatasync (medians, measured just before).`;
-  const busy =
-    baseline.busyPercent > BUSY_PERCENT_MAX
-      ? `\n**Not valid: ${baseline.busyPercent.toFixed(0)} % of the cores were in use before the run; measure on an idle machine.**\n`
-      : '';
-  return `${table.join('\n')}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}\n${busy}`;
+  return `${grid(HEADER, rows.map(cells))}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}\n${busyLine(baseline)}`;
+};
+
+const SIDE_BY_SIDE_HEADER = [
+  'what',
+  'nori',
+  'classic-level',
+  'lmdb',
+  'floor',
+  'goal',
+  'ratio',
+  'reached',
+  'each run of nori',
+];
+
+/** `1.5 x lmdb`, or the number itself. */
+const limitText = (limit, format) => {
+  if (typeof limit === 'object') return `${limit.times} x ${limit.of}`;
+  return Number.isFinite(limit) ? format(limit) : '–';
+};
+
+/** How many times the peers that floor and goal name. */
+const ratiosOf = ({ figure, figures, floor, goal }) => {
+  const peers = new Set([floor, goal].filter((limit) => typeof limit === 'object').map((limit) => limit.of));
+  const texts = [...peers].map((peer) =>
+    figures[peer] === undefined ? `${peer} not measured` : `${(figure / figures[peer]).toFixed(2)} x ${peer}`,
+  );
+  return texts.length === 0 ? '–' : texts.join(', ');
+};
+
+const sideBySideCells = (plan) => (row) => [
+  (plan.quick && row.quickWhat) || row.what,
+  ...['nori', 'classic-level', 'lmdb'].map((store) =>
+    row.figures[store] === undefined ? '–' : row.format(row.figures[store]),
+  ),
+  limitText(row.floor, row.format),
+  limitText(row.goal, row.format),
+  ratiosOf(row),
+  verdictOf({ ...row, floor: row.floorFigure, goal: row.goalFigure }),
+  row.each.nori.map(row.format).join(', '),
+];
+
+export const renderSideBySide = ({ name, machine, baseline, plan, versions, missing, results }) => {
+  const rows = results.flatMap((result) => result.rows).map(sideBySideCells(plan));
+  const stores = Object.entries(versions).map(([store, version]) => `${store} ${version}`);
+  const notes = results.flatMap(({ id, notes: lines }) => lines.map((text) => `- ${id}: ${text}`));
+  const absent = Object.entries(missing).map(([store, reason]) => `\n**${store} could not be measured: ${reason}**\n`);
+  const conditions = `${machineLine(machine)}; ${stores.join(', ')}; median of ${plan.repetitions}${plan.quick ? ', little data' : ''}.`;
+  const floorOfMachine = `An append of 1 KiB with fdatasync takes ${baseline.syncMs.toFixed(3)} ms here (median, measured just before).`;
+  return (
+    `${grid(SIDE_BY_SIDE_HEADER, rows)}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}\n` +
+    `${absent.join('')}${busyLine(baseline)}${notes.length > 0 ? `\nBeside the table:\n\n${notes.join('\n')}\n` : ''}`
+  );
 };

@@ -1,0 +1,8 @@
+// The middle of measured values.
+
+/** The value in the middle of the sorted values; of an even number, the mean of the two. */
+export const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};

@@ -17,7 +17,6 @@ import { MemtableSource } from './memtable-source.js';
 import { MergingCursor } from './merging-cursor.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
-import type { SkipList } from './skip-list.js';
 import { SnapshotList } from './snapshots.js';
 import type { Source } from './source.js';
 import { Stall } from './stall.js';
@@ -95,11 +94,8 @@ export class Engine {
     const memtable = this.#memtableFor(batchFootprint(count, bytes));
     const firstSeq = this.#lastSeq + 1;
     for (let i = 0; i < count; i++) {
-      const key = keys[i]!;
-      const value = values[i]!;
-      memtable.list.insert(key, 0, key.length, firstSeq + i, kinds[i]!, expiries[i]!, value, 0, value.length);
+      memtable.entries.insert(keys[i]!, firstSeq + i, kinds[i]!, expiries[i]!, values[i]!);
     }
-    memtable.inserted(firstSeq, firstSeq + count - 1);
     this.#lastSeq = firstSeq + count - 1;
     this.#applied(bytes);
   }
@@ -114,17 +110,17 @@ export class Engine {
 
   /** What a reader at `seq` sees of `key`. */
   lookUp(key: Uint8Array, seq = NEWEST): FoundEntry | undefined {
-    let list: SkipList = this.#active.list;
-    let node = list.find(key, seq);
-    for (let i = 0; node === 0 && i < this.#sealed.length; i++) {
-      list = this.#sealed[i]!.list;
-      node = list.find(key, seq);
+    let { entries } = this.#active;
+    let entry = entries.find(key, seq);
+    for (let i = 0; entry === 0 && i < this.#sealed.length; i++) {
+      entries = this.#sealed[i]!.entries;
+      entry = entries.find(key, seq);
     }
-    if (node === 0) return this.#lookUpInTables(key, seq);
-    if (list.kindOf(node) !== KIND_PUT) return undefined;
-    const expiresAtMs = list.expiresAtOf(node);
+    if (entry === 0) return this.#lookUpInTables(key, seq);
+    if (entries.kindOf(entry) !== KIND_PUT) return undefined;
+    const expiresAtMs = entries.expiresAtOf(entry);
     if (expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key)) return undefined;
-    return { value: list.copyValue(node), expiresAtMs };
+    return { value: entries.copyValue(entry), expiresAtMs };
   }
 
   /** Opens a cursor over all there is now. */
@@ -210,10 +206,10 @@ export class Engine {
     const written = counts.flushedBytes + counts.compactionWrittenBytes;
     return {
       ...counts,
-      memtableBytes: this.#active.isEmpty ? 0 : this.#active.list.usedBytes,
-      memtableEntries: this.#active.list.count,
+      memtableBytes: this.#active.isEmpty ? 0 : this.#active.entries.usedBytes,
+      memtableEntries: this.#active.entries.count,
       sealedMemtables: this.#sealed.length,
-      sealedBytes: this.#sealed.reduce((sum, { list }) => sum + list.usedBytes, 0),
+      sealedBytes: this.#sealed.reduce((sum, { entries }) => sum + entries.usedBytes, 0),
       levels: Array.from({ length: LEVELS }, (_, level) => ({
         level,
         tables: version.tablesIn(level).length,
@@ -264,7 +260,7 @@ export class Engine {
   #applied(bytes: number): void {
     this.#metrics.counts.writtenBytes += bytes;
     this.#metrics.writtenBytes.inc(bytes);
-    this.#metrics.memtableBytes.set(this.#active.list.usedBytes);
+    this.#metrics.memtableBytes.set(this.#active.entries.usedBytes);
   }
 
   #lookUpInTables(key: Uint8Array, seq: number): FoundEntry | undefined {
@@ -324,7 +320,7 @@ export const checkBatchSize = (count: number, bytes: number): void => {
 
 /** Everything that may hold entries in a range, as sources of a merge. */
 const sourcesOf = (memtables: readonly Memtable[], version: Version, { lower, upper }: KeyRange): Source[] => {
-  const sources: Source[] = memtables.map((memtable) => new MemtableSource(memtable.list));
+  const sources: Source[] = memtables.map((memtable) => new MemtableSource(memtable.entries));
   const mayHold = ({ smallestKey, largestKey }: SourceTable): boolean =>
     compareKeys(largestKey, lower) >= 0 && (upper === undefined || compareKeys(smallestKey, upper) < 0);
   for (const table of version.tablesIn(0)) if (mayHold(table)) sources.push(new TableSource([table]));

@@ -163,7 +163,7 @@ export class Flusher {
       snapshots: snapshots.sequences(),
       horizon: this.#background.horizon(),
       cancel,
-      arena: memtable.list.memory,
+      arena: memtable.entries.memory,
       number: tree.allocate(),
     };
   }

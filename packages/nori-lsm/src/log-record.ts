@@ -132,7 +132,9 @@ const cursor = new VarintCursor();
 
 /** Inserts all operations of a record into a memtable that has room. @throws LsmError `LSM_CORRUPT_LOG` */
 export const applyLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
-  const { list } = memtable;
+  const { entries } = memtable;
+  // All of the record in one copy: the entries refer to their keys and values in it.
+  const base = entries.copyIn(record, 0, record.length);
   let at = LOG_HEADER_BYTES;
   let seq = header.firstSeq;
   for (let i = 0; i < header.count; i++) {
@@ -156,11 +158,10 @@ export const applyLogRecord = (record: Uint8Array, header: LogRecordHeader, memt
     ) {
       throw malformed(`operation ${i} is not possible`);
     }
-    list.insert(record, at, keyLength, seq++, kind, expiresAtMs, record, at + keyLength, valueLength);
+    entries.insertAt(base + at, record, at, keyLength, seq++, kind, expiresAtMs, valueLength);
     at = end;
   }
   if (at !== record.length) throw malformed('bytes follow its last operation');
-  memtable.inserted(header.firstSeq, header.lastSeq);
 };
 
 const varintAt = (record: Uint8Array, at: number): number => {

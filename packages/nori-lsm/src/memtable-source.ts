@@ -1,11 +1,12 @@
-// A memtable as a source. The memtable may grow, and take entries, while the source stands in it.
+// A memtable as a source. The memtable may grow, and take entries, while the source stands in it: it then finds its place
+// again by the entry it stands on.
 import { prefixHigh, prefixLow } from './bytes.js';
-import type { SkipList } from './skip-list.js';
+import { type MemtableTree, TreePosition } from './memtable-tree.js';
 import type { Source } from './source.js';
 
 const NO_BYTES = new Uint8Array(0);
 
-/** {@link Source} over a skip list. */
+/** {@link Source} over the entries of a memtable. */
 export class MemtableSource implements Source {
   valid = false;
   high = 0;
@@ -15,52 +16,68 @@ export class MemtableSource implements Source {
   keyLength = 0;
   seq = 0;
   kind = 0;
-  readonly #list: SkipList;
-  #node = 0;
+  readonly #entries: MemtableTree;
+  readonly #position = new TreePosition();
+  /** The tree's count of changes when the position was found. */
+  #changes = 0;
 
-  constructor(list: SkipList) {
-    this.#list = list;
+  constructor(entries: MemtableTree) {
+    this.#entries = entries;
   }
 
   get expiresAtMs(): number {
-    return this.#list.expiresAtOf(this.#node);
+    return this.#entries.expiresAtOf(this.#position.entry);
   }
 
   value(): Uint8Array {
-    return this.#list.copyValue(this.#node);
+    return this.#entries.copyValue(this.#position.entry);
   }
 
   seek(key: Uint8Array, seq: number): void {
-    this.#stand(this.#list.seek(key, seq));
+    this.#entries.seek(this.#position, key, 0, key.length, seq);
+    this.#stand();
   }
 
   first(): void {
-    this.#stand(this.#list.first());
+    this.#entries.first(this.#position);
+    this.#stand();
   }
 
   last(): void {
-    this.#stand(this.#list.last());
+    this.#entries.last(this.#position);
+    this.#stand();
   }
 
   next(): void {
-    this.#stand(this.#list.next(this.#node));
+    const { entry } = this.#position;
+    if (this.#changes !== this.#entries.changes) this.#findAgain();
+    // If the entry was taken out meanwhile, the position is already on the one behind it.
+    if (this.#position.entry === entry) this.#entries.next(this.#position);
+    this.#stand();
   }
 
   previous(): void {
-    this.#stand(this.#list.previous(this.#node));
+    if (this.#changes !== this.#entries.changes) this.#findAgain();
+    this.#entries.previous(this.#position);
+    this.#stand();
   }
 
-  #stand(node: number): void {
-    this.#node = node;
-    this.valid = node !== 0;
-    if (node === 0) return;
-    const list = this.#list;
-    this.keyBytes = list.bytes;
-    this.keyStart = list.keyStartOf(node);
-    this.keyLength = list.keyLengthOf(node);
+  #findAgain(): void {
+    this.#entries.seek(this.#position, this.keyBytes, this.keyStart, this.keyLength, this.seq);
+  }
+
+  #stand(): void {
+    const entries = this.#entries;
+    const { entry } = this.#position;
+    this.#changes = entries.changes;
+    this.valid = entry !== 0;
+    if (entry === 0) return;
+    this.keyBytes = entries.bytes;
+    this.keyStart = entries.keyStartOf(entry);
+    this.keyLength = entries.keyLengthOf(entry);
     this.high = prefixHigh(this.keyBytes, this.keyStart, this.keyLength);
     this.low = prefixLow(this.keyBytes, this.keyStart, this.keyLength);
-    this.seq = list.seqOf(node);
-    this.kind = list.kindOf(node);
+    this.seq = entries.seqOf(entry);
+    this.kind = entries.kindOf(entry);
   }
 }

@@ -1,52 +1,47 @@
 // The newest entries, sorted, in memory. A memtable is active (the one that is written to), then sealed (immutable,
 // waiting for its flush), then released once its table is installed and no cursor reads it any more.
 import type { ArenaPool } from './arena-pool.js';
-import { EMPTY_BYTES, NODE_OVERHEAD_MAX, SkipList } from './skip-list.js';
+import { EMPTY_BYTES, ENTRY_OVERHEAD, MemtableTree } from './memtable-tree.js';
 
-/** Bytes a batch may take in a memtable, at most. */
-export const batchFootprint = (operations: number, bytes: number): number => operations * NODE_OVERHEAD_MAX + bytes;
+/** What is kept free of a memtable, at most: how much memory the splits of a batch need is estimated, not known. */
+const SPARE_BYTES_MAX = 64 * 1024;
+
+/** About the bytes that a batch takes in a memtable. */
+export const batchFootprint = (operations: number, bytes: number): number => operations * ENTRY_OVERHEAD + bytes;
 
 /** One memtable. */
 export class Memtable {
   /** Seal sequence: grows by one with each memtable. */
   readonly number: number;
-  readonly list: SkipList;
-  /** Sequence numbers in it; 0 while it is empty. */
-  smallestSeq = 0;
-  largestSeq = 0;
+  readonly entries: MemtableTree;
   readonly #pool: ArenaPool;
   readonly #fullBytes: number;
+  readonly #spareBytes: number;
   #references = 1;
 
-  constructor(number: number, pool: ArenaPool, fullBytes: number, needBytes = 0) {
+  constructor(number: number, pool: ArenaPool, fullBytes: number) {
     this.number = number;
     this.#pool = pool;
     this.#fullBytes = fullBytes;
-    this.list = SkipList.create(pool.take(EMPTY_BYTES + needBytes));
+    this.#spareBytes = Math.min(SPARE_BYTES_MAX, fullBytes >>> 3);
+    this.entries = MemtableTree.create(pool.take(EMPTY_BYTES), (needBytes) => this.#larger(needBytes));
   }
 
   get isEmpty(): boolean {
-    return this.list.count === 0;
+    return this.entries.count === 0;
   }
 
   /** True if a batch with this footprint may go in; an empty memtable takes any batch. */
   hasRoom(footprint: number): boolean {
-    return this.isEmpty || this.list.usedBytes + footprint <= this.#fullBytes;
+    return this.isEmpty || this.entries.usedBytes + footprint + this.#spareBytes <= this.#fullBytes;
   }
 
   /** Makes sure that `footprint` bytes can be inserted. Returns whether the memtable had to be moved for that. */
   reserve(footprint: number): boolean {
-    const need = this.list.usedBytes + footprint;
-    const have = this.list.memory.byteLength;
-    if (need <= have) return false;
-    this.list.moveTo(this.#pool.grow(have, need));
+    const need = this.entries.usedBytes + footprint;
+    if (need <= this.entries.memory.byteLength) return false;
+    this.entries.moveTo(this.#larger(need));
     return true;
-  }
-
-  /** Counts sequence numbers that have been inserted into {@link Memtable.list}; room must have been reserved before. */
-  inserted(firstSeq: number, lastSeq: number): void {
-    if (this.smallestSeq === 0) this.smallestSeq = firstSeq;
-    this.largestSeq = lastSeq;
   }
 
   /** Keeps the memory from being used again until {@link Memtable.release}. */
@@ -55,6 +50,12 @@ export class Memtable {
   }
 
   release(): void {
-    if (--this.#references === 0) this.#pool.give(this.list.memory);
+    if (--this.#references === 0) this.#pool.give(this.entries.memory);
+  }
+
+  #larger(needBytes: number): SharedArrayBuffer {
+    // What goes beyond the full size is one large batch, and its splits must not each ask anew.
+    const spare = needBytes <= this.#fullBytes ? 0 : needBytes >>> 3;
+    return this.#pool.grow(this.entries.memory.byteLength, needBytes + spare);
   }
 }

@@ -5,8 +5,8 @@ import { LsmError } from './errors.js';
 import { KeyRanges } from './key-ranges.js';
 import { KIND_PUT, KIND_TOMBSTONE } from './limits.js';
 import { MemtableSource } from './memtable-source.js';
+import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
-import { SkipList } from './skip-list.js';
 import type { Source } from './source.js';
 import { tableName } from './table-meta.js';
 import { type OutputSettings, TableOutput } from './table-output.js';
@@ -27,7 +27,7 @@ export const runTask = async (fs: FileSystem, task: Task, pause?: Pause): Promis
   task.kind === 'flush' ? runFlush(fs, task, pause) : runCompaction(fs, task, pause);
 
 const runFlush = async (fs: FileSystem, task: FlushTask, pause?: Pause): Promise<TaskResult> => {
-  const source = new MemtableSource(SkipList.attach(task.arena));
+  const source = new MemtableSource(MemtableTree.attach(task.arena));
   const merge = new MergingCursor([source]);
   const settings = { ...outputSettings(task), level: 0, firstNumber: task.number, numbers: 1, tableBytes: Infinity };
   // Older tables may hold any key: nothing that hides may go.

@@ -1,12 +1,15 @@
 // What flushes and compactions share: the database they work for, and its trouble.
 import type { Clock } from 'nori-io';
-import type { LsmError } from './errors.js';
+import { callbackError, type LsmError } from './errors.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
 import { Retrier } from './retry.js';
 import type { SnapshotList } from './snapshots.js';
-import type { ExpiryHorizon } from './task.js';
+import type { ExpiryHorizon, TaskSettings } from './task.js';
 import type { Tree } from './tree.js';
+
+/** Tables are synced in steps of so many bytes. */
+const SYNC_STEP_BYTES = 4 * 1024 * 1024;
 
 /** Shared state of background work. */
 export class Background {
@@ -18,10 +21,16 @@ export class Background {
   readonly retrier: Retrier;
   /** Set to 1 when running tasks are to stop. */
   readonly cancel = new Int32Array(new SharedArrayBuffer(4));
-  /** Why flushes do not get on, for now or for good. */
+  /** Set to 1 while writers wait: budgets do not hold then. */
+  readonly hurry = new Int32Array(new SharedArrayBuffer(4));
+  /** Why flushes do not get on for now; tries go on. */
   flushError: LsmError | undefined;
-  /** Why compactions do not get on, for now or for good. */
+  /** Why a compaction does not get on for now; tries go on, and so do compactions that the cause does not touch. */
   compactionError: LsmError | undefined;
+  /** True while no compaction gets on: who waits for one waits in vain. */
+  isCompactionStuck = false;
+  /** What `expiry.durableNowMs` threw, if it did when it was last asked: nothing is dropped as expired then. */
+  expiryError: LsmError | undefined;
   /** Called when stalls may have begun or ended, after flushes, compactions and changes of the errors. */
   changed: () => void = () => {};
 
@@ -42,12 +51,57 @@ export class Background {
   stop(): void {
     this.retrier.stop();
     Atomics.store(this.cancel, 0, 1);
+    Atomics.notify(this.cancel, 0);
   }
 
-  /** The horizon for a task that starts now, as plain data of its own. */
+  /** What keeps background work from getting on, if anything. */
+  get error(): LsmError | undefined {
+    return this.flushError ?? this.compactionError ?? this.expiryError;
+  }
+
+  /** The horizon for a task that starts now, as plain data of its own. What the caller's function throws is no reason to stop. */
   horizon(): ExpiryHorizon {
-    const horizon = this.options.expiry.durableNowMs();
-    return typeof horizon === 'number' ? horizon : horizon.nowMs.slice();
+    try {
+      const horizon = this.options.expiry.durableNowMs();
+      const found = typeof horizon === 'number' ? horizon : horizon.nowMs.slice();
+      this.expiryError = undefined;
+      return found;
+    } catch (thrown) {
+      const isNews = this.expiryError === undefined;
+      this.expiryError = callbackError('expiry.durableNowMs', thrown);
+      this.metrics.expiryFailures.inc();
+      if (isNews) this.report(this.expiryError);
+      return 0;
+    }
+  }
+
+  /** What every task carries, sampled now. */
+  taskSettings(): TaskSettings {
+    const { options, snapshots, cancel } = this;
+    return {
+      dir: options.dir,
+      tables: { blockBytes: options.blockBytes, bloomBitsPerKey: options.bloomBitsPerKey },
+      snapshots: snapshots.sequences(),
+      horizon: this.horizon(),
+      cancel,
+      syncStepBytes: SYNC_STEP_BYTES,
+    };
+  }
+
+  /** A try of a compaction failed. @param isStuck no other compaction gets on either */
+  compactionFailed(error: LsmError, isStuck: boolean): void {
+    this.compactionError = error;
+    this.isCompactionStuck = isStuck;
+    this.metrics.compactionFailures.inc();
+    this.report(error);
+    this.changed();
+  }
+
+  /** A compaction got on. @param left trouble of other tables */
+  compactionSucceeded(left: LsmError | undefined): void {
+    this.compactionError = left;
+    this.isCompactionStuck = false;
+    this.changed();
   }
 
   /** Tells the world about trouble. */

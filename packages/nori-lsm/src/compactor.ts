@@ -1,22 +1,38 @@
-// Runs compactions, one at a time, whenever a level is over its target, and the ones that callers ask for.
+// Runs compactions, one at a time: first what callers ask for, then what the sizes of levels ask for, then what reclaims
+// space (garbage-picker.ts). With nothing left to do it rests until something changes, the next entries expire, or a
+// table that could not be compacted is due for another try.
+//
+//   poke ─► pick ─ none ─► rest ─ timer, flush, snapshot closed ─► poke
+//            ▲  └─► run ─► install ─┐
+//            └──────────────────────┘     a failure that retrying cannot help blocks its tables for a while
+import type { TimerHandle } from 'nori-io';
 import type { Background } from './background.js';
-import {
-  type CompactionPick,
-  keyRange,
-  pickCompaction,
-  pickFrom,
-  pickRewrite,
-  rangesBelow,
-} from './compaction-picker.js';
+import { BlockedTables } from './blocked-tables.js';
+import { type CompactionPick, nextLevelWith, pickInto, pickRewrite } from './compaction-pick.js';
+import { pickBySize } from './compaction-picker.js';
+import { compactTask } from './compaction-task.js';
 import { LsmError, toLsmError } from './errors.js';
+import { nextLookMs, PAYOFF_MIN, pickGarbage, type Rest, restAfter } from './garbage-picker.js';
+import { LAST_LEVEL, levelTargets } from './level-targets.js';
 import type { ManifestEdit } from './manifest-edit.js';
 import type { Table } from './table.js';
-import type { CompactTask, TaskInput } from './task.js';
+import type { TaskResult } from './task.js';
+
+/** Shortest and longest time until expiries are looked at again. */
+const LOOK_MS_MIN = 50;
+const LOOK_MS_MAX = 3_600_000;
+/** How long the time by which entries may be dropped is given to catch up with the clock. */
+const LAG_MS = 60_000;
 
 /** See the top of the file. */
 export class Compactor {
   readonly #background: Background;
+  readonly #blocked = new BlockedTables();
+  /** What is asked of tables that were compacted for less than was promised. */
+  readonly #rests = new Map<number, Rest>();
   #running: Promise<void> | undefined;
+  #timer: TimerHandle | undefined;
+  #isHeldBySnapshot = false;
   /** Callers that wait for their turn to compact. */
   #claims = 0;
   /** Callers who are to be told of the next try that fails. */
@@ -26,63 +42,133 @@ export class Compactor {
     this.#background = background;
   }
 
-  /** Starts compacting if a level needs it and nothing runs. */
+  /** Starts compacting if something needs it and nothing runs. */
   poke(): void {
-    const { options, isStopping, compactionError } = this.#background;
-    if (!options.autoCompact || isStopping || compactionError !== undefined) return;
-    if (this.#running !== undefined || this.#claims > 0) return;
-    if (pickCompaction(this.#background.tree.current, options) === undefined) return;
-    this.#run(() => this.#compactWhileNeeded()).catch(() => {});
+    const { options, isStopping } = this.#background;
+    if (!options.autoCompact || isStopping || this.#running !== undefined || this.#claims > 0) return;
+    const pick = this.#pick();
+    if (pick === undefined) this.#rest();
+    else this.#run(() => this.#compactWhileNeeded(pick)).catch(() => {});
   }
 
-  /** Moves everything that is in tables now to the lowest level in use, leaving out all that can go. */
+  /** To be called when a snapshot was closed. */
+  snapshotClosed(): void {
+    if (this.#isHeldBySnapshot) this.poke();
+  }
+
+  /** Moves everything that is in tables now to the last level, leaving out all that can go. */
   async compactAll(): Promise<void> {
     const { tree } = this.#background;
-    const bottom = Math.max(1, tree.current.deepestLevel);
     const written = new Set<number>();
-    for (let level = 0; level < bottom; level++) {
+    for (let level = 0; level < LAST_LEVEL; level++) {
       const todo = new Set(tree.current.tablesIn(level).map((table) => table.meta.number));
       while (todo.size > 0) {
         await this.#claimed(async () => {
-          const tables = tree.current.tablesIn(level).filter((table) => todo.has(table.meta.number));
-          const upper = level === 0 ? tree.current.tablesIn(0) : tables.slice(0, 1);
-          if (tables.length === 0) return todo.clear();
-          const pick = pickFrom(tree.current, level, upper)!;
-          for (const table of pick.upper) todo.delete(table.meta.number);
-          for (const number of await this.#compact(pick)) if (level + 1 === bottom) written.add(number);
+          const pick = this.#pickDown(level, todo);
+          if (pick === undefined) return todo.clear();
+          for (const { meta } of pick.upper) todo.delete(meta.number);
+          const made = await this.#compact(pick);
+          if (pick.kind === 'merge' && pick.outputLevel === LAST_LEVEL) for (const number of made) written.add(number);
         });
       }
     }
-    await this.#rewriteBottom(bottom, written);
+    await this.#rewriteLast(written);
   }
 
   /** Resolves once nothing runs; to be called after the background was told to stop. */
   async stopped(): Promise<void> {
+    this.#timer?.cancel();
     while (this.#running !== undefined) await this.#running.catch(() => {});
   }
 
-  /** Drops what the tables of the bottom level need not hold any more. */
-  async #rewriteBottom(bottom: number, written: ReadonlySet<number>): Promise<void> {
+  /** For a caller: all of L0, or one of these tables, down to the first level that has something in its range. */
+  #pickDown(level: number, todo: ReadonlySet<number>): CompactionPick | undefined {
+    const version = this.#background.tree.current;
+    const tables = version.tablesIn(level).filter(({ meta }) => todo.has(meta.number));
+    if (tables.length === 0) return undefined;
+    if (level === 0) {
+      const { base } = levelTargets(version, this.#background.options);
+      return pickInto(version, 'manual', 0, version.tablesIn(0), base);
+    }
+    const upper = tables.slice(0, 1);
+    return pickInto(version, 'manual', level, upper, nextLevelWith(version, level, upper));
+  }
+
+  /** Drops what the tables of the last level need not hold any more. */
+  async #rewriteLast(written: ReadonlySet<number>): Promise<void> {
     const { tree } = this.#background;
-    const nowMs = this.#background.horizon();
-    const latest = typeof nowMs === 'number' ? nowMs : nowMs.reduce((a, b) => Math.max(a, b), 0);
+    const horizon = this.#background.horizon();
+    const latest = typeof horizon === 'number' ? horizon : horizon.reduce((a, b) => Math.max(a, b), 0);
     const isDue = ({ meta }: Table): boolean =>
       meta.tombstones > 0 || meta.shadowed > 0 || (meta.expiring > 0 && meta.earliestExpiryMs <= latest);
-    const due = tree.current.tablesIn(bottom).filter((table) => !written.has(table.meta.number) && isDue(table));
+    const due = tree.current.tablesIn(LAST_LEVEL).filter((table) => !written.has(table.meta.number) && isDue(table));
     for (const { meta } of due) {
       await this.#claimed(async () => {
-        const table = tree.current.tablesIn(bottom).find((other) => other.meta.number === meta.number);
-        if (table !== undefined) await this.#compact(pickRewrite(bottom, table));
+        const table = tree.current.tablesIn(LAST_LEVEL).find((other) => other.meta.number === meta.number);
+        if (table !== undefined) await this.#compact(pickRewrite('manual', LAST_LEVEL, table));
       });
     }
   }
 
-  async #compactWhileNeeded(): Promise<void> {
-    const { tree, options } = this.#background;
-    while (!this.#background.isStopping && this.#claims === 0) {
-      const pick = pickCompaction(tree.current, options);
-      if (pick === undefined) return;
-      await this.#compact(pick);
+  /** What to do next; undefined: nothing, for now. */
+  #pick(): CompactionPick | undefined {
+    const { tree, options, snapshots } = this.#background;
+    const version = tree.current;
+    const nowMs = this.#background.clock.monotonic();
+    const isBlocked = ({ meta }: Table): boolean =>
+      this.#blocked.size > 0 && this.#blocked.isBlocked(meta.number, nowMs);
+    this.#isHeldBySnapshot = false;
+    const bySize = pickBySize({ version, shape: options, isBlocked });
+    if (bySize !== undefined) return bySize;
+    const found = pickGarbage(
+      {
+        version,
+        isBlocked,
+        oldestSnapshot: snapshots.oldest,
+        horizon: this.#background.horizon(),
+        restOf: ({ meta }) => this.#rests.get(meta.number),
+      },
+      levelTargets(version, options).base,
+    );
+    this.#isHeldBySnapshot = found.isHeldBySnapshot;
+    return found.pick;
+  }
+
+  /** Nothing is to be done: sets the timer for when something may be. */
+  #rest(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const { clock, tree } = this.#background;
+    if (this.#blocked.size > 0 && this.#blocked.forgetDue(clock.monotonic())) {
+      this.#background.compactionError = this.#blocked.error;
+      this.#background.isCompactionStuck = false;
+    }
+    const nowMs = clock.now();
+    const expiryMs = nextLookMs(tree.current, nowMs);
+    const retryMs = this.#blocked.nextMs - clock.monotonic();
+    let delayMs = Math.min(LOOK_MS_MAX, retryMs, expiryMs === undefined ? Number.POSITIVE_INFINITY : expiryMs - nowMs);
+    if (expiryMs === undefined && retryMs === Number.POSITIVE_INFINITY) {
+      if (!this.#hasExpired(nowMs)) return;
+      delayMs = LAG_MS;
+    }
+    this.#timer = clock.setTimer(Math.max(LOOK_MS_MIN, delayMs), () => this.poke(), { unref: true });
+  }
+
+  /** Something has expired by the clock, though what may be dropped lags behind. */
+  #hasExpired(nowMs: number): boolean {
+    return this.#background.tree.current.levels.some((tables) =>
+      tables.some(({ meta }) => meta.expiring > 0 && meta.earliestExpiryMs <= nowMs),
+    );
+  }
+
+  async #compactWhileNeeded(first: CompactionPick): Promise<void> {
+    let pick: CompactionPick | undefined = first;
+    while (pick !== undefined) {
+      await this.#compact(pick).catch((thrown: unknown) => {
+        if (toLsmError(thrown, 'Cannot compact').code === 'LSM_CANCELLED') throw thrown;
+      });
+      if (this.#background.isStopping || this.#claims > 0) return;
+      pick = this.#pick();
     }
   }
 
@@ -96,7 +182,6 @@ export class Compactor {
     try {
       while (this.#running !== undefined) await this.#orFailure(this.#running.catch(() => {}));
       if (background.isStopping) throw new LsmError('LSM_CLOSED', 'The database is closed.');
-      if (background.compactionError !== undefined) throw background.compactionError;
       await this.#orFailure(this.#run(work));
     } finally {
       this.#claims--;
@@ -114,27 +199,17 @@ export class Compactor {
   }
 
   #run(work: () => Promise<void>): Promise<void> {
-    const background = this.#background;
+    this.#timer?.cancel();
     const running = (async () => {
       try {
         await work();
-      } catch (thrown) {
-        const error = toLsmError(thrown, 'Cannot compact');
-        if (error.code !== 'LSM_CANCELLED') {
-          background.compactionError = error;
-          background.report(error);
-          background.changed();
-        }
-        throw error;
       } finally {
         this.#running = undefined;
       }
     })();
     this.#running = running;
-    running.then(
-      () => this.poke(),
-      () => {},
-    );
+    const next = (): void => this.poke();
+    running.then(next, next);
     return running;
   }
 
@@ -143,21 +218,18 @@ export class Compactor {
     const background = this.#background;
     const { tree, retrier, metrics, clock, options } = background;
     const startedMs = clock.monotonic();
+    const inputs = [...pick.upper, ...pick.lower];
     const failed = (error: LsmError): void => {
       metrics.compactionSeconds(pick.level, 'failed').observe((clock.monotonic() - startedMs) / 1000);
-      background.compactionError = error;
-      background.report(error);
+      background.compactionFailed(error, true);
       for (const tell of this.#impatient) tell(error);
       this.#impatient.clear();
-      background.changed();
     };
     // The inputs stay on disk for as long as the version that lists them is held.
     const version = tree.current;
     version.retain();
     try {
-      const result = pick.isMove
-        ? { tables: pick.upper.map((table) => table.meta), bytesRead: 0, bytesWritten: 0 }
-        : await retrier.run('Cannot compact', () => options.executor.run(this.#task(pick)), failed);
+      const result = await retrier.run('Cannot compact', () => this.#tables(pick), failed);
       const edit: ManifestEdit = {
         removed: [
           ...pick.upper.map((table) => ({ level: pick.level, number: table.meta.number })),
@@ -166,58 +238,47 @@ export class Compactor {
         added: result.tables.map((meta) => ({ level: pick.outputLevel, meta })),
       };
       await retrier.run('Cannot write the manifest', () => tree.install(edit), failed);
-      background.compactionError = undefined;
-      this.#measure(pick, result.bytesRead, result.bytesWritten, clock.monotonic() - startedMs);
-      background.changed();
+      this.#settle(inputs, pick, result);
+      metrics.compacted(pick, result, clock.monotonic() - startedMs, clock.now());
+      background.compactionSucceeded(this.#blocked.error);
       return result.tables.map((meta) => meta.number);
+    } catch (thrown) {
+      const error = toLsmError(thrown, 'Cannot compact');
+      if (error.code !== 'LSM_CANCELLED') {
+        metrics.compactionSeconds(pick.level, 'failed').observe((clock.monotonic() - startedMs) / 1000);
+        this.#blocked.add(inputs, error, clock.monotonic());
+        background.compactionFailed(error, options.autoCompact && this.#pick() === undefined);
+      }
+      throw error;
     } finally {
       version.release();
     }
   }
 
-  #task(pick: CompactionPick): CompactTask {
-    const { options, snapshots, cancel, tree } = this.#background;
-    const [smallest, largest] = keyRange([...pick.upper, ...pick.lower]);
-    const inputs: TaskInput[] = [
-      ...pick.upper.map((table) => ({ number: table.meta.number, run: pick.level === 0 ? -1 : 0 })),
-      ...pick.lower.map((table) => ({ number: table.meta.number, run: 1 })),
-    ];
-    const bytes = [...pick.upper, ...pick.lower].reduce((sum, table) => sum + table.meta.fileBytes, 0);
-    // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
-    const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16;
-    return {
-      kind: 'compact',
-      dir: options.dir,
-      tables: { blockBytes: options.blockBytes, bloomBitsPerKey: options.bloomBitsPerKey },
-      snapshots: snapshots.sequences(),
-      horizon: this.#background.horizon(),
-      cancel,
-      inputs,
-      outputLevel: pick.outputLevel,
-      firstNumber: tree.allocate(numbers),
-      numbers,
-      tableBytes: options.tableBytes,
-      deeper: rangesBelow(tree.current, pick.outputLevel, smallest, largest),
-    };
+  /** The tables that are to be in the place of those picked. */
+  async #tables(pick: CompactionPick): Promise<TaskResult> {
+    if (pick.kind === 'drop') return { tables: [], bytesRead: 0, bytesWritten: 0 };
+    if (pick.kind === 'move') {
+      return { tables: pick.upper.map((table) => table.meta), bytesRead: 0, bytesWritten: 0 };
+    }
+    return this.#background.options.executor.run(compactTask(this.#background, pick));
   }
 
-  #measure(pick: CompactionPick, bytesIn: number, bytesOut: number, durationMs: number): void {
-    const { metrics, clock } = this.#background;
-    metrics.counts.compactions++;
-    metrics.counts.compactionReadBytes += bytesIn;
-    metrics.counts.compactionWrittenBytes += bytesOut;
-    metrics.compactionReadBytes.inc(bytesIn);
-    metrics.compactionWrittenBytes.inc(bytesOut);
-    metrics.compactionSeconds(pick.level, 'ok').observe(durationMs / 1000);
-    if (!metrics.meter.wantsEvents) return;
-    metrics.meter.event({
-      type: 'lsm.compacted',
-      atMs: clock.now(),
-      fromLevel: pick.level,
-      toLevel: pick.outputLevel,
-      bytesIn,
-      bytesOut,
-      durationMs,
-    });
+  /** Notes what the tables that were written, and those that are gone, mean for the picks to come. */
+  #settle(inputs: readonly Table[], pick: CompactionPick, { tables }: TaskResult): void {
+    this.#blocked.delete(inputs.map(({ meta }) => meta.number));
+    let before = 0;
+    let payoffMin = PAYOFF_MIN;
+    for (const { meta } of inputs) {
+      before += meta.entries;
+      payoffMin = Math.max(payoffMin, this.#rests.get(meta.number)?.payoffMin ?? 0);
+      this.#rests.delete(meta.number);
+    }
+    if (pick.reason !== 'tombstones' && pick.reason !== 'expired') return;
+    const after = tables.reduce((sum, { entries }) => sum + entries, 0);
+    // What was pushed down has come nearer to its end. What was rewritten in place has not, if little of it is gone.
+    const isInPlace = pick.level === pick.outputLevel || pick.outputLevel === LAST_LEVEL;
+    const rest = isInPlace ? restAfter(before, after, this.#background.snapshots.oldest, payoffMin) : undefined;
+    if (rest !== undefined) for (const { number } of tables) this.#rests.set(number, rest);
   }
 }

@@ -20,6 +20,7 @@ import type { ResolvedOptions } from './options.js';
 import { SnapshotList } from './snapshots.js';
 import type { Source } from './source.js';
 import { Stall } from './stall.js';
+import { treeStats } from './stats.js';
 import { firstEndingAtOrAfter, type SourceTable, TableSource } from './table-source.js';
 import type { Tree } from './tree.js';
 import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
@@ -73,6 +74,7 @@ export class Engine {
     this.compactor = new Compactor(this.background);
     this.stall = new Stall(this.background, () => this.flusher.sealed.length);
     this.background.changed = () => this.#backgroundChanged();
+    this.#snapshots.closed = () => this.compactor.snapshotClosed();
     metrics.showVersion(tree.current);
   }
 
@@ -203,23 +205,18 @@ export class Engine {
     const version = this.#tree.current;
     const { counts } = this.#metrics;
     const { hits, misses, bytes } = this.#cache.stats();
-    const written = counts.flushedBytes + counts.compactionWrittenBytes;
     return {
       ...counts,
+      ...treeStats(version, this.#options, counts),
       memtableBytes: this.#active.isEmpty ? 0 : this.#active.entries.usedBytes,
       memtableEntries: this.#active.entries.count,
       sealedMemtables: this.#sealed.length,
       sealedBytes: this.#sealed.reduce((sum, { entries }) => sum + entries.usedBytes, 0),
-      levels: Array.from({ length: LEVELS }, (_, level) => ({
-        level,
-        tables: version.tablesIn(level).length,
-        bytes: version.bytesIn(level),
-      })),
       cache: { hits, misses, bytes },
-      writeAmplification: counts.flushedBytes === 0 ? 0 : written / counts.flushedBytes,
+      stalled: this.stall.reason,
       snapshots: this.#snapshots.size,
       lastSequence: this.#lastSeq,
-      backgroundError: this.background.flushError ?? this.background.compactionError,
+      backgroundError: this.background.error,
     };
   }
 

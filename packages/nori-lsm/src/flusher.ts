@@ -3,13 +3,16 @@
 //   sealed ─ task: write the table, sync its data ─ sync the own log ─ manifest edit (table, marks, log position) ─
 //   installed ─ onDurable ─ own log cut below it
 //
-// Passing trouble (no space, I/O) is retried; until it passes, memtables pile up and writes stall. Who waits for a flush is
-// told of the first try that fails; the tries go on without them.
+// Trouble is retried, whatever it is: what passes (no space, I/O) soon, the rest with growing delays. Until it has passed,
+// memtables pile up and writes stall. Who waits for a flush is told of the first try that fails; the tries go on without them.
 import type { Background } from './background.js';
 import { callbackError, LsmError, toLsmError } from './errors.js';
 import type { ManifestEdit } from './manifest-edit.js';
 import type { Memtable } from './memtable.js';
 import type { FlushTask } from './task.js';
+
+const FIRST_DELAY_MS = 1_000;
+const LAST_DELAY_MS = 60_000;
 
 /** A memtable that waits for its flush. */
 export interface SealedMemtable {
@@ -63,9 +66,7 @@ export class Flusher {
    */
   whenDurable(number: number): Promise<void> {
     if (this.#queue.every(({ memtable }) => memtable.number > number)) return Promise.resolve();
-    const { flushError, isStopping } = this.#background;
-    if (isStopping) return Promise.reject(closing());
-    if (flushError !== undefined && this.#running === undefined) return Promise.reject(flushError);
+    if (this.#background.isStopping) return Promise.reject(closing());
     const done = new Promise<void>((resolve, reject) => this.#waiters.push({ number, resolve, reject }));
     this.#background.retrier.wake();
     return done;
@@ -80,7 +81,7 @@ export class Flusher {
   }
 
   #start(): void {
-    if (this.#running !== undefined || this.#background.flushError !== undefined) return;
+    if (this.#running !== undefined) return;
     this.#running = this.#drain().finally(() => {
       this.#running = undefined;
       if (this.#queue.length > 0 && !this.#background.isStopping) this.#start();
@@ -89,32 +90,35 @@ export class Flusher {
 
   async #drain(): Promise<void> {
     const background = this.#background;
+    let delayMs = FIRST_DELAY_MS;
     while (this.#queue.length > 0 && !background.isStopping) {
       try {
         await this.#flush(this.#queue[0]!);
+        delayMs = FIRST_DELAY_MS;
       } catch (thrown) {
         const error = toLsmError(thrown, 'Cannot flush');
         if (error.code === 'LSM_CANCELLED') return;
-        background.flushError = error;
-        background.report(error);
-        this.#fail(error);
-        background.changed();
-        return;
+        this.#failed(error);
+        await background.retrier.pause(delayMs);
+        delayMs = Math.min(delayMs * 2, LAST_DELAY_MS);
       }
     }
   }
 
+  #failed(error: LsmError): void {
+    const background = this.#background;
+    background.metrics.flushFailures.inc();
+    background.flushError = error;
+    background.report(error);
+    this.#fail(error);
+    background.changed();
+  }
+
   async #flush(sealed: SealedMemtable): Promise<void> {
     const background = this.#background;
-    const { tree, retrier, metrics, clock, options } = background;
+    const { tree, retrier, clock, options } = background;
     const startedMs = clock.monotonic();
-    const failed = (error: LsmError): void => {
-      metrics.flushFailures.inc();
-      background.flushError = error;
-      background.report(error);
-      this.#fail(error);
-      background.changed();
-    };
+    const failed = (error: LsmError): void => this.#failed(error);
     const result = sealed.memtable.isEmpty
       ? undefined
       : await retrier.run('Cannot flush', () => options.executor.run(this.#task(sealed)), failed);
@@ -155,16 +159,12 @@ export class Flusher {
   }
 
   #task({ memtable }: SealedMemtable): FlushTask {
-    const { options, snapshots, cancel, tree } = this.#background;
+    const background = this.#background;
     return {
       kind: 'flush',
-      dir: options.dir,
-      tables: { blockBytes: options.blockBytes, bloomBitsPerKey: options.bloomBitsPerKey },
-      snapshots: snapshots.sequences(),
-      horizon: this.#background.horizon(),
-      cancel,
+      ...background.taskSettings(),
       arena: memtable.entries.memory,
-      number: tree.allocate(),
+      number: background.tree.allocate(),
     };
   }
 

@@ -4,6 +4,7 @@ import type { Clock, FileSystem } from 'nori-io';
 import type { TaskExecutor } from './executor.js';
 import { runTask } from './run-task.js';
 import type { Task, TaskResult } from './task.js';
+import type { Pacer } from './throttle.js';
 
 /** Options of {@link inlineExecutor}. */
 export interface InlineExecutorOptions {
@@ -17,8 +18,13 @@ export const inlineExecutor = (fs: FileSystem, options: InlineExecutorOptions = 
   const pause = (): Promise<void> =>
     clock === undefined ? Promise.resolve() : new Promise((resolve) => clock.nextTurn(resolve));
   return {
-    run: (task: Task): Promise<TaskResult> => runTask(fs, task, pause),
+    run: (task: Task): Promise<TaskResult> => runTask(fs, task, { pause, pacer: clock && timerPacer(clock) }),
     acquire: () => {},
     release: () => {},
   };
 };
+
+const timerPacer = (clock: Clock): Pacer => ({
+  monotonic: () => clock.monotonic(),
+  wait: (ms) => new Promise((resolve) => clock.setTimer(ms, resolve)),
+});

@@ -1,16 +1,18 @@
 // Entry of the worker thread: takes tasks one by one and answers each with its result or its error.
 import { parentPort } from 'node:worker_threads';
-import { loadNativeChecksums, nodeFileSystem } from 'nori-io';
+import { loadNativeChecksums, nodeFileSystem, systemClock } from 'nori-io';
 import { toLsmError } from './errors.js';
 import { runTask } from './run-task.js';
+import { sleepingPacer } from './throttle.js';
 import type { TaskReply, TaskRequest } from './worker-executor.js';
 
 const port = parentPort;
+const host = { pacer: sleepingPacer(() => systemClock.monotonic()) };
 let queue: Promise<void> = loadNativeChecksums();
 
 const answer = async ({ id, task }: TaskRequest): Promise<TaskReply> => {
   try {
-    return { id, result: await runTask(nodeFileSystem, task) };
+    return { id, result: await runTask(nodeFileSystem, task, host) };
   } catch (thrown) {
     const doing = task.kind === 'flush' ? 'Cannot write a memtable' : 'Cannot compact tables';
     const { code, message, file, offset } = toLsmError(thrown, doing);

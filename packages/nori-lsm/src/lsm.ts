@@ -173,7 +173,7 @@ export class Lsm {
 
   /** What keeps flushes or compactions from getting on, if anything. */
   get backgroundError(): LsmError | undefined {
-    return this.#engine.background.flushError ?? this.#engine.background.compactionError;
+    return this.#engine.background.error;
   }
 
   /** As {@link getSync}, with the expiry. */

@@ -1,6 +1,8 @@
 // What the engine measures, bound once. Names and labels are those of the metrics reference.
 import type { Counter, Gauge, Histogram, Meter } from 'nori-observe';
+import type { CompactionPick } from './compaction-pick.js';
 import { LEVELS } from './limits.js';
+import type { TaskResult } from './task.js';
 import type { Version } from './version.js';
 
 /** Handles of all metrics of one database, and the counts behind `stats()`. */
@@ -14,6 +16,8 @@ export class LsmMetrics {
   readonly flushFailures: Counter;
   readonly compactionReadBytes: Counter;
   readonly compactionWrittenBytes: Counter;
+  readonly compactionFailures: Counter;
+  readonly expiryFailures: Counter;
   readonly stalls: Counter;
   readonly stallSeconds: Histogram;
   readonly #tables: Gauge[];
@@ -26,6 +30,8 @@ export class LsmMetrics {
     compactions: 0,
     compactionReadBytes: 0,
     compactionWrittenBytes: 0,
+    movedTables: 0,
+    droppedTables: 0,
     stalls: 0,
     stalledMs: 0,
   };
@@ -52,6 +58,16 @@ export class LsmMetrics {
       {},
       { help: 'Bytes compactions wrote.' },
     );
+    this.compactionFailures = meter.counter(
+      'lsm_compaction_failures_total',
+      {},
+      { help: 'Compactions that failed and are retried.' },
+    );
+    this.expiryFailures = meter.counter(
+      'lsm_expiry_failures_total',
+      {},
+      { help: 'Times the function that tells what may be dropped as expired has thrown.' },
+    );
     this.stalls = meter.counter('lsm_stalls_total', {}, { help: 'Times writes had to wait.' });
     this.stallSeconds = meter.histogram('lsm_stall_duration_seconds', {}, { help: 'How long writes had to wait.' });
     this.#tables = perLevel((level) => meter.gauge('lsm_sstables', { level }, { help: 'Tables in a level.' }));
@@ -69,6 +85,30 @@ export class LsmMetrics {
       this.#compactionSeconds.set(key, histogram);
     }
     return histogram;
+  }
+
+  /** Counts a compaction that is done. */
+  compacted(pick: CompactionPick, { bytesRead, bytesWritten }: TaskResult, durationMs: number, atMs: number): void {
+    const { counts, meter } = this;
+    counts.compactions++;
+    counts.compactionReadBytes += bytesRead;
+    counts.compactionWrittenBytes += bytesWritten;
+    if (pick.kind === 'move') counts.movedTables += pick.upper.length;
+    if (pick.kind === 'drop') counts.droppedTables += pick.upper.length;
+    this.compactionReadBytes.inc(bytesRead);
+    this.compactionWrittenBytes.inc(bytesWritten);
+    this.compactionSeconds(pick.level, 'ok').observe(durationMs / 1000);
+    if (!meter.wantsEvents) return;
+    const [fromLevel, toLevel] = [pick.level, pick.outputLevel];
+    meter.event({
+      type: 'lsm.compacted',
+      atMs,
+      fromLevel,
+      toLevel,
+      bytesIn: bytesRead,
+      bytesOut: bytesWritten,
+      durationMs,
+    });
   }
 
   /** Tells the sizes of a new version. */

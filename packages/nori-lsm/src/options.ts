@@ -27,6 +27,7 @@ export interface ResolvedOptions {
   readonly levelBytesBase: number;
   readonly levelRatio: number;
   readonly tableBytes: number;
+  readonly compactionBytesPerSecond: number | undefined;
   readonly blockBytes: number;
   readonly bloomBitsPerKey: number;
   readonly autoCompact: boolean;
@@ -48,6 +49,8 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
   if (typeof options.dir !== 'string' || options.dir === '') throw invalid('dir must name a directory');
   if (wal && options.collectMarks !== undefined) throw invalid('collectMarks needs wal: false');
   const l0Trigger = integer(options, 'l0Trigger', 8, 1, 1_000);
+  // The arena is made of 32-bit words.
+  const memtableBytes = Math.ceil(integer(options, 'memtableBytes', 32 * MIB, KIB, 1024 * MIB) / 4) * 4;
   return Object.freeze({
     dir: options.dir,
     fs,
@@ -55,15 +58,18 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
     meter: options.meter ?? noopMeter,
     createIfMissing: options.createIfMissing ?? true,
     errorIfExists: options.errorIfExists ?? false,
-    // The arena is made of 32-bit words.
-    memtableBytes: Math.ceil(integer(options, 'memtableBytes', 32 * MIB, KIB, 1024 * MIB) / 4) * 4,
+    memtableBytes,
     memtablesMax: integer(options, 'memtablesMax', 3, 2, 64),
     blockCacheBytes: integer(options, 'blockCacheBytes', 64 * MIB, 0, Number.MAX_SAFE_INTEGER),
     l0Trigger,
     l0Stop: integer(options, 'l0Stop', Math.max(12, l0Trigger + 4), l0Trigger, 10_000),
-    levelBytesBase: integer(options, 'levelBytesBase', 64 * MIB, KIB, Number.MAX_SAFE_INTEGER),
+    levelBytesBase: integer(options, 'levelBytesBase', l0Trigger * memtableBytes, KIB, Number.MAX_SAFE_INTEGER),
     levelRatio: integer(options, 'levelRatio', 10, 2, 100),
     tableBytes: integer(options, 'tableBytes', 8 * MIB, KIB, 1024 * MIB),
+    compactionBytesPerSecond:
+      options.compactionBytesPerSecond === undefined
+        ? undefined
+        : integer(options, 'compactionBytesPerSecond', 0, KIB, Number.MAX_SAFE_INTEGER),
     blockBytes: integer(options, 'blockBytes', 4 * KIB, 64, 16 * MIB),
     bloomBitsPerKey: integer(options, 'bloomBitsPerKey', 10, 0, 64),
     autoCompact: options.autoCompact ?? true,

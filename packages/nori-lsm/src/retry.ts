@@ -34,7 +34,7 @@ export class Retrier {
         if (this.#stopped) throw stoppedError(doing);
         if (!isRetryable(error)) throw error;
         failed(error);
-        await this.#wait(delayMs);
+        await this.pause(delayMs);
       }
     }
   }
@@ -54,7 +54,9 @@ export class Retrier {
     this.wake();
   }
 
-  #wait(delayMs: number): Promise<void> {
+  /** Waits, until the time is over or {@link Retrier.wake} or {@link Retrier.stop} is called. */
+  pause(delayMs: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(
         delayMs,

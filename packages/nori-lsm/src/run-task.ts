@@ -8,34 +8,46 @@ import { MemtableSource } from './memtable-source.js';
 import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
 import type { Source } from './source.js';
+import { withSyncSteps } from './sync-steps.js';
 import { tableName } from './table-meta.js';
 import { type OutputSettings, TableOutput } from './table-output.js';
 import { type SourceTable, TableSource } from './table-source.js';
 import type { CompactTask, ExpiryHorizon, FlushTask, Task, TaskResult } from './task.js';
+import { type Pacer, Throttle } from './throttle.js';
 import { VERDICT, VersionFilter } from './version-filter.js';
 
 const NO_VALUE = new Uint8Array(0);
 const READ_AHEAD_BYTES = 256 * 1024;
 /** Entries between two looks at the cancel flag and the caller's clock. */
 const STRIDE = 512;
+/** Up to here a loop copies faster than the call that does. */
+const SHORT_KEY_BYTES = 24;
 
-/** Called now and then by a running task: a promise makes it wait. */
-export type Pause = () => Promise<void> | undefined;
+/** What the thread lends to a task. */
+export interface TaskHost {
+  /** Called now and then: a promise makes the task wait. Absent: it holds the thread. */
+  readonly pause?: (() => Promise<void> | undefined) | undefined;
+  /** For tasks with a budget; absent: budgets do not hold. */
+  readonly pacer?: Pacer | undefined;
+}
 
-/** Runs a task to its end; what it began is removed if it fails. Without `pause` it holds the thread. */
-export const runTask = async (fs: FileSystem, task: Task, pause?: Pause): Promise<TaskResult> =>
-  task.kind === 'flush' ? runFlush(fs, task, pause) : runCompaction(fs, task, pause);
+/** Runs a task to its end; what it began is removed if it fails. */
+export const runTask = async (fs: FileSystem, task: Task, host: TaskHost = {}): Promise<TaskResult> => {
+  const target = task.syncStepBytes === undefined ? fs : withSyncSteps(fs, task.syncStepBytes);
+  return task.kind === 'flush' ? runFlush(target, task, host) : runCompaction(target, task, host);
+};
 
-const runFlush = async (fs: FileSystem, task: FlushTask, pause?: Pause): Promise<TaskResult> => {
+const runFlush = async (fs: FileSystem, task: FlushTask, host: TaskHost): Promise<TaskResult> => {
   const source = new MemtableSource(MemtableTree.attach(task.arena));
   const merge = new MergingCursor([source]);
   const settings = { ...outputSettings(task), level: 0, firstNumber: task.number, numbers: 1, tableBytes: Infinity };
+  const { pause } = host;
   // Older tables may hold any key: nothing that hides may go.
-  const tables = await writeMerged(new TableOutput(fs, settings), merge, task, () => false, pause);
+  const tables = await writeMerged(new TableOutput(fs, settings), merge, task, () => false, { pause });
   return { tables, bytesRead: 0, bytesWritten: sumBytes(tables) };
 };
 
-const runCompaction = async (fs: FileSystem, task: CompactTask, pause?: Pause): Promise<TaskResult> => {
+const runCompaction = async (fs: FileSystem, task: CompactTask, host: TaskHost): Promise<TaskResult> => {
   const readers: SSTableReader[] = [];
   try {
     const runs = new Map<number, SourceTable[]>();
@@ -52,14 +64,8 @@ const runCompaction = async (fs: FileSystem, task: CompactTask, pause?: Pause): 
     }
     const merge = new MergingCursor([...runs.values()].map((tables) => new TableSource(tables)));
     const deeper = new KeyRanges(task.deeper);
-    const settings = { ...outputSettings(task), ...task, level: task.outputLevel };
-    const tables = await writeMerged(
-      new TableOutput(fs, settings),
-      merge,
-      task,
-      (source) => !deeper.mayHold(keyOf(source)),
-      pause,
-    );
+    const output = new TableOutput(fs, { ...outputSettings(task), ...task, level: task.outputLevel });
+    const tables = await writeMerged(output, merge, task, (source) => !deeper.mayHold(keyOf(source)), host);
     return { tables, bytesRead, bytesWritten: sumBytes(tables) };
   } finally {
     for (const reader of readers) reader.closeSync();
@@ -71,37 +77,37 @@ const writeMerged = async (
   merge: MergingCursor,
   task: Task,
   isBottom: (source: Source) => boolean,
-  pause?: Pause,
+  host: TaskHost,
 ) => {
   try {
     const filter = new VersionFilter(task.snapshots);
     const previous = new PreviousKey();
+    const breather = new Breather(output, task, host);
+    const { horizon } = task;
     let untilLook = STRIDE;
-    let mayCut = false;
     for (merge.first(); merge.valid; merge.advance()) {
       if (--untilLook === 0) {
         untilLook = STRIDE;
-        if (Atomics.load(task.cancel, 0) !== 0) throw new LsmError('LSM_CANCELLED', 'The task was cancelled.');
-        const wait = pause?.();
+        const wait = breather.breathe();
         if (wait !== undefined) await wait;
       }
       const source = merge.top;
-      const isNewKey = !previous.equals(source);
-      if (isNewKey) {
+      if (!previous.equals(source)) {
         previous.set(source);
         filter.nextKey();
-        mayCut = true;
+        output.beginKey(source.high, source.keyBytes, source.keyStart, source.keyLength);
       }
+      const { seq } = source;
       const isTombstone = source.kind === KIND_TOMBSTONE;
-      const isExpired = !isTombstone && source.expiresAtMs !== 0 && hasExpired(source, task.horizon);
-      const verdict = filter.judge(source.seq, isTombstone, isExpired, (isTombstone || isExpired) && isBottom(source));
+      const expiresAtMs = isTombstone ? 0 : source.expiresAtMs;
+      const isExpired = expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon);
+      const verdict = filter.judge(seq, isTombstone, isExpired, (isTombstone || isExpired) && isBottom(source));
       if (verdict === VERDICT.drop) continue;
       if (verdict === VERDICT.keep && !isTombstone) {
-        output.add(keyOf(source), source.seq, KIND_PUT, source.expiresAtMs, source.value(), mayCut);
+        output.add(keyOf(source), seq, KIND_PUT, expiresAtMs, source.value());
       } else {
-        output.add(keyOf(source), source.seq, KIND_TOMBSTONE, 0, NO_VALUE, mayCut);
+        output.add(keyOf(source), seq, KIND_TOMBSTONE, 0, NO_VALUE);
       }
-      mayCut = false;
     }
     return output.finish();
   } catch (error) {
@@ -110,13 +116,50 @@ const writeMerged = async (
   }
 };
 
+/** What a running task does every few hundred entries: looks whether to stop, to give others their turn, or to wait. */
+class Breather {
+  readonly #output: TableOutput;
+  readonly #task: Task;
+  readonly #host: TaskHost;
+  readonly #throttle: Throttle | undefined;
+
+  constructor(output: TableOutput, task: Task, host: TaskHost) {
+    this.#output = output;
+    this.#task = task;
+    this.#host = host;
+    if (task.kind === 'compact' && task.bytesPerSecond !== undefined && host.pacer !== undefined) {
+      this.#throttle = new Throttle(task.bytesPerSecond, task.hurry, host.pacer);
+    }
+  }
+
+  /** @throws LsmError `LSM_CANCELLED` */
+  breathe(): Promise<void> | undefined {
+    this.#checkCancelled();
+    const throttle = this.#throttle;
+    if (throttle === undefined) return this.#host.pause?.();
+    const dueMs = throttle.dueMs(this.#output.bytes);
+    return dueMs === 0 ? this.#host.pause?.() : this.#wait(throttle, dueMs);
+  }
+
+  async #wait(throttle: Throttle, firstMs: number): Promise<void> {
+    for (let dueMs = firstMs; dueMs > 0; dueMs = throttle.dueMs(this.#output.bytes)) {
+      await this.#host.pacer!.wait(dueMs, this.#task.cancel);
+      this.#checkCancelled();
+    }
+  }
+
+  #checkCancelled(): void {
+    if (Atomics.load(this.#task.cancel, 0) !== 0) throw new LsmError('LSM_CANCELLED', 'The task was cancelled.');
+  }
+}
+
 /** True if the entry expired at or before the horizon of its key. */
-const hasExpired = (source: Source, horizon: ExpiryHorizon): boolean => {
-  if (typeof horizon === 'number') return source.expiresAtMs <= horizon;
+const hasExpired = (source: Source, expiresAtMs: number, horizon: ExpiryHorizon): boolean => {
+  if (typeof horizon === 'number') return expiresAtMs <= horizon;
   if (source.keyLength < 2) return false;
   const { keyBytes, keyStart } = source;
   const prefix = (keyBytes[keyStart]! << 8) | keyBytes[keyStart + 1]!;
-  return prefix < horizon.length && source.expiresAtMs <= horizon[prefix]!;
+  return prefix < horizon.length && expiresAtMs <= horizon[prefix]!;
 };
 
 const keyOf = ({ keyBytes, keyStart, keyLength }: Source): Uint8Array =>
@@ -137,9 +180,12 @@ const sumBytes = (tables: readonly { readonly fileBytes: number }[]): number =>
 class PreviousKey {
   #bytes = new Uint8Array(256);
   #length = -1;
+  #high = 0;
+  #low = 0;
 
-  equals({ keyBytes, keyStart, keyLength }: Source): boolean {
-    if (keyLength !== this.#length) return false;
+  equals(source: Source): boolean {
+    if (source.high !== this.#high || source.low !== this.#low || source.keyLength !== this.#length) return false;
+    const { keyBytes, keyStart, keyLength } = source;
     const bytes = this.#bytes;
     // Neighbours differ at the end first.
     for (let i = keyLength - 1; i >= 0; i--) if (bytes[i] !== keyBytes[keyStart + i]) return false;
@@ -147,9 +193,13 @@ class PreviousKey {
   }
 
   set(source: Source): void {
-    const { keyLength } = source;
+    const { keyBytes, keyStart, keyLength } = source;
     if (keyLength > this.#bytes.length) this.#bytes = new Uint8Array(keyLength * 2);
-    this.#bytes.set(keyOf(source));
+    const bytes = this.#bytes;
+    if (keyLength > SHORT_KEY_BYTES) bytes.set(keyOf(source));
+    else for (let i = 0; i < keyLength; i++) bytes[i] = keyBytes[keyStart + i]!;
     this.#length = keyLength;
+    this.#high = source.high;
+    this.#low = source.low;
   }
 }

@@ -4,6 +4,8 @@ import type { Snapshot } from './types.js';
 /** The snapshots of one database. */
 export class SnapshotList {
   readonly #counts = new Map<number, number>();
+  /** Called when no snapshot of a sequence number is left. */
+  closed: () => void = () => {};
 
   /** How many are open. */
   get size(): number {
@@ -20,10 +22,21 @@ export class SnapshotList {
       if (!isOpen) return;
       isOpen = false;
       const left = this.#counts.get(seq)! - 1;
-      if (left === 0) this.#counts.delete(seq);
-      else this.#counts.set(seq, left);
+      if (left > 0) {
+        this.#counts.set(seq, left);
+        return;
+      }
+      this.#counts.delete(seq);
+      this.closed();
     };
     return { seq, close, [Symbol.dispose]: close };
+  }
+
+  /** The smallest sequence number of any; infinite if none is open. */
+  get oldest(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const seq of this.#counts.keys()) oldest = Math.min(oldest, seq);
+    return oldest;
   }
 
   /** Their distinct sequence numbers, ascending. */

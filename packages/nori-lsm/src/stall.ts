@@ -26,10 +26,16 @@ export class Stall {
     return this.#reason !== undefined;
   }
 
+  /** What writers wait for, if they do. */
+  get reason(): 'memtables' | 'l0' | undefined {
+    return this.#reason;
+  }
+
   /** Looks again; to be called after everything that changes the answer. */
   update(): void {
     const before = this.#reason;
     this.#reason = this.#find();
+    Atomics.store(this.#background.hurry, 0, this.#reason === undefined ? 0 : 1);
     if (before === undefined && this.#reason !== undefined) this.#begin(this.#reason);
     if (before !== undefined && this.#reason === undefined) this.#end();
     const error = this.#hopeless();
@@ -46,9 +52,10 @@ export class Stall {
 
   /** Why writes cannot go on, if waiting does not help. */
   #hopeless(): LsmError | undefined {
-    const { flushError, compactionError } = this.#background;
+    const { flushError, compactionError, isCompactionStuck } = this.#background;
     if (this.#reason === undefined) return undefined;
-    const error = this.#reason === 'memtables' ? flushError : (compactionError ?? flushError);
+    const stuck = isCompactionStuck ? compactionError : undefined;
+    const error = this.#reason === 'memtables' ? flushError : (stuck ?? flushError);
     if (error === undefined) return undefined;
     if (error.code === 'LSM_NO_SPACE') return error;
     const { file, offset } = error;

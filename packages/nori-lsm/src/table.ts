@@ -31,6 +31,19 @@ export class Table implements SourceTable {
     return this.meta.largestKey;
   }
 
+  /** The latest expiry of any entry, in milliseconds since the epoch; infinite if it is not known. */
+  get latestExpiryMs(): number {
+    const reader = this.#reader;
+    if (reader instanceof Error) return Number.POSITIVE_INFINITY;
+    const { latestExpiryMs, earliestExpiryMs } = reader.properties;
+    return latestExpiryMs >= earliestExpiryMs ? latestExpiryMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Bytes of the file that are kept in memory: index, filter, properties. */
+  get pinnedBytes(): number {
+    return this.#reader instanceof Error ? 0 : this.#reader.stats().pinnedBytes;
+  }
+
   /** @throws the error of opening the table, if it is damaged */
   get reader(): SSTableReader {
     const reader = this.#reader;

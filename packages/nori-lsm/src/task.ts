@@ -12,7 +12,7 @@ export interface TableSettings {
 export type ExpiryHorizon = number | Float64Array;
 
 /** What every task carries. */
-interface TaskBase {
+export interface TaskSettings {
   readonly dir: string;
   readonly tables: TableSettings;
   /** Sequence numbers of the open snapshots, ascending. */
@@ -20,10 +20,12 @@ interface TaskBase {
   readonly horizon: ExpiryHorizon;
   /** One shared word: not 0 asks the task to stop with `LSM_CANCELLED`. */
   readonly cancel: Int32Array;
+  /** Written bytes are synced in steps of so many, so that no sync is long; absent: at the end of each table. */
+  readonly syncStepBytes?: number;
 }
 
 /** Writes one sealed memtable as one table of L0. */
-export interface FlushTask extends TaskBase {
+export interface FlushTask extends TaskSettings {
   readonly kind: 'flush';
   /** The memtable's arena. */
   readonly arena: SharedArrayBuffer;
@@ -38,15 +40,22 @@ export interface TaskInput {
 }
 
 /** Merges tables into new ones for one level. */
-export interface CompactTask extends TaskBase {
+export interface CompactTask extends TaskSettings {
   readonly kind: 'compact';
   readonly inputs: readonly TaskInput[];
   readonly outputLevel: number;
   /** Numbers the outputs may take, from here on, and how many. */
   readonly firstNumber: number;
   readonly numbers: number;
+  /** Tables are about so large: a little smaller or larger, where a cut is better placed. */
   readonly tableBytes: number;
-  /** Key ranges of the tables below the output level that overlap the inputs: smallest, largest, in any order. */
+  /** Keys after which to cut, if the table is large enough, ascending: the ends of tables below. */
+  readonly cuts?: readonly Uint8Array[];
+  /** How many bytes to write a second at most; absent: no bound. */
+  readonly bytesPerSecond?: number;
+  /** One shared word: not 0 lifts `bytesPerSecond`, because writers wait. */
+  readonly hurry?: Int32Array;
+  /** Key ranges of the tables that may hold older versions and overlap the inputs: smallest, largest, in any order. */
   readonly deeper: readonly (readonly [Uint8Array, Uint8Array])[];
 }
 

@@ -53,12 +53,21 @@ export interface LsmOptions {
   readonly l0Trigger?: number;
   /** Tables in L0 at which writes stall. Default 12. */
   readonly l0Stop?: number;
-  /** Target size of L1 in bytes. Default 64 MiB. */
+  /**
+   * Most bytes in the base level, into which L0 is compacted. The last level holds the data, each level above it a
+   * `levelRatio`-th of the one below, down to the first that fits here. Default: what L0 holds when it is compacted,
+   * `l0Trigger` x `memtableBytes` (256 MiB).
+   */
   readonly levelBytesBase?: number;
   /** How many times larger each level is than the one above. Default 10. */
   readonly levelRatio?: number;
   /** Target size of a table that compaction writes, in bytes. Default 8 MiB. */
   readonly tableBytes?: number;
+  /**
+   * Most bytes that compactions write a second; flushes are not counted, and while writers wait it does not hold. Default:
+   * no bound.
+   */
+  readonly compactionBytesPerSecond?: number;
   /** Size of a table's data blocks in bytes. Default 4 KiB. */
   readonly blockBytes?: number;
   /** Bits of bloom filter for each key; 0: no filter. Default 10. */
@@ -179,6 +188,10 @@ export interface LevelStats {
   readonly level: number;
   readonly tables: number;
   readonly bytes: number;
+  /** Bytes it should hold at most; 0: it is to be empty; infinite for L0, which counts tables, and for the last level. */
+  readonly targetBytes: number;
+  /** How full it is: from 1 on it is compacted. */
+  readonly score: number;
 }
 
 /** What {@link Lsm.stats} tells. Counts are since open. */
@@ -190,6 +203,16 @@ export interface LsmStats {
   readonly sealedMemtables: number;
   readonly sealedBytes: number;
   readonly levels: readonly LevelStats[];
+  /** The level that L0 is compacted into. */
+  readonly baseLevel: number;
+  /** Bytes of all tables. */
+  readonly tableBytes: number;
+  /** About how many bytes compactions have to write until all levels meet their targets. */
+  readonly pendingCompactionBytes: number;
+  /** Bytes of all tables over those of the deepest level in use: about how much more space is used than settled data needs. */
+  readonly spaceAmplification: number;
+  /** Memory that indexes and filters of the open tables take, beside the block cache. */
+  readonly pinnedBytes: number;
   readonly cache: { readonly hits: number; readonly misses: number; readonly bytes: number };
   /** Bytes of keys and values that callers wrote. */
   readonly writtenBytes: number;
@@ -198,8 +221,14 @@ export interface LsmStats {
   readonly compactions: number;
   readonly compactionReadBytes: number;
   readonly compactionWrittenBytes: number;
-  /** (flushed + compacted) / flushed; 1 before any compaction, 0 before any flush. */
+  /** (flushed + compacted) / flushed; 1 before any compaction, 0 before any flush. The log is not counted. */
   readonly writeAmplification: number;
+  /** Compactions that only moved tables to another level, and tables that just went because all in them had expired. */
+  readonly movedTables: number;
+  readonly droppedTables: number;
+  /** What writers wait for now, if they do. */
+  readonly stalled: 'memtables' | 'l0' | undefined;
+  /** How often writers had to wait, and for how long in all. */
   readonly stalls: number;
   readonly stalledMs: number;
   readonly snapshots: number;

@@ -3,7 +3,7 @@ import { MemoryFileSystem } from 'nori-io/memory';
 import { RecordingMeter } from 'nori-observe';
 import { expect, test } from 'vitest';
 import { inlineExecutor, Lsm, LsmError, type TaskExecutor, tableName, WriteBatch } from '../src/index.js';
-import { text, utf8 } from './support.js';
+import { JumpingClock, text, utf8 } from './support.js';
 
 const DIR = '/db';
 const wait = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -231,23 +231,45 @@ test('a collectMarks that throws fails the apply that needed a new memtable, and
   await db.close();
 });
 
-/** A database with one table per ten keys in L1, closed; damaged in the table that holds `key-050`. */
+/** A database with one table per ten keys or so, closed; damaged in the table that holds `key-050`. */
 const damaged = async (): Promise<MemoryFileSystem> => {
   const fs = new MemoryFileSystem();
-  const db = await Lsm.open({ dir: DIR, fs, tableBytes: 1024, blockBytes: 256, levelBytesBase: 1024 });
-  for (let i = 0; i < 100; i++) await db.put(`key-${String(i).padStart(3, '0')}`, 'v'.repeat(100));
+  const db = await Lsm.open({ dir: DIR, fs, tableBytes: 1024, blockBytes: 64, levelBytesBase: 1024 });
+  for (const odd of [0, 1]) {
+    for (let i = odd; i < 100; i += 2) await db.put(`key-${String(i).padStart(3, '0')}`, 'v'.repeat(100));
+    await db.flush();
+  }
   await db.compact();
   await db.close();
-  for (const name of await fs.readdir(DIR)) {
-    if (!name.endsWith('.sst')) continue;
-    const file = await fs.open(`${DIR}/${name}`, 'write');
-    const bytes = new Uint8Array(file.sizeSync());
-    file.readSync(bytes, 0);
-    const at = Buffer.from(bytes).indexOf('key-050');
-    if (at >= 0) file.writeSync(new Uint8Array([bytes[at + 20]! ^ 1]), at + 20);
-    await file.close();
-  }
+  await flipBack(fs, await damagedPath(fs));
   return fs;
+};
+
+/** The table that holds `key-050`. */
+const damagedPath = async (fs: MemoryFileSystem): Promise<string> => {
+  for (const name of await fs.readdir(DIR)) {
+    const path = `${DIR}/${name}`;
+    if (name.endsWith('.sst') && (await offsetOfKey(fs, path)) >= 0) return path;
+  }
+  throw new Error('no table holds key-050');
+};
+
+const offsetOfKey = async (fs: MemoryFileSystem, path: string): Promise<number> => {
+  const file = await fs.open(path, 'read');
+  const bytes = new Uint8Array(file.sizeSync());
+  file.readSync(bytes, 0);
+  await file.close();
+  return Buffer.from(bytes).indexOf('key-050');
+};
+
+/** Flips a bit in a value of the block that holds `key-050`: once damages it, twice mends it. */
+const flipBack = async (fs: MemoryFileSystem, path: string): Promise<void> => {
+  const at = (await offsetOfKey(fs, path)) + 20;
+  const file = await fs.open(path, 'write');
+  const byte = new Uint8Array(1);
+  file.readSync(byte, at);
+  file.writeSync(Uint8Array.of(byte[0]! ^ 1), at);
+  await file.close();
 };
 
 test('a damaged block fails the reads that touch it, with file and offset, and no others', async () => {
@@ -296,28 +318,101 @@ test('no flipped bit in a table gives a wrong value', async () => {
   await file.close();
 });
 
-test('compaction stops at a damaged table, says so, and writes go on until they cannot', async () => {
+test('a damaged table is left alone and reported, the others are compacted, and once mended so is it', async () => {
   const fs = await damaged();
+  const path = await damagedPath(fs);
+  const clock = new JumpingClock();
   const meter = new RecordingMeter();
-  const db = await Lsm.open({
-    dir: DIR,
-    fs,
-    meter,
-    memtableBytes: 4096,
-    l0Trigger: 2,
-    l0Stop: 3,
-    levelBytesBase: 1024,
-  });
-  let refused: unknown;
-  for (let i = 0; refused === undefined && i < 2000; i++) {
-    await db.put(`key-${String(i % 100).padStart(3, '0')}`, 'w'.repeat(100)).catch((error: unknown) => {
-      refused = error;
-    });
-  }
-  expect(refused).toMatchObject({ code: 'LSM_BACKGROUND_ERROR', file: expect.stringMatching(/\.sst$/) });
+  const options = { memtableBytes: 4096, l0Trigger: 2, l0Stop: 3, levelBytesBase: 1024, tableBytes: 1024 };
+  const db = await Lsm.open({ dir: DIR, fs, clock, meter, executor: inlineExecutor(fs), ...options });
+  const rewrite = async (): Promise<void> => {
+    for (let i = 0; i < 300; i++) {
+      if (i % 100 > 40 && i % 100 < 60) continue;
+      await db.put(`key-${String(i % 100).padStart(3, '0')}`, 'w'.repeat(100), { durability: 'os' });
+    }
+    await db.flush();
+  };
+  await rewrite();
+  expect(db.stats().backgroundError).toMatchObject({ code: 'LSM_CORRUPT_TABLE', file: path });
   expect(meter.events.some(({ type }) => type === 'lsm.background_error')).toBe(true);
+  expect(meter.value('lsm_compaction_failures_total')).toBeGreaterThan(0);
+  await expect(db.compact()).rejects.toMatchObject({ code: 'LSM_CORRUPT_TABLE', file: path });
+  const compactions = db.stats().compactions;
+  await rewrite();
+  expect(db.stats().compactions).toBeGreaterThan(compactions);
   expect(text(db.getSync('key-000'))).toBe('w'.repeat(100));
-  await expect(db.compact()).rejects.toMatchObject({ name: 'LsmError' });
+  await flipBack(fs, path);
+  // The next try comes by itself, at the latest after the longest delay.
+  for (let i = 0; i < 20 && db.backgroundError !== undefined; i++) {
+    clock.jump(60_000);
+    for (let turn = 0; turn < 200; turn++) await wait();
+  }
+  expect(db.backgroundError).toBeUndefined();
+  await db.compact();
+  expect(Array.from(db.scanSync()).length).toBe(100);
+  expect((await db.verify()).problems).toEqual([]);
+  await db.close();
+});
+
+test('a durableNowMs that throws is reported, and flushing and compacting go on without dropping', async () => {
+  const fs = new MemoryFileSystem();
+  const meter = new RecordingMeter();
+  let trouble = true;
+  const expiry = {
+    readNowMs: () => 0,
+    durableNowMs: () => {
+      if (trouble) throw new Error('no time');
+      return Number.MAX_SAFE_INTEGER;
+    },
+  };
+  const db = await Lsm.open({ dir: DIR, fs, meter, expiry });
+  await db.put('a', 'v', { ttlMs: 1 });
+  await db.flush();
+  await db.put('b', 'v');
+  await db.compact();
+  expect(db.backgroundError).toMatchObject({ code: 'LSM_INTERNAL', message: expect.stringMatching(/no time/) });
+  expect(meter.value('lsm_expiry_failures_total')).toBeGreaterThan(1);
+  expect(meter.events.filter(({ type }) => type === 'lsm.background_error').length).toBe(1);
+  expect((await db.verify()).entries).toBe(2);
+  trouble = false;
+  await db.compact();
+  expect(db.backgroundError).toBeUndefined();
+  expect((await db.verify()).entries).toBe(1);
+  await db.close();
+});
+
+test('a flush that fails for a reason that no retry helps against is tried again, later each time', async () => {
+  const fs = new MemoryFileSystem();
+  const clock = new JumpingClock();
+  const inline = inlineExecutor(fs);
+  let trouble = true;
+  let tries = 0;
+  const executor: TaskExecutor = {
+    ...inline,
+    run: (task) => {
+      tries++;
+      return trouble ? Promise.reject(new Error('not now')) : inline.run(task);
+    },
+  };
+  const db = await Lsm.open({ dir: DIR, fs, clock, executor, wal: false });
+  await db.put('a', 'v');
+  await expect(db.flush()).rejects.toMatchObject({ code: 'LSM_INTERNAL' });
+  expect(db.backgroundError).toMatchObject({ code: 'LSM_INTERNAL' });
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 10; i++) await wait();
+  };
+  for (let i = 0; i < 30; i++) {
+    clock.jump(1_000);
+    await turns();
+  }
+  // At once, after 1, 3, 7 and 15 seconds, each wait a little longer than a whole number of them.
+  expect(tries).toBeGreaterThan(3);
+  expect(tries).toBeLessThan(7);
+  trouble = false;
+  clock.jump(60_000);
+  await until(() => db.backgroundError === undefined);
+  await db.flush();
+  expect(db.stats().flushes).toBe(1);
   await db.close();
 });
 

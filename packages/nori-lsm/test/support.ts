@@ -1,5 +1,5 @@
 // What the tests share: a clock whose wall time is set by hand, random options, a model of the database.
-import { systemClock } from 'nori-io';
+import { systemClock, type TimerHandle } from 'nori-io';
 import type { Rng } from 'nori-testkit';
 import { compareKeys } from '../src/bytes.js';
 import type { Cursor, LsmOptions } from '../src/index.js';
@@ -11,6 +11,35 @@ export class TestClock {
   monotonic = (): number => systemClock.monotonic();
   setTimer = systemClock.setTimer.bind(systemClock);
   nextTurn = systemClock.nextTurn.bind(systemClock);
+}
+
+/** A {@link TestClock} whose timers of a second and more wait for {@link JumpingClock.jump}; shorter ones are real. */
+export class JumpingClock extends TestClock {
+  readonly #timers = new Set<{ readonly dueMs: number; readonly fn: () => void }>();
+  #jumpedMs = 0;
+
+  override monotonic = (): number => systemClock.monotonic() + this.#jumpedMs;
+  override setTimer = (delayMs: number, fn: () => void, options?: { readonly unref?: boolean }): TimerHandle => {
+    if (delayMs < 1000) return systemClock.setTimer(delayMs, fn, options);
+    const timer = { dueMs: this.monotonic() + delayMs, fn };
+    this.#timers.add(timer);
+    return { cancel: () => this.#timers.delete(timer) };
+  };
+
+  /** Long timers that wait. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  /** Moves wall and monotonic time on, and calls what has become due. */
+  jump(ms: number): void {
+    this.nowMs += ms;
+    this.#jumpedMs += ms;
+    for (const timer of [...this.#timers]) {
+      if (timer.dueMs > this.monotonic() || !this.#timers.delete(timer)) continue;
+      timer.fn();
+    }
+  }
 }
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

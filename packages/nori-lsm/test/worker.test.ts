@@ -39,7 +39,7 @@ test('flushes and compacts in worker threads, and finds everything after reopeni
 });
 
 test('several databases share the threads, and a task that fails tells why', async () => {
-  const [one, other] = await Promise.all([open(), open()]);
+  const [one, other] = [await open(), await open()];
   await Promise.all([one.put('a', '1'), other.put('a', '2')]);
   await Promise.all([one.flush(), other.flush()]);
   expect([text(one.getSync('a')), text(other.getSync('a'))]).toEqual(['1', '2']);

@@ -1,0 +1,32 @@
+// A pick as a task for the executor: everything the thread needs to know, sampled when the compaction starts.
+import type { Background } from './background.js';
+import { type CompactionPick, rangesBelow } from './compaction-pick.js';
+import { cutsFor } from './compaction-picker.js';
+import type { CompactTask, TaskInput } from './task.js';
+
+/** The task that merges the tables of a pick. */
+export const compactTask = (background: Background, pick: CompactionPick): CompactTask => {
+  const { options, tree } = background;
+  const version = tree.current;
+  const inputs: TaskInput[] = [
+    ...pick.upper.map((table) => ({ number: table.meta.number, run: pick.level === 0 ? -1 : 0 })),
+    ...pick.lower.map((table) => ({ number: table.meta.number, run: 1 })),
+  ];
+  const bytes = [...pick.upper, ...pick.lower].reduce((sum, table) => sum + table.meta.fileBytes, 0);
+  // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
+  const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16;
+  return {
+    kind: 'compact',
+    ...background.taskSettings(),
+    inputs,
+    outputLevel: pick.outputLevel,
+    firstNumber: tree.allocate(numbers),
+    numbers,
+    // Within L0 tables are few rather than small: every read asks each of them.
+    tableBytes: pick.outputLevel === 0 ? Number.POSITIVE_INFINITY : options.tableBytes,
+    cuts: cutsFor(version, pick),
+    ...(options.compactionBytesPerSecond === undefined ? {} : { bytesPerSecond: options.compactionBytesPerSecond }),
+    hurry: background.hurry,
+    deeper: rangesBelow(version, pick),
+  };
+};

@@ -1,0 +1,49 @@
+// The I/O budget of compactions: so many bytes a second, on average over the task, with a little credit for what was not
+// used. While writers wait it does not hold: what is owed then is forgotten, for pausing would only make them wait longer.
+
+/** Unused time that may be made up for. */
+const CREDIT_MS = 250;
+/** Longest single wait: then urgency is looked at again. */
+const WAIT_MS_MAX = 50;
+
+/** Time as a throttle needs it: how late it is, and how to let time pass (undefined: it has passed on the spot). */
+export interface Pacer {
+  monotonic(): number;
+  wait(ms: number, cancel: Int32Array): Promise<void> | undefined;
+}
+
+/** See the top of the file. */
+export class Throttle {
+  readonly #bytesPerMs: number;
+  readonly #hurry: Int32Array | undefined;
+  readonly #pacer: Pacer;
+  /** The time at which what was written so far should have been written. */
+  #paidUntilMs: number;
+  #bytes = 0;
+
+  constructor(bytesPerSecond: number, hurry: Int32Array | undefined, pacer: Pacer) {
+    this.#bytesPerMs = bytesPerSecond / 1000;
+    this.#hurry = hurry;
+    this.#pacer = pacer;
+    this.#paidUntilMs = pacer.monotonic();
+  }
+
+  /** How long to wait now, 0 for not at all, when `bytes` have been written since the beginning. */
+  dueMs(bytes: number): number {
+    const nowMs = this.#pacer.monotonic();
+    const paid = this.#paidUntilMs + (bytes - this.#bytes) / this.#bytesPerMs;
+    this.#bytes = bytes;
+    const isUrgent = this.#hurry !== undefined && Atomics.load(this.#hurry, 0) !== 0;
+    this.#paidUntilMs = isUrgent ? nowMs : Math.max(paid, nowMs - CREDIT_MS);
+    return Math.min(WAIT_MS_MAX, Math.max(0, this.#paidUntilMs - nowMs));
+  }
+}
+
+/** Lets a worker thread sleep until the time is over or the task is cancelled. */
+export const sleepingPacer = (monotonic: () => number): Pacer => ({
+  monotonic,
+  wait: (ms, cancel) => {
+    Atomics.wait(cancel, 0, 0, ms);
+    return undefined;
+  },
+});

@@ -19,7 +19,7 @@ import type { Table } from './table.js';
 import type { TaskResult } from './task.js';
 
 /** Shortest and longest time until expiries are looked at again. */
-const LOOK_MS_MIN = 50;
+const LOOK_MS_MIN = 1_000;
 const LOOK_MS_MAX = 3_600_000;
 /** How long the time by which entries may be dropped is given to catch up with the clock. */
 const LAG_MS = 60_000;

@@ -21,7 +21,7 @@ export class JumpingClock extends TestClock {
   override monotonic = (): number => systemClock.monotonic() + this.#jumpedMs;
   override setTimer = (delayMs: number, fn: () => void, options?: { readonly unref?: boolean }): TimerHandle => {
     if (delayMs < 1000) return systemClock.setTimer(delayMs, fn, options);
-    const timer = { dueMs: this.monotonic() + delayMs, fn };
+    const timer = { dueMs: this.nowMs + delayMs, fn };
     this.#timers.add(timer);
     return { cancel: () => this.#timers.delete(timer) };
   };
@@ -36,7 +36,7 @@ export class JumpingClock extends TestClock {
     this.nowMs += ms;
     this.#jumpedMs += ms;
     for (const timer of [...this.#timers]) {
-      if (timer.dueMs > this.monotonic() || !this.#timers.delete(timer)) continue;
+      if (timer.dueMs > this.nowMs || !this.#timers.delete(timer)) continue;
       timer.fn();
     }
   }

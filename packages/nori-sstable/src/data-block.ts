@@ -1,51 +1,73 @@
-// A verified data block in memory, and how to parse its entries. Blocks are immutable and never reused: views into them
-// stay good as long as somebody holds them.
+// A verified data block in memory, and how to parse its entries. Its bytes lie somewhere in `data`, which it may share with other
+// blocks: all offsets within this package are offsets into `data`. Blocks are immutable and never reused, so that views into them
+// stay good as long as somebody holds them; the one exception is `TableFile.passingBlock`.
 //
 //   entry 0 .. entry m-1 | restart offsets: u32 x r | r: u32        entry: see docs/formats/sstable.md
 import { readU32LE } from 'nori-io';
-import type { EntryIndex } from './entry-index.js';
+import type { CacheUnit, SlotArray } from './block-cache.js';
 import { SSTableError } from './errors.js';
-import { DATA_BLOCK_BYTES_MIN, KEY_BYTES_MAX, KIND_HAS_EXPIRY, KIND_PUT, KIND_TOMBSTONE } from './format.js';
+import {
+  DATA_BLOCK_BYTES_MIN,
+  ENTRY_BYTES_MIN,
+  KEY_BYTES_MAX,
+  KIND_HAS_EXPIRY,
+  KIND_PUT,
+  KIND_TOMBSTONE,
+} from './format.js';
 import type { EntryKind } from './types.js';
 
 const TWO_28 = 0x1000_0000;
 const VARINT_BYTES_MAX = 8;
+const NO_BYTES = new Uint8Array(0);
 
 /** A data block whose checksum was verified. */
 export class DataBlock {
-  /** Begins with the contents; what follows them is of no interest. */
-  readonly data: Uint8Array;
+  data: Uint8Array = NO_BYTES;
+  /** Where the contents begin; the first entry is here. */
+  start = 0;
   /** Where the entries end and the restart array begins. */
-  readonly entriesEnd: number;
-  readonly restartCount: number;
-  readonly file: string;
+  entriesEnd = 0;
+  restartCount = 0;
+  file = '';
   /** Offset of the block in the file. */
-  readonly fileOffset: number;
-  /** Made by {@link findEntry} when it pays. */
-  entryIndex: EntryIndex | undefined = undefined;
+  fileOffset = 0;
+  // The index of its entries (entry-index.ts), if it has one: `entryCount` prefixes and as many offsets, from `wordsAt` on.
+  words: Uint32Array | undefined = undefined;
+  wordsAt = 0;
+  entryCount = 0;
+  commonBytes = 0;
+  firstKey = 0;
   // State of the block cache, kept here so that a hit touches nothing else.
   referenced = false;
-  ringPosition = -1;
-  slots: (DataBlock | undefined)[] | undefined = undefined;
+  unit: CacheUnit | undefined = undefined;
+  slots: SlotArray<DataBlock> | undefined = undefined;
   slot = 0;
 
-  /** Takes `data` with verified contents of `size` bytes at its start. */
-  constructor(data: Uint8Array, size: number, file: string, fileOffset: number) {
+  /** Becomes the block with verified contents of `size` bytes from `start` on in `data`. */
+  reset(data: Uint8Array, start: number, size: number, file: string, fileOffset: number): this {
     this.data = data;
+    this.start = start;
     this.file = file;
     this.fileOffset = fileOffset;
-    const count = size < DATA_BLOCK_BYTES_MIN ? 0 : readU32LE(data, size - 4);
-    const entriesEnd = size - 4 - 4 * count;
-    if (count === 0 || entriesEnd < 5 || readU32LE(data, entriesEnd) !== 0) {
+    const end = start + size;
+    const count = size < DATA_BLOCK_BYTES_MIN ? 0 : readU32LE(data, end - 4);
+    const entriesEnd = end - 4 - 4 * count;
+    if (count === 0 || entriesEnd < start + ENTRY_BYTES_MIN || readU32LE(data, entriesEnd) !== 0) {
       throw corruptBlock(file, fileOffset, 'its restart array is not possible');
     }
     this.entriesEnd = entriesEnd;
     this.restartCount = count;
+    return this;
   }
 
-  /** Offset of the entry at restart point `index`, 0 ≤ index < restartCount. */
+  /** Size of the contents. */
+  get size(): number {
+    return this.entriesEnd - this.start + 4 * this.restartCount + 4;
+  }
+
+  /** Where the entry at restart point `index` begins, 0 ≤ index < restartCount. */
   restart(index: number): number {
-    const offset = readU32LE(this.data, this.entriesEnd + 4 * index);
+    const offset = this.start + readU32LE(this.data, this.entriesEnd + 4 * index);
     if (offset >= this.entriesEnd) throw corruptBlock(this.file, this.fileOffset, 'a restart point lies outside');
     return offset;
   }
@@ -117,7 +139,7 @@ export function parseEntry(block: DataBlock, offset: number, out: EntryView): vo
   // Written so that NaN, of a varint too long or a read beyond the data, fails too.
   const isPossible = end <= block.entriesEnd && shared + unshared <= KEY_BYTES_MAX && seq + expiresAtMs >= 0;
   if (!isPossible || (kind !== KIND_PUT && kind !== KIND_TOMBSTONE)) {
-    throw corruptBlock(block.file, block.fileOffset, `its entry at ${offset} is not possible`);
+    throw corruptBlock(block.file, block.fileOffset, `its entry at ${offset - block.start} is not possible`);
   }
   out.shared = shared;
   out.unshared = unshared;

@@ -16,6 +16,13 @@ export type TableDumpItem =
       readonly separatorSeq: number;
     }
   | ({ readonly type: 'entry'; readonly block: number } & TableEntry)
+  | {
+      /** A part of a two-level index, before the blocks that it names. */
+      readonly type: 'index-partition';
+      readonly number: number;
+      readonly offset: number;
+      readonly size: number;
+    }
   | { readonly type: 'filter'; readonly offset: number; readonly size: number }
   | { readonly type: 'index'; readonly offset: number; readonly size: number }
   | {
@@ -26,26 +33,24 @@ export type TableDumpItem =
     };
 
 export function* dumpTable(table: TableFile): Generator<TableDumpItem, void, void> {
-  const { index } = table;
-  const { footer, properties } = table.contents;
+  const { footer, properties, index } = table.contents;
   const cursor = new TableCursor(table, { fillCache: false });
   cursor.first();
-  for (let number = 0; number < index.count; number++) {
-    const separatorKey = index.separatorKey(number).slice();
-    const separatorSeq = index.separatorSeq(number);
-    yield { type: 'block', number, offset: index.offset(number), size: index.size(number), separatorKey, separatorSeq };
-    while (cursor.valid && !isAfter(cursor, separatorKey, separatorSeq)) {
-      const { seq, kind, expiresAtMs } = cursor;
-      yield {
-        type: 'entry',
-        block: number,
-        key: cursor.key.slice(),
-        seq,
-        kind,
-        expiresAtMs,
-        value: cursor.value.slice(),
-      };
-      cursor.next();
+  let number = 0;
+  for (let p = 0; p < table.partCount; p++) {
+    const part = table.part(p, false);
+    if (footer.hasTwoLevelIndex) {
+      yield { type: 'index-partition', number: p, offset: index.offset(p), size: index.size(p) };
+    }
+    for (let i = 0; i < part.count; i++, number++) {
+      const separatorKey = part.separatorKey(i).slice();
+      const separatorSeq = part.separatorSeq(i);
+      yield { type: 'block', number, offset: part.offset(i), size: part.size(i), separatorKey, separatorSeq };
+      for (; cursor.valid && !isAfter(cursor, separatorKey, separatorSeq); cursor.next()) {
+        const { seq, kind, expiresAtMs } = cursor;
+        const [key, value] = [cursor.key.slice(), cursor.value.slice()];
+        yield { type: 'entry', block: number, key, seq, kind, expiresAtMs, value };
+      }
     }
   }
   if (footer.filter) yield { type: 'filter', ...footer.filter };

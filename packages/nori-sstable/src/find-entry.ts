@@ -1,10 +1,10 @@
 // The search within a data block.
 import { compareRanges } from './compare.js';
 import { type DataBlock, type EntryView, parseEntry } from './data-block.js';
-import { EntryIndex } from './entry-index.js';
+import { findInEntryIndex } from './entry-index.js';
 
 /**
- * Finds the first entry at or after (key, seq) in entry order, leaves it parsed in `out`, and returns its offset; -1 if all
+ * Finds the first entry at or after (key, seq) in entry order, leaves it parsed in `out`, and returns where it begins; -1 if all
  * entries come before. The found entry shares its first `out.shared` bytes with `key`.
  *
  * No key is put together on the way: `matched` is what `key` has in common with the entry before, and an entry that shares more
@@ -47,9 +47,7 @@ export function findEntry(block: DataBlock, key: Uint8Array, seq: number, out: E
 
 // Where to begin to look: all entries before are before (key, seq), and it is not far.
 function findStart(block: DataBlock, key: Uint8Array, seq: number, out: EntryView): number {
-  // A block that is asked a second time is worth an index.
-  if (block.referenced) block.entryIndex ??= new EntryIndex(block);
-  const indexed = block.entryIndex?.find(block, key) ?? -1;
+  const indexed = findInEntryIndex(block, key);
   if (indexed >= 0) return indexed;
   let low = 0;
   let high = block.restartCount - 1;

@@ -1,7 +1,7 @@
 // The footer: the last 96 bytes of a table, which say where everything else is. Layout: docs/formats/sstable.md.
 import { crc32c, readU32LE, readU64LE, writeU32LE, writeU64LE } from 'nori-io';
 import { SSTableError } from './errors.js';
-import { BLOCK_TRAILER_BYTES, FOOTER_BYTES, FORMAT_VERSION } from './format.js';
+import { BLOCK_TRAILER_BYTES, FEATURE_TWO_LEVEL_INDEX, FOOTER_BYTES, FORMAT_VERSION } from './format.js';
 
 const MAGIC = [0x4e, 0x4f, 0x52, 0x49, 0x53, 0x53, 0x54, 0x00] as const;
 const REQUIRED_FEATURES_OFFSET = 72;
@@ -21,15 +21,17 @@ export interface Footer {
   readonly properties: BlockHandle;
   /** Undefined: the table has no filter. */
   readonly filter: BlockHandle | undefined;
-  /** Where the data region ends. */
-  readonly dataBytes: number;
+  /** Where the first of these blocks begins. What lies before it are the data blocks, and the partitions of a two-level index. */
+  readonly tailStart: number;
+  readonly hasTwoLevelIndex: boolean;
 }
 
-export function encodeFooter(index: BlockHandle, properties: BlockHandle, filter: BlockHandle | undefined): Uint8Array {
+export function encodeFooter({ index, properties, filter, hasTwoLevelIndex }: Omit<Footer, 'tailStart'>): Uint8Array {
   const bytes = new Uint8Array(FOOTER_BYTES);
   writeHandle(bytes, 0, index);
   writeHandle(bytes, 12, properties);
   if (filter) writeHandle(bytes, 24, filter);
+  writeU32LE(bytes, REQUIRED_FEATURES_OFFSET, hasTwoLevelIndex ? FEATURE_TWO_LEVEL_INDEX : 0);
   writeU32LE(bytes, VERSION_OFFSET, FORMAT_VERSION);
   writeU32LE(bytes, CRC_OFFSET, crc32c(bytes, 0, CRC_OFFSET));
   bytes.set(MAGIC, MAGIC_OFFSET);
@@ -52,21 +54,22 @@ export function decodeFooter(bytes: Uint8Array, file: string, fileBytes: number)
     throw corruptFooter(file, offset, 'its checksum does not match');
   }
   const required = readU32LE(bytes, REQUIRED_FEATURES_OFFSET);
-  if (required !== 0) {
-    const message = `The table needs features 0x${required.toString(16)}, which this software does not know. Use a later version`;
+  const unknown = (required & ~FEATURE_TWO_LEVEL_INDEX) >>> 0;
+  if (unknown !== 0) {
+    const message = `The table needs features 0x${unknown.toString(16)}, which this software does not know. Use a later version`;
     throw new SSTableError('SSTABLE_UNSUPPORTED_VERSION', message, { file, offset });
   }
   const index = readHandle(bytes, 0);
   const properties = readHandle(bytes, 12);
   const filterHandle = readHandle(bytes, 24);
   const filter = filterHandle.size === 0 ? undefined : filterHandle;
-  const dataBytes = (filter ?? index).offset;
+  const tailStart = (filter ?? index).offset;
   const isContiguous =
     (!filter || endOf(filter) === index.offset) && endOf(index) === properties.offset && endOf(properties) === offset;
-  if (!isContiguous || !Number.isSafeInteger(dataBytes)) {
+  if (!isContiguous || !Number.isSafeInteger(tailStart)) {
     throw corruptFooter(file, offset, 'the parts that it names do not fill the file');
   }
-  return { index, properties, filter, dataBytes };
+  return { index, properties, filter, tailStart, hasTwoLevelIndex: required === FEATURE_TWO_LEVEL_INDEX };
 }
 
 /** The error of a file that does not end in the magic number. */

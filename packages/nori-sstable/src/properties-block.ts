@@ -3,6 +3,7 @@
 //   { name length: varint | name: UTF-8 | value length: varint | value }*
 import { readVarint, VarintCursor, varintSize, writeVarint } from 'nori-io';
 import { compareKeys } from './compare.js';
+import { COMPRESSION_NAMES, COMPRESSION_NONE } from './format.js';
 import type { TableProperties } from './types.js';
 
 const NAME_BYTES_MAX = 255;
@@ -30,6 +31,7 @@ const NUMBERS = {
 } as const;
 const SMALLEST_KEY = 'nori.smallest_key';
 const LARGEST_KEY = 'nori.largest_key';
+const COMPRESSION = 'nori.compression';
 
 type NumberField = keyof typeof NUMBERS;
 const NUMBER_FIELDS = Object.keys(NUMBERS) as NumberField[];
@@ -49,6 +51,9 @@ export function encodeProperties(properties: Omit<TableProperties, 'fileBytes'>)
     const isAbsent =
       (field.endsWith('ExpiryMs') && properties.expiring === 0) || (field.endsWith('Seq') && properties.entries === 0);
     if (!isAbsent) all.set(NUMBERS[field].name, encodeNumber(value));
+  }
+  if (properties.compression !== 'none') {
+    all.set(COMPRESSION, encodeNumber(COMPRESSION_NAMES.indexOf(properties.compression)));
   }
   if (properties.entries > 0) {
     all.set(SMALLEST_KEY, properties.smallestKey);
@@ -72,8 +77,11 @@ export function encodeProperties(properties: Omit<TableProperties, 'fileBytes'>)
   return contents;
 }
 
-/** Returns what is wrong, as a phrase, if the contents are not a properties block. */
-export function decodeProperties(contents: Uint8Array, fileBytes: number): TableProperties | string {
+/**
+ * Returns what is wrong, as a phrase, if the contents are not a properties block; the number of the compression if this version
+ * does not know it.
+ */
+export function decodeProperties(contents: Uint8Array, fileBytes: number): TableProperties | string | number {
   const all = readAll(contents);
   if (typeof all === 'string') return all;
   const take = (name: string): Uint8Array | undefined => {
@@ -94,7 +102,13 @@ export function decodeProperties(contents: Uint8Array, fileBytes: number): Table
   if (numbers.entries > 0 && !(smallestKey && largestKey && compareKeys(smallestKey, largestKey) <= 0)) {
     return 'the smallest and largest key are missing or in the wrong order';
   }
-  return { ...numbers, smallestKey: smallestKey ?? EMPTY, largestKey: largestKey ?? EMPTY, fileBytes, extra: all };
+  const compressionBytes = take(COMPRESSION);
+  const compressionNumber = compressionBytes ? decodeNumber(compressionBytes) : COMPRESSION_NONE;
+  if (compressionNumber < 0) return `${COMPRESSION} is not a number`;
+  const compression = COMPRESSION_NAMES[compressionNumber];
+  if (compression === undefined) return compressionNumber;
+  const keys = { smallestKey: smallestKey ?? EMPTY, largestKey: largestKey ?? EMPTY };
+  return { ...numbers, ...keys, compression, fileBytes, extra: all };
 }
 
 function readAll(contents: Uint8Array): Map<string, Uint8Array> | string {

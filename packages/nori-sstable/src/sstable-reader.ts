@@ -1,5 +1,5 @@
-// An open table: look-ups, cursors, checks. Index, filter and properties are in memory, verified; data blocks come through the
-// shared block cache or are read and verified. Everything but opening, `verify` and closing is synchronous.
+// An open table: look-ups, cursors, checks. Index (or its upper level), filter and properties are in memory, verified; other blocks
+// come through the shared block cache or are read and verified. Everything but opening, `verify` and closing is synchronous.
 import { type File, type FileSystem, loadNativeChecksums } from 'nori-io';
 import type { Meter } from 'nori-observe';
 import type { BlockCache } from './block-cache.js';
@@ -7,9 +7,11 @@ import { EntryView } from './data-block.js';
 import { dumpTable, type TableDumpItem } from './dump.js';
 import { findEntry } from './find-entry.js';
 import { hashKey, KeyHash } from './key-hash.js';
+import { openTable, type TableContents } from './table-contents.js';
 import { TableCursor, type TableCursorOptions } from './table-cursor.js';
-import { openTable, type TableContents, TableFile } from './table-file.js';
+import { TableFile } from './table-file.js';
 import type { TableEntry, TableProperties } from './types.js';
+import { copyOut } from './value-pool.js';
 import { type TableVerification, verifyTable } from './verify.js';
 
 /** Where a table is and what it shares. */
@@ -28,7 +30,7 @@ export interface SSTableReaderStats {
   /** Reads from the file, and their bytes. */
   readonly reads: number;
   readonly readBytes: number;
-  /** Bytes pinned in memory: index, filter and properties. */
+  /** Bytes pinned in memory: index (of a large table, its upper level), filter and properties. */
   readonly pinnedBytes: number;
 }
 
@@ -106,12 +108,16 @@ export class SSTableReader {
       this.#filterNegatives++;
       return undefined;
     }
-    const blockIndex = table.index.find(key, maxSeq);
-    if (blockIndex >= table.index.count) return undefined;
-    const block = table.block(blockIndex, true);
+    const p = table.findPart(key, maxSeq);
+    if (p >= table.partCount) return undefined;
+    const part = table.part(p, true);
+    const i = part.find(key, maxSeq);
+    if (i >= part.count) return undefined;
+    const block = table.cachedBlock(p, i) ?? table.passingBlock(part, p, i);
     const entry = this.#entry;
     if (findEntry(block, key, maxSeq, entry) < 0 || !entry.matches) return undefined;
-    const value = block.data.subarray(entry.valueStart, entry.end);
+    const { valueStart, end } = entry;
+    const value = table.isPassing(block) ? copyOut(block.data, valueStart, end) : block.data.subarray(valueStart, end);
     return { key, seq: entry.seq, kind: entry.kind, expiresAtMs: entry.expiresAtMs, value };
   }
 
@@ -126,11 +132,16 @@ export class SSTableReader {
     return new TableCursor(this.#table, options);
   }
 
-  /** About how many bytes of the data region lie before `key`: 0 to `properties.dataBytes`. Reads nothing. */
+  /**
+   * About how many bytes of the data region lie before `key`: 0 to `properties.dataBytes`, to a data block or, in large tables, to
+   * an index partition. Reads nothing.
+   */
   approximateOffset(key: Uint8Array): number {
-    const { index } = this.#table;
-    const blockIndex = index.find(key, Number.POSITIVE_INFINITY);
-    return blockIndex < index.count ? index.offset(blockIndex) : this.properties.dataBytes;
+    const { index, footer } = this.#table.contents;
+    const { dataBytes } = this.properties;
+    const i = index.find(key, Number.POSITIVE_INFINITY);
+    if (footer.hasTwoLevelIndex) return Math.floor((dataBytes * i) / index.count);
+    return i < index.count ? index.offset(i) : dataBytes;
   }
 
   /**
@@ -148,12 +159,11 @@ export class SSTableReader {
   }
 
   stats(): SSTableReaderStats {
-    const { footer } = this.#table.contents;
     return {
       filterNegatives: this.#filterNegatives,
       reads: this.#table.reads,
       readBytes: this.#table.readBytes,
-      pinnedBytes: this.properties.fileBytes - footer.dataBytes,
+      pinnedBytes: this.#table.contents.memoryBytes,
     };
   }
 

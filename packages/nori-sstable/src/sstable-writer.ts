@@ -5,7 +5,16 @@
 //
 // One writer is for one caller at a time. `add` is synchronous and does not allocate per entry; in the asynchronous variant its
 // output is written in the background, so await `drain` when `needsDrain` says that the file cannot keep up.
-import { crc32c, type File, type FileSystem, loadNativeChecksums, varintSize, writeU32LE, writeVarint } from 'nori-io';
+import {
+  compressWithSize,
+  crc32c,
+  type File,
+  type FileSystem,
+  loadNativeChecksums,
+  varintSize,
+  writeU32LE,
+  writeVarint,
+} from 'nori-io';
 import { BloomFilterBuilder } from './bloom-filter.js';
 import { copyBytes } from './compare.js';
 import { SSTableError } from './errors.js';
@@ -20,9 +29,9 @@ import {
   KIND_TOMBSTONE,
   VALUE_BYTES_MAX,
 } from './format.js';
+import { IndexBuilder } from './index-block.js';
 import { hashKey, KeyHash } from './key-hash.js';
 import { encodeProperties } from './properties-block.js';
-import { IndexBuilder } from './table-index.js';
 import { TableOutput } from './table-output.js';
 import type { EntryKind, TableProperties } from './types.js';
 import { resolveWriterOptions, type SSTableWriterOptions, type WriterSettings } from './writer-options.js';
@@ -38,7 +47,7 @@ export class SSTableWriter {
   readonly #file: File;
   readonly #output: TableOutput;
   readonly #isSync: boolean;
-  readonly #index = new IndexBuilder();
+  readonly #index: IndexBuilder;
   readonly #filter: BloomFilterBuilder | undefined;
   readonly #hash = new KeyHash();
   #isFileClosed = false;
@@ -73,12 +82,13 @@ export class SSTableWriter {
     this.#file = file;
     this.#isSync = isSync;
     this.#output = new TableOutput(file, isSync);
+    this.#index = new IndexBuilder(settings.indexPartitionBytes);
     if (settings.bloomBitsPerKey > 0) this.#filter = new BloomFilterBuilder(settings.bloomBitsPerKey);
   }
 
   /**
    * Creates the file, which must not exist (`IO_EXISTS`).
-   * @throws SSTableError `SSTABLE_INVALID_OPTION`; IoError
+   * @throws SSTableError `SSTABLE_INVALID_OPTION`, `SSTABLE_UNSUPPORTED_COMPRESSION`; IoError
    */
   static async create(options: SSTableWriterOptions): Promise<SSTableWriter> {
     const settings = resolveWriterOptions(options);
@@ -288,19 +298,31 @@ export class SSTableWriter {
     }
     writeU32LE(output.buffer, output.length, this.#restartCount);
     output.length += 4;
-    const handle = this.#writeTrailer(this.#blockStart);
+    const handle = this.#writeTrailer(this.#blockStart, this.#compressBlock());
     this.#index.add(separatorKey, separatorLength, separatorSeq, handle.offset, handle.size);
     this.#blockEntries = 0;
     this.#restartCount = 0;
     output.flushIfFull();
   }
 
+  // Compresses the data block at the end of the output where it lies, if that pays; returns its compression type.
+  #compressBlock(): number {
+    const output = this.#output;
+    const start = this.#blockStart;
+    const { codec } = this.#settings;
+    const stored = compressWithSize(codec, output.buffer, start, output.length);
+    if (stored === undefined) return COMPRESSION_NONE;
+    output.buffer.set(stored, start);
+    output.length = start + stored.length;
+    return codec.id;
+  }
+
   // Ends the block that begins at `start` in the output's buffer.
-  #writeTrailer(start: number): BlockHandle {
+  #writeTrailer(start: number, compression = COMPRESSION_NONE): BlockHandle {
     const output = this.#output;
     const end = output.length;
     output.reserve(BLOCK_TRAILER_BYTES);
-    output.buffer[end] = COMPRESSION_NONE;
+    output.buffer[end] = compression;
     writeU32LE(output.buffer, end + 1, crc32c(output.buffer, start, end + 1));
     output.length = end + BLOCK_TRAILER_BYTES;
     return { offset: output.fileOffset + start, size: end - start };
@@ -318,8 +340,12 @@ export class SSTableWriter {
   #writeTail(): TableProperties {
     if (this.#blockEntries > 0) this.#finishBlock(this.#lastKey, this.#lastKeyLength, 0);
     const dataBytes = this.#output.position;
+    const hasTwoLevelIndex = this.#index.isLarge;
+    const upperLevel = hasTwoLevelIndex
+      ? this.#index.buildTwoLevels((contents) => this.#writeBlock(contents))
+      : this.#index.build();
     const filter = this.#filter && this.#writeBlock(this.#filter.build());
-    const index = this.#writeBlock(this.#index.build());
+    const index = this.#writeBlock(upperLevel);
     const properties = {
       entries: this.#entries,
       keys: this.#keys,
@@ -339,10 +365,11 @@ export class SSTableWriter {
       blockBytes: this.#settings.blockBytes,
       restartInterval: this.#settings.restartInterval,
       bloomBitsPerKey: this.#settings.bloomBitsPerKey,
+      compression: this.#settings.codec.name,
       extra: this.#settings.extra,
     };
     const propertiesHandle = this.#writeBlock(encodeProperties(properties));
-    const footer = encodeFooter(index, propertiesHandle, filter);
+    const footer = encodeFooter({ index, properties: propertiesHandle, filter, hasTwoLevelIndex });
     const output = this.#output;
     output.reserve(footer.length);
     output.buffer.set(footer, output.length);

@@ -9,7 +9,7 @@
 import { copyBytes } from './compare.js';
 import { corruptBlock, type DataBlock, EntryView, parseEntry } from './data-block.js';
 import { findEntry } from './find-entry.js';
-import { BLOCK_TRAILER_BYTES } from './format.js';
+import type { IndexBlock } from './index-block.js';
 import type { TableFile } from './table-file.js';
 import type { EntryKind } from './types.js';
 
@@ -42,7 +42,12 @@ export class TableCursor {
 
   #valid = false;
   #block: DataBlock | undefined;
+  /** The block's part of the index, and its number there. */
+  #blockPart = -1;
   #blockIndex = -1;
+  /** The part of the index that was used last. */
+  #part: IndexBlock | undefined;
+  #partNumber = -1;
   #offset = 0;
   readonly #entry = new EntryView();
 
@@ -56,9 +61,9 @@ export class TableCursor {
   #runBlock: DataBlock | undefined;
   #runPosition = 0;
 
-  // Blocks #aheadFirst up to #aheadEnd, read at once and not yet verified.
+  // What lies in the file from #aheadStart up to #aheadEnd, read at once and not yet verified.
   #ahead: Uint8Array = new Uint8Array(0);
-  #aheadFirst = 0;
+  #aheadStart = 0;
   #aheadEnd = 0;
 
   /** @internal */
@@ -108,14 +113,14 @@ export class TableCursor {
   /** Moves to the first entry. */
   first(): void {
     this.#valid = false;
-    this.#enterFront(0);
+    this.#enterFront(0, 0);
     this.#skipForward();
   }
 
   /** Moves to the last entry. */
   last(): void {
     this.#valid = false;
-    this.#enterBack(this.#table.index.count - 1);
+    this.#enterLast();
     this.#skipBackward();
   }
 
@@ -132,7 +137,7 @@ export class TableCursor {
     // No sequence number is below 0: this finds the first entry of a greater key.
     this.#seek(key, -1);
     if (this.#valid) this.#stepBackward();
-    else this.#enterBack(this.#table.index.count - 1);
+    else this.#enterLast();
     this.#skipBackward();
   }
 
@@ -159,12 +164,15 @@ export class TableCursor {
   }
 
   #seek(key: Uint8Array, seq: number): void {
-    const blockIndex = this.#table.index.find(key, seq);
-    if (blockIndex >= this.#table.index.count) return;
-    const block = this.#loadBlock(blockIndex, true);
+    const p = this.#table.findPart(key, seq);
+    if (p >= this.#table.partCount) return;
+    const part = this.#loadPart(p);
+    const i = part.find(key, seq);
+    if (i >= part.count) return;
+    const block = this.#loadBlock(part, p, i, true);
     const offset = findEntry(block, key, seq, this.#entry);
     if (offset < 0) {
-      this.#enterFront(blockIndex + 1);
+      this.#enterFront(p, i + 1);
       return;
     }
     const { shared, unshared, suffixStart, valueStart } = this.#entry;
@@ -176,12 +184,16 @@ export class TableCursor {
     this.#valid = true;
   }
 
-  // Moves to the first entry of block `blockIndex`, if there is such a block.
-  #enterFront(blockIndex: number): void {
-    if (blockIndex >= this.#table.index.count) return;
-    this.#loadBlock(blockIndex, true);
+  // Moves to the first entry of block `i` of part `p`, or of the part behind it if it has no such block, if there is one.
+  #enterFront(p: number, i: number): void {
+    const part = this.#loadPart(p);
+    if (i >= part.count) {
+      if (p + 1 < this.#table.partCount) this.#enterFront(p + 1, 0);
+      return;
+    }
+    const block = this.#loadBlock(part, p, i, true);
     this.#keyLength = 0;
-    this.#loadEntry(0);
+    this.#loadEntry(block.start);
     this.#valid = true;
   }
 
@@ -190,7 +202,7 @@ export class TableCursor {
     this.#valid = false;
     const offset = this.#entry.end;
     if (offset >= block.entriesEnd) {
-      this.#enterFront(this.#blockIndex + 1);
+      this.#enterFront(this.#blockPart, this.#blockIndex + 1);
       return;
     }
     this.#loadEntry(offset);
@@ -211,10 +223,18 @@ export class TableCursor {
     this.#offset = offset;
   }
 
-  // Moves to the last entry of block `blockIndex`, if there is such a block.
-  #enterBack(blockIndex: number): void {
-    if (blockIndex < 0) return;
-    const block = this.#loadBlock(blockIndex, false);
+  #enterLast(): void {
+    const p = this.#table.partCount - 1;
+    this.#enterBack(p, this.#loadPart(p).count - 1);
+  }
+
+  // Moves to the last entry of block `i` of part `p`, if i < 0 of the part before it, if there is one.
+  #enterBack(p: number, i: number): void {
+    if (i < 0) {
+      if (p > 0) this.#enterBack(p - 1, this.#loadPart(p - 1).count - 1);
+      return;
+    }
+    const block = this.#loadBlock(this.#loadPart(p), p, i, false);
     this.#scanRun(block, block.restartBefore(block.entriesEnd), block.entriesEnd);
     this.#loadFromRun(0);
   }
@@ -222,8 +242,8 @@ export class TableCursor {
   #stepBackward(): void {
     const block = this.#block!;
     this.#valid = false;
-    if (this.#offset === 0) {
-      this.#enterBack(this.#blockIndex - 1);
+    if (this.#offset === block.start) {
+      this.#enterBack(this.#blockPart, this.#blockIndex - 1);
       return;
     }
     const known = this.#entry.shared;
@@ -293,43 +313,45 @@ export class TableCursor {
     this.#key = grown;
   }
 
-  #loadBlock(blockIndex: number, isForward: boolean): DataBlock {
-    const block = this.#readBlock(blockIndex, isForward);
+  #loadPart(p: number): IndexBlock {
+    if (this.#part === undefined || this.#partNumber !== p) {
+      this.#part = this.#table.part(p, this.#fillCache);
+      this.#partNumber = p;
+    }
+    return this.#part;
+  }
+
+  #loadBlock(part: IndexBlock, p: number, i: number, isForward: boolean): DataBlock {
+    const block = this.#readBlock(part, p, i, isForward);
     this.#block = block;
-    this.#blockIndex = blockIndex;
+    this.#blockPart = p;
+    this.#blockIndex = i;
     return block;
   }
 
-  #readBlock(blockIndex: number, isForward: boolean): DataBlock {
-    if (blockIndex === this.#blockIndex && this.#block) return this.#block;
+  #readBlock(part: IndexBlock, p: number, i: number, isForward: boolean): DataBlock {
+    if (this.#block && i === this.#blockIndex && p === this.#blockPart) return this.#block;
     const table = this.#table;
-    if (this.#readAheadBytes === 0 || !isForward) return table.block(blockIndex, this.#fillCache);
-    if (blockIndex < this.#aheadFirst || blockIndex >= this.#aheadEnd) {
-      const cached = table.cachedBlock(blockIndex);
+    if (this.#readAheadBytes === 0 || !isForward) return table.block(part, p, i, this.#fillCache);
+    const start = part.offset(i);
+    const end = part.offset(i + 1);
+    if (start < this.#aheadStart || end > this.#aheadEnd) {
+      const cached = table.cachedBlock(p, i);
       if (cached) return cached;
-      this.#readAhead(blockIndex);
+      this.#readAhead(part, i);
     }
-    const index = table.index;
-    const start = index.offset(blockIndex) - index.offset(this.#aheadFirst);
-    const end = start + index.size(blockIndex) + BLOCK_TRAILER_BYTES;
-    return table.decodeBlock(blockIndex, this.#ahead.subarray(start, end));
+    return table.decodeBlock(part, i, this.#ahead.subarray(start - this.#aheadStart, end - this.#aheadStart));
   }
 
-  #readAhead(first: number): void {
-    const index = this.#table.index;
-    const start = index.offset(first);
-    let end = first;
-    let length = 0;
-    do {
-      length = index.offset(end) + index.size(end) + BLOCK_TRAILER_BYTES - start;
-      end++;
-    } while (
-      end < index.count &&
-      index.offset(end) + index.size(end) + BLOCK_TRAILER_BYTES - start <= this.#readAheadBytes
-    );
+  // Reads block `first` and as many behind it, in the same part, as the limit allows.
+  #readAhead(part: IndexBlock, first: number): void {
+    const start = part.offset(first);
+    let next = first + 1;
+    while (next < part.count && part.offset(next + 1) - start <= this.#readAheadBytes) next++;
+    const end = part.offset(next);
     this.#aheadEnd = 0;
-    this.#ahead = this.#table.readSync(start, new Uint8Array(length));
-    this.#aheadFirst = first;
+    this.#ahead = this.#table.readSync(start, new Uint8Array(end - start));
+    this.#aheadStart = start;
     this.#aheadEnd = end;
   }
 

@@ -1,78 +1,36 @@
-// An open table as cursors, look-ups and checks see it: the file, what is pinned in memory (index, filter, properties), and how
-// a data block comes into memory (cache, or read and checksum). `openTable` is written once for both ways of reading:
-// it yields the ranges it needs and is given their bytes.
-import { crc32c, type File, readU32LE } from 'nori-io';
+// An open table as cursors, look-ups and checks see it: the file, what is pinned in memory, and how data blocks and index
+// partitions come into memory (from the cache, or read and verified).
+//
+// A *part* is an index block that names data blocks, with its number: the pinned index of a small table, the only one; or a
+// partition of a large one. A data block is known by its part and its number there.
+import type { File } from 'nori-io';
 import type { Counter, Meter } from 'nori-observe';
-import type { BlockCache, BlockSlots } from './block-cache.js';
-import { BloomFilter } from './bloom-filter.js';
+import { type BlockCache, SlotArray } from './block-cache.js';
+import { checkBlock, decompressBlock } from './block-contents.js';
+import { compareKeys } from './compare.js';
 import { corruptBlock, DataBlock } from './data-block.js';
-import { SSTableError, type SSTableErrorCode } from './errors.js';
-import { type BlockHandle, decodeFooter, type Footer, notATable } from './footer.js';
-import { BLOCK_TRAILER_BYTES, COMPRESSION_NAMES, COMPRESSION_NONE, FOOTER_BYTES } from './format.js';
-import { decodeProperties } from './properties-block.js';
-import { TableIndex } from './table-index.js';
-import type { TableProperties } from './types.js';
+import { SSTableError } from './errors.js';
+import { BLOCK_TRAILER_BYTES, COMPRESSION_NONE, DATA_BLOCK_BYTES_MAX, STORED_BLOCK_BYTES_MIN } from './format.js';
+import { IndexBlock } from './index-block.js';
+import { corrupt, type TableContents } from './table-contents.js';
 
-const TAIL_BYTES_MAX = 2 ** 32;
+/** Blocks up to this size are read into memory that is used again and again. */
+const SCRATCH_BYTES = 64 * 1024;
+const scratch = new Uint8Array(SCRATCH_BYTES);
+const scratchBlock = new DataBlock();
 
-/** A range of the file that {@link openTable} needs. */
-export interface ReadRequest {
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** What a table keeps in memory while it is open. */
-export interface TableContents {
-  readonly footer: Footer;
-  readonly properties: TableProperties;
-  readonly index: TableIndex;
-  readonly filter: BloomFilter | undefined;
-}
-
-/** Reads everything but the data blocks. Give it the bytes of each range it yields (fewer only at the end of the file). */
-export function* openTable(path: string, fileBytes: number): Generator<ReadRequest, TableContents, Uint8Array> {
-  if (fileBytes < FOOTER_BYTES) throw notATable(path);
-  const footer = decodeFooter(yield { offset: fileBytes - FOOTER_BYTES, length: FOOTER_BYTES }, path, fileBytes);
-  const start = footer.dataBytes;
-  const length = fileBytes - FOOTER_BYTES - start;
-  if (length > TAIL_BYTES_MAX) throw corrupt('SSTABLE_CORRUPT_INDEX', 'index', 'it is too large', path, footer.index);
-  const tail = yield { offset: start, length };
-  const contentsOf = (handle: BlockHandle, code: SSTableErrorCode, what: string): Uint8Array => {
-    const problem = checkBlock(tail, handle.offset - start, handle.size, path, handle.offset);
-    if (problem) throw corrupt(code, what, problem, path, handle);
-    return tail.subarray(handle.offset - start, handle.offset - start + handle.size);
-  };
-
-  const propertyBytes = contentsOf(footer.properties, 'SSTABLE_CORRUPT_PROPERTIES', 'properties block');
-  const properties = decodeProperties(propertyBytes, fileBytes);
-  if (typeof properties === 'string') {
-    throw corrupt('SSTABLE_CORRUPT_PROPERTIES', 'properties block', properties, path, footer.properties);
-  }
-  const index = TableIndex.decode(contentsOf(footer.index, 'SSTABLE_CORRUPT_INDEX', 'index'), footer.dataBytes);
-  if (!index) throw corrupt('SSTABLE_CORRUPT_INDEX', 'index', 'an entry is not possible', path, footer.index);
-  if (properties.dataBlocks !== index.count || properties.dataBytes !== footer.dataBytes) {
-    const problem = 'they do not agree with the index';
-    throw corrupt('SSTABLE_CORRUPT_PROPERTIES', 'properties block', problem, path, footer.properties);
-  }
-  let filter: BloomFilter | undefined;
-  if (footer.filter) {
-    const decoded = BloomFilter.decode(contentsOf(footer.filter, 'SSTABLE_CORRUPT_FILTER', 'filter'));
-    if (decoded === 'corrupt') {
-      throw corrupt('SSTABLE_CORRUPT_FILTER', 'filter', 'its size is not possible', path, footer.filter);
-    }
-    if (decoded !== 'unknown') filter = decoded;
-  }
-  return { footer, properties, index, filter };
-}
-
-/** Reads data blocks of one open table. */
+/** Reads blocks of one open table. */
 export class TableFile {
   readonly path: string;
   readonly contents: TableContents;
-  readonly index: TableIndex;
+  /** How many parts the index has: 1 if it has one level. */
+  readonly partCount: number;
+  readonly #single: IndexBlock | undefined;
   readonly #file: File;
   readonly #cache: BlockCache | undefined;
-  readonly #slots: BlockSlots;
+  readonly #partSlots: SlotArray<IndexBlock> | undefined;
+  /** The slots of the data blocks of each part, made when they are needed. */
+  readonly #blockSlots: (SlotArray<DataBlock> | undefined)[];
   readonly #readCount: Counter | undefined;
   readonly #readBytes: Counter | undefined;
   #closed = false;
@@ -81,12 +39,16 @@ export class TableFile {
   readBytes = 0;
 
   constructor(file: File, path: string, contents: TableContents, cache?: BlockCache, meter?: Meter) {
+    const { footer, index, memoryBytes } = contents;
     this.path = path;
     this.contents = contents;
-    this.index = contents.index;
+    this.partCount = footer.hasTwoLevelIndex ? index.count : 1;
+    this.#single = footer.hasTwoLevelIndex ? undefined : index;
     this.#file = file;
     this.#cache = cache;
-    this.#slots = cache ? new Array(contents.index.count).fill(undefined) : [];
+    if (cache) cache.pinnedBytes += memoryBytes;
+    this.#partSlots = cache && footer.hasTwoLevelIndex ? new SlotArray(index.count) : undefined;
+    this.#blockSlots = new Array<SlotArray<DataBlock> | undefined>(this.partCount).fill(undefined);
     this.#readCount = meter?.counter(
       'nori_sstable_reads_total',
       {},
@@ -99,13 +61,67 @@ export class TableFile {
     );
   }
 
-  /** Data block `i` from the cache, if it is there. */
-  cachedBlock(i: number): DataBlock | undefined {
+  /** The part in which the entry (key, seq) would be; `partCount` if all parts end before it. */
+  findPart(key: Uint8Array, seq: number): number {
+    return this.#single === undefined ? this.contents.index.find(key, seq) : 0;
+  }
+
+  /** Part `p`: pinned, from the cache, or from the file; one that was read goes into the cache if `fillCache`. */
+  part(p: number, fillCache: boolean): IndexBlock {
+    return this.#single ?? this.#partition(p, fillCache);
+  }
+
+  #partition(p: number, fillCache: boolean): IndexBlock {
     this.assertOpen();
     const cache = this.#cache;
-    if (!cache) return undefined;
-    const block = this.#slots[i];
-    if (block) {
+    const slots = this.#partSlots;
+    const cached = slots?.items[p];
+    if (cached) {
+      cached.referenced = true;
+      cache!.indexHits++;
+      return cached;
+    }
+    if (cache) cache.indexMisses++;
+    const { index } = this.contents;
+    const part = this.decodePartition(p, this.readSync(index.offset(p), new Uint8Array(storedBytes(index, p))));
+    if (cache && fillCache && cache.admits(slots!, p, part.memoryBytes))
+      cache.insert(slots!, p, part, part.memoryBytes);
+    return part;
+  }
+
+  /** Verifies `bytes`, partition `p` of a two-level index with its trailer, and keeps them. */
+  decodePartition(p: number, bytes: Uint8Array): IndexBlock {
+    const { index, properties } = this.contents;
+    const size = index.size(p);
+    const end = properties.dataBytes;
+    const bounds = { end, isPart: true, sizeMin: STORED_BLOCK_BYTES_MIN, sizeMax: DATA_BLOCK_BYTES_MAX };
+    let problem = checkBlock(bytes, 0, size);
+    if (problem === undefined && bytes[size] !== COMPRESSION_NONE) problem = 'it is said to be compressed';
+    const part = problem
+      ? undefined
+      : IndexBlock.decode(bytes.subarray(0, size), { start: p === 0 ? 0 : undefined, ...bounds });
+    if (part === undefined) throw this.#corruptPartition(p, problem ?? 'an entry is not possible');
+    const last = part.count - 1;
+    const isAgreed =
+      compareKeys(part.separatorKey(last), index.separatorKey(p)) === 0 &&
+      part.separatorSeq(last) === index.separatorSeq(p) &&
+      (p < this.partCount - 1 || part.offset(part.count) === end);
+    if (!isAgreed) throw this.#corruptPartition(p, 'its end is not where the upper level says');
+    return part;
+  }
+
+  #corruptPartition(p: number, problem: string): SSTableError {
+    const offset = this.contents.index.offset(p);
+    return corrupt('SSTABLE_CORRUPT_INDEX', `index partition ${p}`, problem, this.path, { offset });
+  }
+
+  /** Data block `i` of part `p` from the cache, if it is there. */
+  cachedBlock(p: number, i: number): DataBlock | undefined {
+    this.assertOpen();
+    const cache = this.#cache;
+    if (cache === undefined) return undefined;
+    const block = this.#blockSlots[p]?.items[i];
+    if (block !== undefined) {
       block.referenced = true;
       cache.hits++;
       return block;
@@ -114,23 +130,53 @@ export class TableFile {
     return undefined;
   }
 
-  /** Data block `i` from the cache or the file; one that was read goes into the cache if `fillCache`. */
-  block(i: number, fillCache: boolean): DataBlock {
-    const cached = this.cachedBlock(i);
-    if (cached) return cached;
-    const bytes = new Uint8Array(this.index.size(i) + BLOCK_TRAILER_BYTES);
-    const block = this.decodeBlock(i, this.readSync(this.index.offset(i), bytes));
-    if (fillCache) this.#cache?.insert(this.#slots, i, block);
-    return block;
+  /**
+   * Data block `i` of `part`, which is part `p`, from the file, after {@link TableFile.cachedBlock} did not find it. It is put
+   * into the cache if that wants it. Otherwise it may lie in memory that the next read of any table uses again: see {@link isPassing}.
+   */
+  passingBlock(part: IndexBlock, p: number, i: number): DataBlock {
+    const stored = storedBytes(part, i);
+    const bytes = stored <= SCRATCH_BYTES ? scratch.subarray(0, stored) : new Uint8Array(stored);
+    const offset = part.offset(i);
+    const block = this.#decode(this.readSync(offset, bytes), part.size(i), offset, scratchBlock);
+    return this.#admitted(block, part, p, i) ?? block;
   }
 
-  /** Verifies `bytes`, data block `i` with its trailer. */
-  decodeBlock(i: number, bytes: Uint8Array): DataBlock {
-    const size = this.index.size(i);
-    const offset = this.index.offset(i);
-    const problem = checkBlock(bytes, 0, size, this.path, offset);
+  /** Whether `block` lies in memory that the next read overwrites. */
+  isPassing(block: DataBlock): boolean {
+    return block.data.buffer === scratch.buffer;
+  }
+
+  /** Data block `i` of `part`, which is part `p`, from the cache or the file, to be kept at will. */
+  block(part: IndexBlock, p: number, i: number, fillCache: boolean): DataBlock {
+    const cached = this.cachedBlock(p, i);
+    if (cached) return cached;
+    const bytes = this.readSync(part.offset(i), new Uint8Array(storedBytes(part, i)));
+    const block = this.decodeBlock(part, i, bytes);
+    return (fillCache ? this.#admitted(block, part, p, i) : undefined) ?? block;
+  }
+
+  // The copy of `block` in the cache, if that takes it.
+  #admitted(block: DataBlock, part: IndexBlock, p: number, i: number): DataBlock | undefined {
+    const cache = this.#cache;
+    if (cache === undefined) return undefined;
+    const slots = (this.#blockSlots[p] ??= new SlotArray<DataBlock>(part.count));
+    return cache.admits(slots, i, block.size) ? cache.insertBlock(slots, i, block) : undefined;
+  }
+
+  /** Verifies `bytes`, data block `i` of `part` with its trailer, and keeps them (or what they mean, if they are compressed). */
+  decodeBlock(part: IndexBlock, i: number, bytes: Uint8Array): DataBlock {
+    return this.#decode(bytes, part.size(i), part.offset(i), new DataBlock());
+  }
+
+  #decode(bytes: Uint8Array, size: number, offset: number, out: DataBlock): DataBlock {
+    const problem = checkBlock(bytes, 0, size);
     if (problem) throw corruptBlock(this.path, offset, problem);
-    return new DataBlock(bytes, size, this.path, offset);
+    const type = bytes[size]!;
+    if (type === COMPRESSION_NONE) return out.reset(bytes, 0, size, this.path, offset);
+    const contents = decompressBlock(bytes, size, type, this.path, offset);
+    if (typeof contents === 'string') throw corruptBlock(this.path, offset, contents);
+    return out.reset(contents, 0, contents.length, this.path, offset);
   }
 
   /** Fills `bytes` from `offset` and returns what could be read. */
@@ -154,7 +200,7 @@ export class TableFile {
       throw new SSTableError('SSTABLE_CLOSED', 'The table was closed. Open it again', { file: this.path });
   }
 
-  /** Gives back the blocks in the cache and closes the file. Idempotent. */
+  /** Gives back what is in the cache and closes the file. Idempotent. */
   async close(): Promise<void> {
     if (this.#release()) await this.#file.close();
   }
@@ -166,7 +212,11 @@ export class TableFile {
   #release(): boolean {
     if (this.#closed) return false;
     this.#closed = true;
-    this.#cache?.removeAll(this.#slots);
+    const cache = this.#cache;
+    if (cache === undefined) return true;
+    cache.pinnedBytes -= this.contents.memoryBytes;
+    if (this.#partSlots) cache.removeAll(this.#partSlots);
+    for (const slots of this.#blockSlots) if (slots) cache.removeAll(slots);
     return true;
   }
 
@@ -178,26 +228,7 @@ export class TableFile {
   }
 }
 
-// Returns a phrase that says what is wrong with the block of `size` bytes at `at`, or undefined.
-function checkBlock(bytes: Uint8Array, at: number, size: number, file: string, offset: number): string | undefined {
-  const end = at + size;
-  if (end + BLOCK_TRAILER_BYTES > bytes.length) return 'the file ends within it';
-  if (readU32LE(bytes, end + 1) !== crc32c(bytes, at, end + 1)) return 'its checksum does not match';
-  const type = bytes[end]!;
-  if (type !== COMPRESSION_NONE) {
-    const message = `A block is compressed with ${COMPRESSION_NAMES[type] ?? 'an unknown algorithm'} (type ${type}), which this version cannot read`;
-    throw new SSTableError('SSTABLE_UNSUPPORTED_COMPRESSION', message, { file, offset });
-  }
-  return undefined;
-}
-
-function corrupt(
-  code: SSTableErrorCode,
-  what: string,
-  problem: string,
-  file: string,
-  handle: BlockHandle,
-): SSTableError {
-  const message = `The ${what} is damaged: ${problem}. Restore the table from a copy`;
-  return new SSTableError(code, message, { file, offset: handle.offset });
+/** Size of block `i` in the file, with its trailer. */
+export function storedBytes(index: IndexBlock, i: number): number {
+  return index.size(i) + BLOCK_TRAILER_BYTES;
 }

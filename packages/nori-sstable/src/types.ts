@@ -1,4 +1,5 @@
 // What goes into a table and what comes out of it.
+import type { Compression } from 'nori-io';
 
 /** 1: the entry carries a value. 2: it is a tombstone, which hides older versions of its key. */
 export type EntryKind = 1 | 2;
@@ -47,6 +48,8 @@ export interface TableProperties {
   readonly restartInterval: number;
   /** 0: the table has no filter. */
   readonly bloomBitsPerKey: number;
+  /** How the writer was told to compress data blocks. Single blocks may be stored as they are. */
+  readonly compression: Compression;
   /** The user's properties, and those of later format versions: name → bytes. */
   readonly extra: ReadonlyMap<string, Uint8Array>;
 }

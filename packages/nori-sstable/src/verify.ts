@@ -2,9 +2,10 @@
 import { compareKeys } from './compare.js';
 import { corruptBlock, type DataBlock, EntryView, parseEntry } from './data-block.js';
 import { SSTableError } from './errors.js';
-import { BLOCK_TRAILER_BYTES, KIND_TOMBSTONE } from './format.js';
+import { KIND_TOMBSTONE } from './format.js';
+import type { IndexBlock } from './index-block.js';
 import { hashKey, KeyHash } from './key-hash.js';
-import type { TableFile } from './table-file.js';
+import { storedBytes, type TableFile } from './table-file.js';
 import type { TableProperties } from './types.js';
 
 /** What a successful check has seen. */
@@ -16,22 +17,31 @@ export interface TableVerification {
 
 type Counts = Omit<
   TableProperties,
-  'fileBytes' | 'level' | 'blockBytes' | 'restartInterval' | 'bloomBitsPerKey' | 'extra' | 'dataBytes'
+  'fileBytes' | 'level' | 'blockBytes' | 'restartInterval' | 'bloomBitsPerKey' | 'compression' | 'extra' | 'dataBytes'
 >;
 type MutableCounts = { -readonly [Name in keyof Counts]: Counts[Name] };
 
 /** @throws SSTableError of the first damage found; the reason of `signal` when it aborts */
 export async function verifyTable(table: TableFile, signal?: AbortSignal): Promise<TableVerification> {
-  const { index } = table;
   const check = new TableCheck(table);
-  for (let i = 0; i < index.count; i++) {
-    signal?.throwIfAborted();
-    const bytes = await table.read(index.offset(i), new Uint8Array(index.size(i) + BLOCK_TRAILER_BYTES));
-    check.block(i, table.decodeBlock(i, bytes));
+  for (let p = 0; p < table.partCount; p++) {
+    const part = await readPart(table, p);
+    check.part(p, part);
+    for (let i = 0; i < part.count; i++) {
+      signal?.throwIfAborted();
+      const bytes = await table.read(part.offset(i), new Uint8Array(storedBytes(part, i)));
+      check.block(i, table.decodeBlock(part, i, bytes));
+    }
   }
   check.finish();
-  const { entries, fileBytes } = table.contents.properties;
-  return { entries, blocks: index.count, bytes: fileBytes };
+  const { entries, dataBlocks, fileBytes } = table.contents.properties;
+  return { entries, blocks: dataBlocks, bytes: fileBytes };
+}
+
+async function readPart(table: TableFile, p: number): Promise<IndexBlock> {
+  const { footer, index } = table.contents;
+  if (!footer.hasTwoLevelIndex) return index;
+  return table.decodePartition(p, await table.read(index.offset(p), new Uint8Array(storedBytes(index, p))));
 }
 
 class TableCheck {
@@ -55,23 +65,43 @@ class TableCheck {
   };
   #key = new Uint8Array(0);
   #seq = 0;
+  #part: IndexBlock | undefined;
+  #partNumber = 0;
+  /** Where the data blocks of the parts so far end. */
+  #dataEnd = 0;
+  #separatorKey: Uint8Array = new Uint8Array(0);
+  #separatorSeq = 0;
 
   constructor(table: TableFile) {
     this.#table = table;
   }
 
+  /** Goes on to part `p` of the index. */
+  part(p: number, part: IndexBlock): void {
+    if (part.count > 0 && part.offset(0) !== this.#dataEnd) throw this.#corruptIndex('is followed by a gap');
+    this.#partNumber = p;
+    this.#part = part;
+    this.#dataEnd = part.offset(part.count);
+  }
+
+  /** Checks data block `i` of the part. */
   block(i: number, block: DataBlock): void {
     const entry = this.#entry;
     let restart = 0;
-    for (let offset = 0; offset < block.entriesEnd; offset = entry.end) {
+    for (let offset = block.start; offset < block.entriesEnd; offset = entry.end) {
       parseEntry(block, offset, entry);
       const isRestart = restart < block.restartCount && block.restart(restart) === offset;
       if (isRestart) restart++;
       this.#entryAt(block, offset, isRestart);
-      if (offset === 0 && i > 0 && !this.#isAfterSeparator(i - 1)) throw this.#corruptIndex(i - 1);
+      if (offset === block.start && this.#counts.dataBlocks > 0 && !this.#isAfterSeparator()) {
+        throw this.#corruptIndex(`is not before data block ${this.#counts.dataBlocks}`);
+      }
     }
     if (restart !== block.restartCount) throw corrupt(block, 'a restart point is not at an entry');
-    if (this.#isAfterSeparator(i)) throw this.#corruptIndex(i);
+    this.#separatorKey = this.#part!.separatorKey(i);
+    this.#separatorSeq = this.#part!.separatorSeq(i);
+    if (this.#isAfterSeparator())
+      throw this.#corruptIndex(`is before the end of data block ${this.#counts.dataBlocks}`);
     this.#counts.dataBlocks++;
   }
 
@@ -95,15 +125,16 @@ class TableCheck {
     const { shared, unshared, suffixStart, valueStart, end, seq, kind, expiresAtMs } = this.#entry;
     const previous = this.#key;
     if (isRestart ? shared !== 0 : shared > previous.length)
-      throw corrupt(block, `the entry at ${offset} shares too much`);
+      throw corrupt(block, `the entry at ${offset - block.start} shares too much`);
     const key = new Uint8Array(shared + unshared);
     key.set(previous.subarray(0, shared));
     key.set(block.data.subarray(suffixStart, valueStart), shared);
     const isFirst = this.#counts.entries === 0;
     const order = isFirst ? 1 : compareKeys(key, previous);
-    if (order < 0 || (order === 0 && seq >= this.#seq)) throw corrupt(block, `the entry at ${offset} is out of order`);
+    if (order < 0 || (order === 0 && seq >= this.#seq))
+      throw corrupt(block, `the entry at ${offset - block.start} is out of order`);
     if (!isRestart && shared < key.length && shared < previous.length && key[shared] === previous[shared]) {
-      throw corrupt(block, `the entry at ${offset} shares too little`);
+      throw corrupt(block, `the entry at ${offset - block.start} shares too little`);
     }
     const isNewKey = isFirst || order !== 0;
     if (isNewKey) this.#checkFilter(key);
@@ -145,17 +176,17 @@ class TableCheck {
     });
   }
 
-  // Whether the entry last seen comes after the separator of block `i`.
-  #isAfterSeparator(i: number): boolean {
-    const { index } = this.#table;
-    const order = compareKeys(this.#key, index.separatorKey(i));
-    return order > 0 || (order === 0 && this.#seq < index.separatorSeq(i));
+  // Whether the entry last seen comes after the separator last seen.
+  #isAfterSeparator(): boolean {
+    const order = compareKeys(this.#key, this.#separatorKey);
+    return order > 0 || (order === 0 && this.#seq < this.#separatorSeq);
   }
 
-  #corruptIndex(i: number): SSTableError {
-    const message = `The index is damaged: the separator of data block ${i} is not between its neighbours. Restore the table from a copy`;
-    const place = { file: this.#table.path, offset: this.#table.contents.footer.index.offset };
-    return new SSTableError('SSTABLE_CORRUPT_INDEX', message, place);
+  #corruptIndex(problem: string): SSTableError {
+    const { footer, index } = this.#table.contents;
+    const message = `The index is damaged: a separator ${problem}. Restore the table from a copy`;
+    const offset = footer.hasTwoLevelIndex ? index.offset(this.#partNumber) : footer.index.offset;
+    return new SSTableError('SSTABLE_CORRUPT_INDEX', message, { file: this.#table.path, offset });
   }
 }
 

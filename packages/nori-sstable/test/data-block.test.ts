@@ -8,7 +8,7 @@ const corrupt = expect.objectContaining({ code: 'SSTABLE_CORRUPT_BLOCK', file: '
 function blockOf(entries: readonly number[], restarts: readonly number[] = [0]): DataBlock {
   const u32 = (value: number) => [value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24];
   const contents = [...entries, ...restarts.flatMap(u32), ...u32(restarts.length)];
-  return new DataBlock(Uint8Array.from([...contents, ...new Array(40).fill(1)]), contents.length, '/t', 77);
+  return new DataBlock().reset(Uint8Array.from([...contents, ...new Array(40).fill(1)]), 0, contents.length, '/t', 77);
 }
 
 test('an entry is parsed as the format says', () => {
@@ -39,7 +39,7 @@ describe('a block is refused', () => {
     expect(() => blockOf(good, [])).toThrow(corrupt);
     expect(() => blockOf(good, [1])).toThrow(corrupt);
     expect(() => blockOf([], [0, 0])).toThrow(corrupt);
-    expect(() => new DataBlock(new Uint8Array(3), 3, '/t', 77)).toThrow(corrupt);
+    expect(() => new DataBlock().reset(new Uint8Array(3), 0, 3, '/t', 77)).toThrow(corrupt);
   });
 
   test('when a restart point lies outside', () => {

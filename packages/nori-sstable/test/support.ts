@@ -1,5 +1,5 @@
 // What several tests share: a model of a table, random tables, bytes in and out of a file system.
-import type { FileSystem } from 'nori-io';
+import { type Compression, codecFor, type FileSystem } from 'nori-io';
 import { MemoryFileSystem } from 'nori-io/memory';
 import type { Rng } from 'nori-testkit';
 import {
@@ -13,6 +13,15 @@ import {
 } from '../src/index.js';
 
 export const PATH = '/table.sst';
+
+/** What this runtime can do. */
+export const COMPRESSIONS: readonly Compression[] = (['none', 'lz4', 'deflate', 'zstd'] as const).filter((name) => {
+  try {
+    return codecFor(name) !== undefined;
+  } catch {
+    return false;
+  }
+});
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

@@ -2,9 +2,9 @@
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { describe, expect, test } from 'vitest';
 import { BlockCache, compareKeys, type SSTableReader, type TableCursor, type TableEntry } from '../src/index.js';
-import { copyOf, randomEntries, tableOf } from './support.js';
+import { COMPRESSIONS, copyOf, randomEntries, tableOf } from './support.js';
 
-const TABLES = 36;
+const TABLES = 48;
 const base = seedFromEnv();
 
 function entryAt(cursor: TableCursor): TableEntry | undefined {
@@ -20,6 +20,8 @@ async function randomTable(rng: Rng): Promise<{ table: SSTableReader; entries: T
     blockBytes: rng.pick([64, 200, 1000, 4096, 65536]),
     restartInterval: rng.pick([1, 2, 3, 16, 1000]),
     bloomBitsPerKey: rng.pick([0, 1, 10]),
+    compression: rng.pick(COMPRESSIONS),
+    indexPartitionBytes: rng.pick([64, 64, 100, 8192]),
   };
   const bytesMax = rng.pick([0, 3000, 1 << 20]);
   const table = await tableOf(entries, options, rng.chance(0.2) ? {} : { cache: new BlockCache({ bytesMax }) });

@@ -1,28 +1,41 @@
-// The index: one separator per data block. The writer builds its contents; a reader searches them where they lie, with the
-// positions of the keys and a 4-byte prefix of each (behind what all keys share) decoded into flat arrays.
+// An index block: one separator per block that it names. That are data blocks in an index of one level and in the partitions
+// of a two-level index, and partitions in its upper level. The writer builds the contents; a reader searches them
+// where they lie, with the positions of the keys and a 4-byte prefix of each (behind what all keys share) decoded into flat arrays.
 //
 //   entry 0 .. entry n-1 | n: u32        entry: key length, sequence, offset, size (varints), key
 import { readU32LE, readVarint, VarintCursor, varintSize, writeU32LE, writeVarint } from 'nori-io';
+import type { Cacheable, CacheUnit, SlotArray } from './block-cache.js';
 import { compareRanges, copyBytes } from './compare.js';
-import {
-  BLOCK_TRAILER_BYTES,
-  DATA_BLOCK_BYTES_MAX,
-  DATA_BLOCK_BYTES_MIN,
-  INDEX_ENTRY_BYTES_MIN,
-  KEY_BYTES_MAX,
-} from './format.js';
+import type { BlockHandle } from './footer.js';
+import { BLOCK_TRAILER_BYTES, INDEX_ENTRY_BYTES_MIN, KEY_BYTES_MAX } from './format.js';
 import { prefixAt } from './key-prefix.js';
 
 const INITIAL_BYTES = 4096;
 const COUNT_BYTES = 4;
+/** An index that is larger than so many partitions is written in two levels. */
+const ONE_LEVEL_PARTITIONS_MAX = 32;
+/** The objects of a decoded index block, roughly. */
+const OBJECT_BYTES = 1024;
 
-/** Collects separators and makes the contents of an index block of them. */
+/** Collects separators and makes index blocks of them. */
 export class IndexBuilder {
+  readonly #partitionBytes: number;
   #bytes = new Uint8Array(INITIAL_BYTES);
   #length = 0;
   #count = 0;
+  /** The partitions that are complete, of which only a large table makes use. */
+  readonly #partitions: Partition[] = [];
+  #partitionStart = 0;
+  #partitionCount = 0;
+  /** Where the key of the entry added last begins, and its sequence number. */
+  #lastKey = 0;
+  #lastSeq = 0;
 
-  /** Adds the next data block under the separator `key[0..keyLength)`, `seq`. */
+  constructor(partitionBytes: number) {
+    this.#partitionBytes = partitionBytes;
+  }
+
+  /** Adds the next block under the separator `key[0..keyLength)`, `seq`. */
   add(key: Uint8Array, keyLength: number, seq: number, offset: number, size: number): void {
     const room = varintSize(keyLength) + varintSize(seq) + varintSize(offset) + varintSize(size) + keyLength;
     if (this.#length + room + COUNT_BYTES > this.#bytes.length) {
@@ -35,8 +48,12 @@ export class IndexBuilder {
     at = writeVarint(this.#bytes, at, offset);
     at = writeVarint(this.#bytes, at, size);
     copyBytes(this.#bytes, at, key, 0, keyLength);
+    this.#lastKey = at;
+    this.#lastSeq = seq;
     this.#length = at + keyLength;
     this.#count++;
+    this.#partitionCount++;
+    if (this.#length - this.#partitionStart + COUNT_BYTES >= this.#partitionBytes) this.#endPartition();
   }
 
   get count(): number {
@@ -47,60 +64,113 @@ export class IndexBuilder {
     return this.#length + COUNT_BYTES;
   }
 
+  /** Whether the index is so large that it is to be written in two levels. */
+  get isLarge(): boolean {
+    return this.sizeBytes > ONE_LEVEL_PARTITIONS_MAX * this.#partitionBytes;
+  }
+
+  /** The contents of the index in one level. */
   build(): Uint8Array {
     writeU32LE(this.#bytes, this.#length, this.#count);
     return this.#bytes.subarray(0, this.sizeBytes);
   }
+
+  /** Hands the contents of each partition to `write`; returns the contents of the upper level. */
+  buildTwoLevels(write: (contents: Uint8Array) => BlockHandle): Uint8Array {
+    if (this.#partitionCount > 0) this.#endPartition();
+    const upper = new IndexBuilder(Number.POSITIVE_INFINITY);
+    for (const { start, end, count, key, seq } of this.#partitions) {
+      const contents = new Uint8Array(end - start + COUNT_BYTES);
+      contents.set(this.#bytes.subarray(start, end));
+      writeU32LE(contents, end - start, count);
+      const handle = write(contents);
+      upper.add(this.#bytes.subarray(key, end), end - key, seq, handle.offset, handle.size);
+    }
+    return upper.build();
+  }
+
+  #endPartition(): void {
+    const partition = { start: this.#partitionStart, end: this.#length, count: this.#partitionCount };
+    this.#partitions.push({ ...partition, key: this.#lastKey, seq: this.#lastSeq });
+    this.#partitionStart = this.#length;
+    this.#partitionCount = 0;
+  }
 }
 
-/** The decoded index of an open table. */
-export class TableIndex {
-  /** Number of data blocks. */
+interface Partition {
+  /** Its entries in the builder's bytes, and how many they are. */
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+  /** Where the key of its last separator begins, which ends at `end`. */
+  readonly key: number;
+  readonly seq: number;
+}
+
+/** Which blocks an index block may name: contiguous, from `start` (undefined: from anywhere) up to `end` (or, if `isPart`, not beyond). */
+export interface IndexBounds {
+  readonly start: number | undefined;
+  readonly end: number;
+  readonly isPart: boolean;
+  readonly sizeMin: number;
+  readonly sizeMax: number;
+}
+
+/** A decoded index block. Can be in the block cache. */
+export class IndexBlock implements Cacheable {
+  /** Number of blocks that it names. */
   readonly count: number;
   readonly #contents: Uint8Array;
   /** Begin and end of each separator's key in the contents. */
   readonly #keys: Uint32Array;
-  readonly #seqs: Float64Array;
+  /** Undefined if all are 0, as they are unless one key has more versions than fit into a block. */
+  #seqs: Float64Array | undefined;
   /** Offsets of the blocks, and the end of the last one. */
   readonly #offsets: Float64Array;
   /** Four bytes of each separator behind the common prefix, big-endian, padded with zeros. */
   readonly #prefixes: Uint32Array;
   #commonStart = 0;
   #commonEnd = 0;
+  // State of the block cache.
+  referenced = false;
+  unit: CacheUnit | undefined = undefined;
+  slots: SlotArray<Cacheable> | undefined = undefined;
+  slot = 0;
 
   private constructor(contents: Uint8Array, count: number) {
     this.#contents = contents;
     this.count = count;
     this.#keys = new Uint32Array(2 * count);
-    this.#seqs = new Float64Array(count);
     this.#offsets = new Float64Array(count + 1);
     this.#prefixes = new Uint32Array(count);
   }
 
-  /** Returns undefined if the contents are not an index whose blocks fill a data region of `dataBytes`. */
-  static decode(contents: Uint8Array, dataBytes: number): TableIndex | undefined {
+  /** Keeps `contents` and does not copy them. Returns undefined if they are not an index block within `bounds`. */
+  static decode(contents: Uint8Array, bounds: IndexBounds): IndexBlock | undefined {
     const end = contents.length - COUNT_BYTES;
     if (end < 0) return undefined;
     const count = readU32LE(contents, end);
     if (count * INDEX_ENTRY_BYTES_MIN > end) return undefined;
-    const index = new TableIndex(contents, count);
-    return index.#decodeEntries(end, dataBytes) ? index : undefined;
+    const index = new IndexBlock(contents, count);
+    return index.#decodeEntries(end, bounds) ? index : undefined;
   }
 
-  #decodeEntries(end: number, dataBytes: number): boolean {
+  #decodeEntries(end: number, bounds: IndexBounds): boolean {
     const number = new VarintCursor();
     const contents = this.#contents;
     let at = 0;
-    let offset = 0;
+    let offset = bounds.start ?? -1;
     for (let i = 0; i < this.count; i++) {
       if ((at = readVarint(contents, at, number, end)) < 0) return false;
       const keyLength = number.value;
       if ((at = readVarint(contents, at, number, end)) < 0) return false;
-      this.#seqs[i] = number.value;
-      if ((at = readVarint(contents, at, number, end)) < 0 || number.value !== offset) return false;
+      if (number.value > 0) (this.#seqs ??= new Float64Array(this.count))[i] = number.value;
+      if ((at = readVarint(contents, at, number, end)) < 0) return false;
+      if (offset < 0) offset = number.value;
+      else if (number.value !== offset) return false;
       if ((at = readVarint(contents, at, number, end)) < 0) return false;
       const size = number.value;
-      if (size < DATA_BLOCK_BYTES_MIN || size > DATA_BLOCK_BYTES_MAX) return false;
+      if (size < bounds.sizeMin || size > bounds.sizeMax) return false;
       if (keyLength > KEY_BYTES_MAX || at + keyLength > end) return false;
       this.#keys[2 * i] = at;
       this.#keys[2 * i + 1] = at + keyLength;
@@ -109,7 +179,7 @@ export class TableIndex {
       offset += size + BLOCK_TRAILER_BYTES;
     }
     this.#offsets[this.count] = offset;
-    if (at !== end || offset !== dataBytes) return false;
+    if (at !== end || (bounds.isPart ? this.count === 0 || offset > bounds.end : offset !== bounds.end)) return false;
     if (this.count > 0) this.#decodePrefixes();
     return true;
   }
@@ -156,10 +226,15 @@ export class TableIndex {
   #isBefore(i: number, key: Uint8Array, seq: number, from: number): boolean {
     const keys = this.#keys;
     const order = compareRanges(this.#contents, keys[2 * i]! + from, keys[2 * i + 1]!, key, from, key.length);
-    return order < 0 || (order === 0 && this.#seqs[i]! > seq);
+    return order < 0 || (order === 0 && this.separatorSeq(i) > seq);
   }
 
-  /** Offset of block `i` in the file. */
+  /** Memory that it takes. */
+  get memoryBytes(): number {
+    return this.#contents.length + this.count * (this.#seqs ? 28 : 20) + OBJECT_BYTES;
+  }
+
+  /** Offset of block `i` in the file; of block `count`, where the last one ends. */
   offset(i: number): number {
     return this.#offsets[i]!;
   }
@@ -175,6 +250,6 @@ export class TableIndex {
   }
 
   separatorSeq(i: number): number {
-    return this.#seqs[i]!;
+    return this.#seqs === undefined ? 0 : this.#seqs[i]!;
   }
 }

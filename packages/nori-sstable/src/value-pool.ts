@@ -1,0 +1,24 @@
+// Copies of values that were found in memory which is about to be used again. Short ones share a buffer, as Node's own small
+// Buffers do: an allocation of its own would cost more than the copy. What is handed out is never written to again.
+import { Buffer } from 'node:buffer';
+
+const POOL_BYTES = 16 * 1024;
+const POOLED_BYTES_MAX = 2048;
+
+let pool = new Uint8Array(0);
+let used = 0;
+
+/** A copy of `source[start..end)`. */
+export function copyOut(source: Uint8Array, start: number, end: number): Uint8Array {
+  const length = end - start;
+  if (length > POOLED_BYTES_MAX) return source.slice(start, end);
+  if (used + length > pool.length) {
+    const memory = Buffer.allocUnsafeSlow(POOL_BYTES);
+    pool = new Uint8Array(memory.buffer, memory.byteOffset, POOL_BYTES);
+    used = 0;
+  }
+  pool.set(source.subarray(start, end), used);
+  const copy = pool.subarray(used, used + length);
+  used += length;
+  return copy;
+}

@@ -91,6 +91,10 @@ export const scanManifest = (bytes: Uint8Array, number: number, file: string): M
   while (offset < bytes.length) {
     const record = recordAt(bytes, number, offset);
     if (record === undefined) {
+      if (isLostAcknowledgement(bytes, number, offset)) {
+        offset += RECORD_HEADER_BYTES;
+        continue;
+      }
       refuseIfAcknowledged(bytes, number, offset, file);
       break;
     }
@@ -112,6 +116,13 @@ const recordAt = (bytes: Uint8Array, number: number, offset: number): ManifestRe
   if (end > bytes.length || crc32c(bytes, start, end, salt) !== readU32LE(bytes, offset + 8)) return undefined;
   return { kind, offset, payload: bytes.subarray(start, end) };
 };
+
+/**
+ * Acknowledgements are not synced: when one lies across two pages, a crash can keep of it only the part that shares a page
+ * with the record behind it. A record without payload says nothing that the next one does not say too.
+ */
+const isLostAcknowledgement = (bytes: Uint8Array, number: number, offset: number): boolean =>
+  offset > FILE_HEADER_BYTES && recordAt(bytes, number, offset + RECORD_HEADER_BYTES) !== undefined;
 
 const refuseIfAcknowledged = (bytes: Uint8Array, number: number, bad: number, file: string): void => {
   for (let offset = bad + 1; offset + RECORD_HEADER_BYTES <= bytes.length; offset++) {

@@ -1,195 +1,169 @@
-// Power failures at random operations of the file system. With its own log: what is recovered is a prefix of the writes
-// issued, and holds every acknowledged durable one. Without: it is exactly what the durable marks describe.
-import { MemoryFileSystem } from 'nori-io/memory';
+// Power failures at every operation of the file system, under loads with flushes, compactions and rotations of the log,
+// restarts and earlier deaths. Before each operation several crashes are taken, and each outcome that is new for that
+// operation is opened. With its own log: what is recovered is a prefix of the writes issued, and holds every one
+// acknowledged as durable. Without: it is exactly what the durable marks describe.
+//
+// The long form is
+//   NORI_CRASHES=1000000 npx vitest run packages/nori-lsm/test/crash.test.ts
+// A failure prints the seed (NORI_SEED) that repeats its run alone.
+import { MemoryFileSystem, type MemoryOperation } from 'nori-io/memory';
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
-import { type BatchOperation, type Durability, Lsm, WriteBatch } from '../src/index.js';
-import { hex, listCursor, Model, smallOptions, TestClock, utf8, withSeed } from './support.js';
+import { Lsm, type LsmStats } from '../src/index.js';
+import { checkRecovered, type RecoveryPromise } from './metamorphic/compare.js';
+import { randomOptions } from './metamorphic/options.js';
+import { plan } from './metamorphic/plan.js';
+import { DIR, Run } from './metamorphic/run.js';
+import { STEPS } from './metamorphic/steps.js';
+import { hex, utf8 } from './support.js';
 
-const LINEAGES = Number(process.env.NORI_ROUNDS ?? 25);
-const CRASHES = 6;
-const DURABILITIES: readonly (readonly Durability[])[] = [
-  ['sync', 'batch', 'batch', 'os', 'none'],
-  ['os', 'none'],
-];
-const COUNTER = utf8('~counter');
+/** Distinct pairs of operation and outcome. */
+const CRASHES = Number(process.env.NORI_CRASHES ?? 10_000);
+const RUNS_MAX = process.env.NORI_SEED === undefined ? CRASHES : 1;
+const TRIES = 2;
+const STEPS_MAX = 24;
+const TRACE_LINES_MAX = 60;
+const WRITING = [
+  'put',
+  'delete',
+  'burst',
+  'batch',
+  'openSnapshot',
+  'closeSnapshot',
+  'passTime',
+  'flush',
+  'compact',
+].concat(['restart', 'powerFailure', 'kill']);
 
-/** Takes one crash of `fs` before a random one of its next `within` mutations; `onCrash` is called in that moment. */
-const plantCrash = (
-  fs: MemoryFileSystem,
-  rng: Rng,
-  within: number,
-  onCrash: (found: MemoryFileSystem) => void,
-): void => {
-  let left = rng.int(within);
-  fs.onOperation = () => {
-    if (left-- === 0) onCrash(fs.crash(rng));
+/** What one crash left, and what was promised then. */
+interface Crash {
+  readonly fs: MemoryFileSystem;
+  readonly operation: MemoryOperation;
+  readonly promise: RecoveryPromise;
+}
+
+/** Counts what the loads did, to show that they did all that matters. */
+class Tally {
+  readonly pairs = new Set<string>();
+  readonly operations = new Map<string, number>();
+  flushes = 0;
+  compactions = 0;
+  runs = 0;
+
+  count({ kind, path }: MemoryOperation): void {
+    const what = /\.sst$/.test(path)
+      ? 'table'
+      : /\/wal/.test(path)
+        ? 'log'
+        : /MANIFEST/.test(path)
+          ? 'manifest'
+          : 'other';
+    const name = `${kind} ${what}`;
+    this.operations.set(name, (this.operations.get(name) ?? 0) + 1);
+  }
+}
+
+/** Takes crashes before an operation; keeps the outcomes that were not seen at it before. */
+const takeCrashes = (run: Run, operation: MemoryOperation, rng: Rng, tally: Tally, taken: Crash[]): void => {
+  const { promise, fs } = run;
+  tally.count(operation);
+  for (let i = 0; i < TRIES; i++) {
+    const crashed = fs.crash(rng);
+    const pair = `${tally.runs} ${run.lives} ${operation.index} ${operation.kind} ${crashed.crashFingerprint}`;
+    if (tally.pairs.has(pair)) continue;
+    tally.pairs.add(pair);
+    taken.push({ fs: crashed, operation, promise });
+  }
+};
+
+const checkCrash = async ({ fs, operation, promise }: Crash, run: Run, rng: Rng): Promise<void> => {
+  const options = randomOptions(rng, run);
+  try {
+    const db = await Lsm.open({ dir: DIR, fs, ...options });
+    checkRecovered(db, promise, run);
+    const { problems } = await db.verify();
+    if (problems.length > 0) throw problems[0];
+    await db.close();
+  } catch (error) {
+    const { index, kind, path } = operation;
+    throw new Error(`after a crash before operation ${index} of life ${run.lives}, ${kind} ${path}`, { cause: error });
+  }
+};
+
+/** One load, all crashes of it. */
+const crashEverywhere = async (seed: number, wal: boolean, tally: Tally): Promise<void> => {
+  const rng = new Rng(seed).fork();
+  const taken: Crash[] = [];
+  const lives = new Map<Lsm, LsmStats>();
+  let run: Run | undefined;
+  // Nothing is promised before the database was opened for the first time.
+  const watch = (operation: MemoryOperation): void => {
+    if (run !== undefined) takeCrashes(run, operation, rng, tally, taken);
   };
-};
-
-const asNumber = (bytes: Uint8Array | undefined): number =>
-  bytes === undefined ? 0 : Number(new TextDecoder().decode(bytes));
-
-test('with its own log, a crash leaves a prefix of the writes, with all that was acknowledged as durable', async () => {
-  const seed = seedFromEnv();
-  const root = new Rng(seed);
-  for (let lineage = 0; lineage < LINEAGES; lineage++) {
-    await withSeed(seed, () => ownLogLineage(root.fork()));
-  }
-});
-
-const ownLogLineage = async (rng: Rng): Promise<void> => {
-  let fs = new MemoryFileSystem();
-  const clock = new TestClock();
-  const keys = Array.from({ length: 40 }, (_, i) => utf8(`key-${String(i).padStart(12, '0')}`));
-  /** Operations of all lives, each a batch that also counts. */
-  let history: BatchOperation[][] = [];
-  for (let crash = 0; crash < CRASHES; crash++) {
-    let durable = history.length;
-    let found: { readonly fs: MemoryFileSystem; readonly durable: number; readonly issued: number } | undefined;
-    plantCrash(fs, rng, rng.pick([20, 200, 600]), (crashed) => {
-      found = { fs: crashed, durable, issued: history.length };
-    });
-    const db = await Lsm.open({ dir: '/data/db', fs, clock, ...smallOptions(rng) });
-    const writes: Promise<void>[] = [];
-    const durabilities = rng.pick(DURABILITIES);
-    for (let i = 0; i < 400 && found === undefined; i++) {
-      const operations = randomOperations(rng, keys, history.length + 1);
-      history.push(operations);
-      const number = history.length;
-      const durability = rng.pick(durabilities);
-      writes.push(
-        db.batch(operations, { durability }).then(() => {
-          if (durability === 'sync' || durability === 'batch') durable = Math.max(durable, number);
-        }),
-      );
-      if (rng.chance(0.2)) await writes.at(-1);
-      if (rng.chance(0.02)) await db.flush();
-      if (rng.chance(0.01)) await db.compact();
+  const checkAll = async (): Promise<void> => {
+    for (const crash of taken.splice(0)) await checkCrash(crash, run!, rng);
+  };
+  try {
+    run = await Run.start(seed, { wal, watch });
+    for (const { name, seed: stepSeed } of plan(seed, STEPS_MAX, WRITING)) {
+      const stepRng = new Rng(stepSeed);
+      await STEPS[name]!.run(run, stepRng);
+      await run.recoverIfDead(stepRng);
+      await checkAll();
+      lives.set(run.db, run.db.stats());
     }
-    await Promise.all(writes);
-    await db.close();
-    fs.onOperation = undefined;
-    const life = found ?? { fs: fs.crash(rng), durable: history.length, issued: history.length };
-    fs = life.fs;
-    const recovered = await Lsm.open({ dir: '/data/db', fs, clock, ...smallOptions(rng) });
-    const count = asNumber(recovered.getSync(COUNTER));
-    expect(count).toBeGreaterThanOrEqual(life.durable);
-    expect(count).toBeLessThanOrEqual(life.issued);
-    history = history.slice(0, count);
-    expect(listCursor(recovered.cursor())).toEqual(modelOf(history).list(0));
-    expect((await recovered.verify()).problems).toEqual([]);
-    await recovered.close();
-  }
-};
-
-const randomOperations = (rng: Rng, keys: readonly Uint8Array[], number: number): BatchOperation[] => {
-  const operations: BatchOperation[] = [{ type: 'put', key: COUNTER, value: String(number) }];
-  for (let i = rng.int(4); i > 0; i--) {
-    const key = rng.pick(keys);
-    if (rng.chance(0.3)) operations.push({ type: 'delete', key });
-    else operations.push({ type: 'put', key, value: rng.bytes(rng.int(120)) });
-  }
-  return operations;
-};
-
-const modelOf = (history: readonly BatchOperation[][]): Model => {
-  const model = new Model();
-  for (const operation of history.flat()) {
-    if (operation.type === 'delete') model.delete(operation.key as Uint8Array);
-    else if (typeof operation.value === 'string') model.put(operation.key as Uint8Array, utf8(operation.value));
-    else model.put(operation.key as Uint8Array, operation.value);
-  }
-  return model;
-};
-
-test('without its own log, a crash leaves exactly what the durable marks describe', async () => {
-  const seed = seedFromEnv();
-  const root = new Rng(seed);
-  for (let lineage = 0; lineage < LINEAGES; lineage++) {
-    await withSeed(seed, () => marksLineage(root.fork()));
-  }
-});
-
-/** One group: its operations in order; the mark is how many were applied. */
-type Groups = { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[][];
-
-const marksLineage = async (rng: Rng): Promise<void> => {
-  const groups: Groups = [[], [], []];
-  let fs = new MemoryFileSystem();
-  for (let crash = 0; crash < CRASHES; crash++) {
-    let found: MemoryFileSystem | undefined;
-    let durableAtCrash = 0;
-    let durableSeal = 0;
-    let marksAtSeal: number[] = groups.map((operations) => operations.length);
-    const sealedMarks = new Map<number, number[]>();
-    plantCrash(fs, rng, rng.pick([10, 60, 200]), (crashed) => {
-      found = crashed;
-      durableAtCrash = durableSeal;
-    });
-    const db = await Lsm.open({
-      dir: '/db',
-      fs,
-      ...smallOptions(rng),
-      wal: false,
-      collectMarks: () => {
-        sealedMarks.set(
-          db.sealSequence,
-          groups.map((operations) => operations.length),
-        );
-        return groups.map((operations, id) => [id, utf8(String(operations.length))] as const);
-      },
-      onDurable: (number) => {
-        expect(number).toBe(durableSeal + 1);
-        durableSeal = number;
-      },
-    });
-    for (let i = 0; i < 1500 && found === undefined; i++) {
-      if (db.stalled) await db.whenWritable();
-      applyRandom(rng, db, groups);
-      if (rng.chance(0.01)) await db.flush();
+    await run.finish();
+    await checkAll();
+    for (const { flushes, compactions } of lives.values()) {
+      tally.flushes += flushes;
+      tally.compactions += compactions;
     }
-    await db.close();
-    fs.onOperation = undefined;
-    if (found === undefined) durableAtCrash = durableSeal;
-    fs = found ?? fs.crash(rng);
-    marksAtSeal = sealedMarks.get(durableAtCrash) ?? marksAtSeal;
-    const recovered = await Lsm.open({ dir: '/db', fs, ...smallOptions(rng), wal: false });
-    const marks = recovered.durableMarks();
-    const model = new Model();
-    groups.forEach((operations, id) => {
-      const mark = asNumber(marks.get(id));
-      expect(mark).toBeGreaterThanOrEqual(marksAtSeal[id]!);
-      operations.length = mark;
-      for (const { key, value } of operations) {
-        if (value === undefined) model.delete(key);
-        else model.put(key, value);
-      }
-    });
-    expect(listCursor(recovered.cursor())).toEqual(model.list(0));
-    await recovered.close();
+  } catch (error) {
+    const { stack, cause } = error as Error;
+    const why = cause === undefined ? '' : `\nCause: ${(cause as Error).stack}`;
+    const notes = (run?.notes ?? []).slice(-TRACE_LINES_MAX).join('\n  ');
+    throw new Error(`Failed with NORI_SEED=${seed}: ${stack}${why}\nLoad:\n  ${notes}`);
   }
 };
 
-const applyRandom = (rng: Rng, db: Lsm, groups: Groups): void => {
-  const id = rng.int(groups.length);
-  const batch = new WriteBatch();
-  for (let i = rng.range(1, 5); i > 0; i--) {
-    const key = new Uint8Array([0, id, ...rng.bytes(1)]);
-    const value = rng.chance(0.3) ? undefined : rng.bytes(rng.int(50));
-    if (value === undefined) batch.delete(key);
-    else batch.put(key, value);
-    groups[id]!.push({ key, value });
+const crashUntil = async (pairs: number, wal: boolean): Promise<Tally> => {
+  const first = seedFromEnv();
+  const root = new Rng(first);
+  const tally = new Tally();
+  while (tally.pairs.size < pairs && tally.runs < RUNS_MAX) {
+    await crashEverywhere(tally.runs === 0 ? first : root.uint32(), wal, tally);
+    tally.runs++;
   }
-  // A seal happens before the batch goes in: its mark must not count the batch.
-  const { length } = groups[id]!;
-  groups[id]!.length = length - batch.count;
-  db.apply(batch);
-  for (let i = 0; i < batch.count; i++) {
-    const value = batch.kinds[i] === 1 ? batch.values[i]! : undefined;
-    groups[id]!.push({ key: batch.keys[i]!, value });
-  }
+  return tally;
 };
+
+const EVERYWHERE = [
+  'create table',
+  'write table',
+  'datasync table',
+  'unlink table',
+  'write manifest',
+  'datasync manifest',
+].concat(['create manifest', 'unlink manifest', 'rename other', 'sync-dir other']);
+const IN_THE_LOG = ['create log', 'write log', 'datasync log', 'unlink log', 'sync-dir log'];
+
+for (const wal of [true, false]) {
+  const what = wal
+    ? 'with its own log, a crash leaves a prefix of the writes, with all that was acknowledged as durable'
+    : 'without its own log, a crash leaves exactly what the durable marks describe';
+  const pairs = wal ? CRASHES : CRASHES / 4;
+  test(`${what} (${pairs} crashes)`, { timeout: 120_000 + pairs * 40 }, async () => {
+    const tally = await crashUntil(pairs, wal);
+    if (RUNS_MAX === 1) return;
+    expect(tally.pairs.size).toBeGreaterThanOrEqual(pairs);
+    expect(tally.flushes).toBeGreaterThan(tally.runs);
+    expect(tally.compactions).toBeGreaterThan(tally.runs);
+    // Crashes came before each of these.
+    for (const name of wal ? [...EVERYWHERE, ...IN_THE_LOG] : EVERYWHERE) {
+      expect([name, (tally.operations.get(name) ?? 0) > 3]).toEqual([name, true]);
+    }
+  });
+}
 
 test('a killed process loses nothing that was acknowledged, not even what was never synced', async () => {
   const fs = new MemoryFileSystem();

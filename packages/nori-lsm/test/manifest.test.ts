@@ -121,6 +121,21 @@ test('a record that was never acknowledged is cut off', async () => {
   }
 });
 
+test('an acknowledgement of which a crash kept only the part in the page of the next record is no damage', async () => {
+  const { fs, manifest } = await build(5);
+  const name = manifestName(1);
+  const before = await readWhole(fs, `${DIR}/${name}`);
+  await manifest.append(edit(6));
+  const expected = summary(manifest.state);
+  const bytes = await readWhole(fs, `${DIR}/${name}`);
+  const whole = bytes.subarray(0, bytes.length - RECORD_HEADER_BYTES);
+  for (let lost = 1; lost <= RECORD_HEADER_BYTES; lost++) {
+    const start = before.length - RECORD_HEADER_BYTES;
+    await overwrite(fs, name, whole.slice().fill(0, start, start + lost));
+    expect(summary((await reopen(fs.kill())).state)).toEqual(expected);
+  }
+});
+
 test('no flipped bit goes unnoticed: the state is the same, or opening fails with file and offset', async () => {
   const seed = seedFromEnv();
   await withSeed(seed, async () => {

@@ -6,6 +6,7 @@
 // A failing run is shortened, and printed with the seed that repeats it alone (NORI_SEED).
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
+import { type PlannedStep, plan } from './metamorphic/plan.js';
 import { Run } from './metamorphic/run.js';
 import { STEPS } from './metamorphic/steps.js';
 
@@ -14,29 +15,11 @@ const STEPS_MAX = Number(process.env.NORI_STEPS ?? 60);
 const TRIES_TO_SHORTEN = 300;
 const TRACE_LINES_MAX = 60;
 
-/** A step of a run: its name, and the seed of all it draws. */
-interface PlannedStep {
-  readonly name: string;
-  readonly seed: number;
-}
-
 /** How a run went: what it did, and why it failed if it did. */
 interface Outcome {
   readonly notes: readonly string[];
   readonly error: unknown;
 }
-
-const plan = (seed: number): PlannedStep[] => {
-  const rng = new Rng(seed).fork();
-  // Runs that never do some things find what runs that do everything do not.
-  const weighted = Object.entries(STEPS).filter(() => rng.chance(0.8));
-  const total = weighted.reduce((sum, [, { weight }]) => sum + weight, 0);
-  const pick = (): string => {
-    let at = rng.next() * total;
-    return weighted.find(([, { weight }]) => (at -= weight) < 0)?.[0] ?? 'put';
-  };
-  return Array.from({ length: rng.range(STEPS_MAX >> 2, STEPS_MAX) }, () => ({ name: pick(), seed: rng.uint32() }));
-};
 
 const perform = async (seed: number, steps: readonly PlannedStep[]): Promise<Outcome> => {
   let run: Run | undefined;
@@ -86,7 +69,7 @@ test(`${RUNS} runs of random operations under random options agree with a sorted
   let deaths = 0;
   for (let number = 0; number < RUNS; number++) {
     const seed = number === 0 ? first : root.uint32();
-    const steps = plan(seed);
+    const steps = plan(seed, STEPS_MAX);
     const outcome = await perform(seed, steps);
     if (outcome.error !== undefined) throw new Error(report(seed, await shorten(seed, steps, outcome)));
     deaths += outcome.notes.filter((note) => note.startsWith('  recovered')).length;

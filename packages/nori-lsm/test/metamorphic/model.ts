@@ -62,13 +62,45 @@ export const isInRange = (key: Uint8Array, { gte, gt, lte, lt, prefix }: RangeOp
   return prefix === undefined || (prefix as Uint8Array).every((byte, i) => byte === key[i]);
 };
 
+interface WriteGroup {
+  /** Sequence number of its last operation. */
+  readonly end: number;
+  readonly writes: readonly ModelWrite[];
+}
+
+/** The history as it was at some moment, whatever becomes of it. */
+export class HistoryView {
+  readonly #groups: readonly WriteGroup[];
+
+  constructor(groups: readonly WriteGroup[]) {
+    this.#groups = groups;
+  }
+
+  /** What operations up to `sequence` leave; undefined if that splits a group. */
+  stateAt(sequence: number, keys: readonly Uint8Array[]): KeyModel | undefined {
+    const model = new KeyModel(keys);
+    let end = 0;
+    for (const group of this.#groups) {
+      if (group.end > sequence) break;
+      model.apply(group.writes);
+      end = group.end;
+    }
+    return end === sequence ? model : undefined;
+  }
+}
+
 /** All writes ever issued, in order; each group of them happens whole or not at all. */
 export class History {
-  #groups: { readonly end: number; readonly writes: readonly ModelWrite[] }[] = [];
+  /** Grows in place, is cut into a new array: views stay good. */
+  #groups: WriteGroup[] = [];
 
   /** Operations so far: the sequence number of the last one. */
   get sequence(): number {
     return this.#groups.at(-1)?.end ?? 0;
+  }
+
+  view(): HistoryView {
+    return new HistoryView(this.#groups);
   }
 
   /** Adds a group and tells the sequence number of its last operation. */
@@ -78,15 +110,8 @@ export class History {
     return end;
   }
 
-  /** Forgets what came after operation `sequence`. @returns false if that is inside of a group */
-  cut(sequence: number): boolean {
+  /** Forgets what came after operation `sequence`. */
+  cut(sequence: number): void {
     this.#groups = this.#groups.filter(({ end }) => end <= sequence);
-    return this.sequence === sequence;
-  }
-
-  /** What the history leaves. */
-  replay(model: KeyModel): void {
-    model.entries.fill(undefined);
-    for (const { writes } of this.#groups) model.apply(writes);
   }
 }

@@ -2,16 +2,17 @@
 // must be left after a restart, a killed process and a power failure.
 //
 //   write ─ history (in the order of the calls) ─ acknowledged: must survive   crash ─ history is cut to what was recovered
-import { MemoryFileSystem } from 'nori-io/memory';
+import { MemoryFileSystem, type MemoryOperation } from 'nori-io/memory';
 import { Rng } from 'nori-testkit';
 import { compareKeys } from '../../src/bytes.js';
 import type { Cursor, Durability, RangeOptions, Snapshot } from '../../src/index.js';
 import { Lsm, type LsmOptions } from '../../src/index.js';
-import { hardKeys, hex, TestClock, text, utf8 } from '../support.js';
-import { History, KeyModel, type ModelWrite } from './model.js';
+import { hardKeys, TestClock, utf8 } from '../support.js';
+import { checkRecovered, compareList, MARK_ID } from './compare.js';
+import { History, type HistoryView, KeyModel, type ModelWrite } from './model.js';
 import { randomOptions } from './options.js';
 
-const DIR = '/data/db';
+export const DIR = '/data/db';
 
 /** A cursor that stays open while the database goes on. */
 export interface StandingCursor {
@@ -44,6 +45,10 @@ export class Run {
   readonly notes: string[] = [];
   db!: Lsm;
   fs = new MemoryFileSystem();
+  /** Called before each operation that changes the file system, in every life. */
+  watch: ((operation: MemoryOperation) => void) | undefined;
+  /** How often the database was opened. */
+  lives = 0;
   readonly #history = new History();
   /** Operations that survive a power failure, and those that survive a killed process. */
   #durable = 0;
@@ -51,16 +56,19 @@ export class Run {
   /** Operations in the memtables up to each seal. */
   readonly #seals = new Map<number, number>();
   #aftermath: Aftermath | undefined;
+  /** Lets death strike when its operation comes. */
+  #strike: (() => void) | undefined;
 
-  private constructor(rng: Rng) {
+  private constructor(rng: Rng, wal = rng.chance(0.75)) {
     this.keys = hardKeys(rng, rng.range(3, 60)).sort(compareKeys);
-    this.wal = rng.chance(0.75);
+    this.wal = wal;
     this.model = new KeyModel(this.keys);
   }
 
-  static async start(seed: number): Promise<Run> {
+  static async start(seed: number, settings: { wal?: boolean; watch?: Run['watch'] } = {}): Promise<Run> {
     const rng = new Rng(seed);
-    const run = new Run(rng);
+    const run = new Run(rng, settings.wal);
+    run.watch = settings.watch;
     await run.#open(rng);
     return run;
   }
@@ -112,7 +120,7 @@ export class Run {
     let left = operations;
     const strike = (): void => {
       if (left-- > 0) return;
-      fs.onOperation = undefined;
+      this.#strike = undefined;
       this.#aftermath = {
         fs: isPowerFailure ? fs.crash(rng) : fs.kill(),
         promised: isPowerFailure ? this.#durable : Math.max(this.#durable, this.#handedOver),
@@ -121,13 +129,19 @@ export class Run {
       };
     };
     if (operations === 0) strike();
-    else fs.onOperation = strike;
+    else this.#strike = strike;
+  }
+
+  /** What a power failure in this moment must leave. */
+  get promise(): { readonly durable: number; readonly issued: number; readonly history: HistoryView } {
+    return { durable: this.#durable, issued: this.#history.sequence, history: this.#history.view() };
   }
 
   /** If death struck: goes on with what it left. It may strike again before the database is open. */
   async recoverIfDead(rng: Rng): Promise<void> {
     for (let aftermath = this.#aftermath; aftermath !== undefined; aftermath = this.#aftermath) {
       this.#forget();
+      this.#strike = undefined;
       this.fs.onOperation = undefined;
       await this.db.close();
       this.#aftermath = undefined;
@@ -145,7 +159,7 @@ export class Run {
 
   /** Compares everything, and closes. */
   async finish(): Promise<void> {
-    this.compareList(this.db.cursor(), this.model.list({}, this.nowMs), this.model);
+    compareList(this.db.cursor(), this.model.list({}, this.nowMs), this.model);
     const { problems } = await this.db.verify();
     if (problems.length > 0) throw problems[0];
     const { backgroundError } = this.db.stats();
@@ -154,40 +168,14 @@ export class Run {
     await this.db.close();
   }
 
-  /** Throws unless the cursor shows exactly the entries in these slots; closes it. */
-  compareList(cursor: Cursor, expected: readonly number[], model: KeyModel): void {
-    let count = 0;
-    for (; cursor.valid; cursor.next()) {
-      const slot = expected[count++];
-      if (slot === undefined) throw new Error(`shows ${hex(cursor.key)}, which comes after the last of ${count - 1}`);
-      this.compareEntry(cursor, slot, model);
-    }
-    cursor.close();
-    if (count < expected.length) throw new Error(`shows ${count} entries of ${expected.length}`);
-  }
-
-  /** Throws unless the cursor stands on the entry in this slot. */
-  compareEntry(cursor: Cursor, slot: number, model: KeyModel): void {
-    if (compareKeys(cursor.key, this.keys[slot]!) !== 0) {
-      throw new Error(`stands on ${hex(cursor.key)} instead of ${hex(this.keys[slot]!)}`);
-    }
-    const { value, expiresAtMs } = model.entries[slot]!;
-    this.compareValue(cursor.value, value, slot);
-    if (cursor.expiresAtMs !== expiresAtMs) throw new Error(`expires at ${cursor.expiresAtMs}, not at ${expiresAtMs}`);
-  }
-
-  /** Throws unless the values are the same. */
-  compareValue(found: Uint8Array | undefined, expected: Uint8Array | undefined, slot: number): void {
-    const isSame =
-      found === undefined || expected === undefined ? found === expected : Buffer.compare(found, expected) === 0;
-    if (isSame) return;
-    const show = (bytes: Uint8Array | undefined): string => (bytes === undefined ? 'nothing' : hex(bytes));
-    throw new Error(`key ${hex(this.keys[slot]!)} (#${slot}) gives ${show(found)} instead of ${show(expected)}`);
-  }
-
   async #open(rng: Rng): Promise<void> {
     const options: Omit<LsmOptions, 'dir' | 'fs'> = randomOptions(rng, this);
     this.#seals.clear();
+    this.lives++;
+    this.fs.onOperation = (operation) => {
+      this.watch?.(operation);
+      this.#strike?.();
+    };
     this.note(`open ${JSON.stringify(options, (name, value) => (name === 'clock' ? undefined : value))}`);
     this.db = await Lsm.open({ dir: DIR, fs: this.fs, ...options, ...(this.wal ? {} : this.#markOptions()) });
   }
@@ -197,7 +185,7 @@ export class Run {
       collectMarks: () => {
         const { lastSequence } = this.db.stats();
         this.#seals.set(this.db.sealSequence, lastSequence);
-        return [[7, utf8(String(lastSequence))]];
+        return [[MARK_ID, utf8(String(lastSequence))]];
       },
       onDurable: (seal) => {
         this.#durable = Math.max(this.#durable, this.#seals.get(seal) ?? 0);
@@ -205,20 +193,14 @@ export class Run {
     };
   }
 
-  /** Cuts the history to what is there, which must be between `promised` and `issued`, and compares all of it. */
+  /** Cuts the history to what is there, and compares all of it. */
   #compareAll(promised: number, issued: number): void {
     const recovered = this.db.stats().lastSequence;
-    if (recovered < promised) throw new Error(`${recovered} operations were recovered; ${promised} were promised`);
-    if (recovered > issued) throw new Error(`${recovered} operations were recovered; only ${issued} were issued`);
-    if (!this.#history.cut(recovered)) throw new Error(`operation ${recovered}, the last recovered, splits a batch`);
-    if (!this.wal) {
-      const mark = Number(text(this.db.durableMarks().get(7)) ?? 0);
-      if (mark !== recovered) throw new Error(`the mark tells of ${mark} operations; the tables have ${recovered}`);
-    }
-    this.#history.replay(this.model);
+    const state = checkRecovered(this.db, { durable: promised, issued, history: this.#history.view() }, this);
+    this.#history.cut(recovered);
+    this.model.entries.splice(0, Infinity, ...state.entries);
     this.#durable = this.#handedOver = recovered;
     this.note(`  recovered ${recovered} of ${issued} operations, ${promised} promised`);
-    this.compareList(this.db.cursor(), this.model.list({}, this.nowMs), this.model);
   }
 
   /** Before the database closes: its cursors and snapshots end with it. */

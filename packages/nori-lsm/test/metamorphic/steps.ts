@@ -4,6 +4,7 @@ import type { Rng } from 'nori-testkit';
 import { compareKeys } from '../../src/bytes.js';
 import type { BatchOperation, Durability, RangeOptions } from '../../src/index.js';
 import { hex } from '../support.js';
+import { compareEntry, compareList, compareValue } from './compare.js';
 import { isInRange, isLive, type ModelEntry, type ModelWrite } from './model.js';
 import type { Run, StandingCursor } from './run.js';
 
@@ -60,8 +61,8 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
     run: async (run, rng) => {
       const key = rng.int(run.keys.length);
       run.note(`get #${key}`);
-      run.compareValue(run.db.getSync(run.keys[key]!), run.model.get(key, run.nowMs), key);
-      run.compareValue(await run.db.get(run.keys[key]!), run.model.get(key, run.nowMs), key);
+      compareValue(run.db.getSync(run.keys[key]!), run.model.get(key, run.nowMs), key, run.model);
+      compareValue(await run.db.get(run.keys[key]!), run.model.get(key, run.nowMs), key, run.model);
     },
   },
   getMany: {
@@ -70,7 +71,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const slots = Array.from({ length: rng.int(12) }, () => rng.int(run.keys.length));
       run.note(`getMany ${slots}`);
       const found = await run.db.getMany(slots.map((slot) => run.keys[slot]!));
-      for (const [i, slot] of slots.entries()) run.compareValue(found[i], run.model.get(slot, run.nowMs), slot);
+      for (const [i, slot] of slots.entries()) compareValue(found[i], run.model.get(slot, run.nowMs), slot, run.model);
     },
   },
   getAbsent: {
@@ -106,7 +107,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       for (; cursor.valid; cursor.next()) {
         const slot = slotOf(run, cursor.key);
         if (run.model.entries[slot] === undefined) throw new Error(`shows ${hex(cursor.key)}, which was deleted`);
-        run.compareEntry(cursor, slot, run.model);
+        compareEntry(cursor, slot, run.model);
         live.delete(slot);
       }
       cursor.close();
@@ -125,7 +126,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const cursor = run.db.cursor({ ...options, unpositioned, ...(held && { snapshot: held.snapshot }) });
       const at = unpositioned ? -1 : (model.list(options, run.nowMs)[0] ?? -1);
       const standing: StandingCursor = { cursor, model, options, at };
-      compareStanding(run, standing);
+      compareStanding(standing);
       run.cursors.push(standing);
     },
   },
@@ -139,7 +140,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       for (let i = rng.range(1, 20); i > 0; i--) {
         moves.push(moveStanding(run, run.cursors[number]!, rng));
         run.notes[run.notes.length - 1] = `move cursor ${number}: ${moves.join(' ')}`;
-        compareStanding(run, run.cursors[number]!);
+        compareStanding(run.cursors[number]!);
       }
     },
   },
@@ -167,10 +168,10 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const key = rng.int(run.keys.length);
       const options = randomRange(run, rng);
       run.note(`read snapshot at ${snapshot.seq}: #${key}, ${describe(options)}`);
-      run.compareValue(run.db.getSync(run.keys[key]!, { snapshot }), model.get(key, run.nowMs), key);
+      compareValue(run.db.getSync(run.keys[key]!, { snapshot }), model.get(key, run.nowMs), key, model);
       const [first] = await run.db.getMany([run.keys[key]!], { snapshot });
-      run.compareValue(first, model.get(key, run.nowMs), key);
-      run.compareList(run.db.cursor({ ...options, snapshot }), model.list(options, run.nowMs), model);
+      compareValue(first, model.get(key, run.nowMs), key, model);
+      compareList(run.db.cursor({ ...options, snapshot }), model.list(options, run.nowMs), model);
     },
   },
   closeSnapshot: {
@@ -287,7 +288,7 @@ const compareEntries = (
 ): void => {
   const slots = found.map(([key]) => slotOf(run, key));
   if (slots.join() !== expected.join()) throw new Error(`shows ${slots} instead of ${expected}`);
-  for (const [i, slot] of slots.entries()) run.compareValue(found[i]![1], run.model.get(slot, run.nowMs), slot);
+  for (const [i, slot] of slots.entries()) compareValue(found[i]![1], run.model.get(slot, run.nowMs), slot, run.model);
 };
 
 /** Moves a cursor and where it should be. */
@@ -335,7 +336,7 @@ const moveStanding = (run: Run, standing: StandingCursor, rng: Rng): string => {
   return isNext ? 'next' : 'previous';
 };
 
-const compareStanding = (run: Run, { cursor, model, at }: StandingCursor): void => {
+const compareStanding = ({ cursor, model, at }: StandingCursor): void => {
   if (cursor.valid !== at >= 0) throw new Error(`cursor.valid is ${cursor.valid}, expected slot ${at}`);
-  if (at >= 0) run.compareEntry(cursor, at, model);
+  if (at >= 0) compareEntry(cursor, at, model);
 };

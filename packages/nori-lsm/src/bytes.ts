@@ -4,6 +4,8 @@ import type { Bytes } from './types.js';
 
 const NATIVE_FROM_BYTES = 48;
 const SIGN = 0x8000_0000;
+/** Up to here a loop beats `set`. */
+const COPY_LOOP_MAX = 24;
 const encoder = new TextEncoder();
 
 /** Compares `a[aStart, aStart + aLength)` with `b[bStart, bStart + bLength)`, whose first `from` bytes are known equal. */
@@ -76,3 +78,12 @@ export const keyAfter = (key: Uint8Array): Uint8Array => {
 
 /** Bytes of a caller's key or value; a string's UTF-8. Bytes that were given are not copied. */
 export const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === 'string' ? encoder.encode(bytes) : bytes);
+
+/** Copies `source[start, start + length)` to `at` of `target`. */
+export const copyBytes = (source: Uint8Array, start: number, length: number, target: Uint8Array, at: number): void => {
+  if (length > COPY_LOOP_MAX) {
+    target.set(length === source.length ? source : source.subarray(start, start + length), at);
+    return;
+  }
+  for (let i = 0; i < length; i++) target[at + i] = source[start + i]!;
+};

@@ -11,9 +11,10 @@ import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import { callbackError, LsmError, toLsmError } from './errors.js';
 import { Flusher, type FlushLog, type SealedMemtable } from './flusher.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, LEVELS } from './limits.js';
-import { applyLogRecord, type LogRecordHeader } from './log-record.js';
+import { applyLogRecord, type LogRecordHeader, readLogHeader, takeBackLogRecord } from './log-record.js';
 import { batchFootprint, Memtable } from './memtable.js';
 import { MemtableSource } from './memtable-source.js';
+import { EMPTY_BYTES } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
@@ -26,8 +27,6 @@ import type { Tree } from './tree.js';
 import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
 import type { Version } from './version.js';
 import type { WriteBatch } from './write-batch.js';
-
-const NEWEST = Number.MAX_SAFE_INTEGER;
 
 /** What an engine is made of. */
 export interface EngineParts {
@@ -51,12 +50,17 @@ export class Engine {
   readonly #snapshots = new SnapshotList();
   readonly #cursors = new Set<Cursor>();
   readonly #pool: ArenaPool;
+  /** Size of a memtable's memory. */
+  readonly #arenaBytes: number;
   readonly #hash = new KeyHash();
   readonly #readNowMs: (key: Uint8Array) => number;
   #active: Memtable;
   /** Sealed memtables, newest first; replaced, never changed. */
   #sealed: readonly Memtable[] = [];
+  /** What readers see ends here: the active memtable may hold more, see {@link Engine.insertAhead}. */
   #lastSeq: number;
+  /** Records in the active memtable that are not applied yet, oldest first. */
+  #ahead: Uint8Array[] = [];
   #logPosition: number | undefined;
   #hasPrepared = false;
 
@@ -67,8 +71,9 @@ export class Engine {
     this.#metrics = metrics;
     this.#lastSeq = tree.manifest.state.flushedSeq;
     this.#readNowMs = (key) => options.expiry.readNowMs(key);
-    this.#pool = new ArenaPool(options.memtableBytes, options.memtablesMax);
-    this.#active = new Memtable(1, this.#pool, options.memtableBytes);
+    this.#arenaBytes = EMPTY_BYTES + options.memtableBytes;
+    this.#pool = new ArenaPool(this.#arenaBytes, options.memtablesMax);
+    this.#active = new Memtable(1, this.#pool, this.#arenaBytes);
     this.background = new Background(options, tree, this.#snapshots, metrics);
     this.flusher = new Flusher(this.background, log, () => this.#dropFlushed());
     this.compactor = new Compactor(this.background);
@@ -104,14 +109,35 @@ export class Engine {
 
   /** Applies a record of the log, whose operations have their sequence numbers. */
   applyRecord(record: Uint8Array, header: LogRecordHeader, position: number | undefined): void {
-    applyLogRecord(record, header, this.#memtableFor(header.footprint));
+    if (this.#ahead[0] === record) this.#ahead.shift();
+    else applyLogRecord(record, header, this.#memtableFor(header.footprint));
     this.#lastSeq = header.lastSeq;
     if (position !== undefined) this.#logPosition = position;
     this.#applied(record.length);
   }
 
+  /**
+   * Inserts a record whose sequence numbers follow those of all that was applied or inserted: nobody sees it until it is
+   * applied. Does nothing if the active memtable has no room: what is not applied must not be in a sealed one.
+   */
+  insertAhead(record: Uint8Array): void {
+    const header = readLogHeader(record);
+    if (this.#ahead.includes(record) || !this.#active.hasRoom(header.footprint)) return;
+    this.#reserve(header.footprint);
+    this.#ahead.push(record);
+    applyLogRecord(record, header, this.#active);
+  }
+
+  /** Takes out a record that was inserted ahead, if it is still there. */
+  takeBack(record: Uint8Array): void {
+    const index = this.#ahead.indexOf(record);
+    if (index < 0) return;
+    this.#ahead.splice(index, 1);
+    takeBackLogRecord(record, readLogHeader(record), this.#active);
+  }
+
   /** What a reader at `seq` sees of `key`. */
-  lookUp(key: Uint8Array, seq = NEWEST): FoundEntry | undefined {
+  lookUp(key: Uint8Array, seq = this.#lastSeq): FoundEntry | undefined {
     let { entries } = this.#active;
     let entry = entries.find(key, seq);
     for (let i = 0; entry === 0 && i < this.#sealed.length; i++) {
@@ -167,7 +193,7 @@ export class Engine {
   seal(): void {
     const memtable = this.#active;
     // All that can fail comes before the first change, and collectMarks last: its owner takes what it gave as kept.
-    const next = new Memtable(memtable.number + 1, this.#pool, this.#options.memtableBytes);
+    const next = new Memtable(memtable.number + 1, this.#pool, this.#arenaBytes);
     let marks: SealedMemtable['marks'];
     try {
       marks = this.#collectMarks();
@@ -175,8 +201,11 @@ export class Engine {
       next.release();
       throw error;
     }
+    // What is not logged yet must not come into a table: it is inserted anew when it is applied.
+    for (const record of this.#ahead.splice(0)) takeBackLogRecord(record, readLogHeader(record), memtable);
     if (memtable.isEmpty && marks.length === 0) {
       next.release();
+      if (!memtable.isUnused) this.#renewActive();
       return;
     }
     this.#active = next;
@@ -243,8 +272,20 @@ export class Engine {
 
   #memtableFor(footprint: number): Memtable {
     if (!this.#active.hasRoom(footprint)) this.seal();
-    if (this.#active.reserve(footprint) && !this.#hasPrepared) this.#prepare();
+    this.#reserve(footprint);
     return this.#active;
+  }
+
+  #reserve(footprint: number): void {
+    if (this.#active.reserve(footprint) && !this.#hasPrepared) this.#prepare();
+  }
+
+  /** Begins the active memtable anew, after all that was inserted was taken back. */
+  #renewActive(): void {
+    const { number } = this.#active;
+    const renewed = new Memtable(number, this.#pool, this.#arenaBytes);
+    this.#active.release();
+    this.#active = renewed;
   }
 
   /** The memtable is growing: starts the thread of the flush to come, between the writes rather than in one. */

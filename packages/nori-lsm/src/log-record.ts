@@ -14,6 +14,7 @@ import {
   writeU64LE,
   writeVarint,
 } from 'nori-io';
+import { copyBytes } from './bytes.js';
 import { LsmError } from './errors.js';
 import { KEY_BYTES_MAX, KIND_PUT, KIND_TOMBSTONE, VALUE_BYTES_MAX } from './limits.js';
 import { batchFootprint, type Memtable } from './memtable.js';
@@ -71,13 +72,22 @@ export class LogRecord {
     at = writeVarint(buffer, at, keyLength);
     at = writeVarint(buffer, at, valueLength);
     if (expiresAtMs !== 0) at = writeVarint(buffer, at, expiresAtMs);
-    if (keyLength > 24) buffer.set(key, at);
-    else for (let i = 0; i < keyLength; i++) buffer[at + i] = key[i]!;
+    copyBytes(key, 0, keyLength, buffer, at);
     at += keyLength;
-    buffer.set(value, at);
+    copyBytes(value, 0, valueLength, buffer, at);
     this.#size = at + valueLength;
     this.#count++;
     this.#dataBytes += keyLength + valueLength;
+  }
+
+  /** Copies all operations of another record into this one, behind its own. */
+  addAll(other: LogRecord): void {
+    const bytes = other.#size - LOG_HEADER_BYTES;
+    this.#reserve(bytes);
+    this.#buffer.set(other.#buffer.subarray(LOG_HEADER_BYTES, other.#size), this.#size);
+    this.#size += bytes;
+    this.#count += other.#count;
+    this.#dataBytes += other.#dataBytes;
   }
 
   /** Completes the record: its first operation gets `firstSeq`. The bytes are good until {@link LogRecord.clear}. */
@@ -128,40 +138,63 @@ export const readLogHeader = (record: Uint8Array): LogRecordHeader => {
   return { count, firstSeq, lastSeq: firstSeq + count - 1, footprint: batchFootprint(count, record.length) };
 };
 
-const cursor = new VarintCursor();
-
 /** Inserts all operations of a record into a memtable that has room. @throws LsmError `LSM_CORRUPT_LOG` */
 export const applyLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
   const { entries } = memtable;
   // All of the record in one copy: the entries refer to their keys and values in it.
   const base = entries.copyIn(record, 0, record.length);
   let at = LOG_HEADER_BYTES;
-  let seq = header.firstSeq;
   for (let i = 0; i < header.count; i++) {
-    const head = record[at]!;
-    const kind = head & ~HAS_EXPIRY;
-    at = varintAt(record, at + 1);
-    const keyLength = cursor.value;
-    at = varintAt(record, at);
-    const valueLength = cursor.value;
-    let expiresAtMs = 0;
-    if (head !== kind) {
-      at = varintAt(record, at);
-      expiresAtMs = cursor.value;
-    }
-    const end = at + keyLength + valueLength;
-    if (
-      (kind !== KIND_PUT && kind !== KIND_TOMBSTONE) ||
-      keyLength > KEY_BYTES_MAX ||
-      valueLength > VALUE_BYTES_MAX ||
-      end > record.length
-    ) {
-      throw malformed(`operation ${i} is not possible`);
-    }
-    entries.insertAt(base + at, record, at, keyLength, seq++, kind, expiresAtMs, valueLength);
+    const { keyStart, keyLength, kind, expiresAtMs, valueLength, end } = operationAt(record, at, i);
+    entries.insertAt(base + keyStart, record, keyStart, keyLength, header.firstSeq + i, kind, expiresAtMs, valueLength);
     at = end;
   }
   if (at !== record.length) throw malformed('bytes follow its last operation');
+};
+
+/** Takes all operations of a record out of a memtable again. */
+export const takeBackLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
+  let at = LOG_HEADER_BYTES;
+  for (let i = 0; i < header.count; i++) {
+    const { keyStart, keyLength, end } = operationAt(record, at, i);
+    memtable.entries.remove(record, keyStart, keyLength, header.firstSeq + i);
+    at = end;
+  }
+};
+
+const cursor = new VarintCursor();
+/** Where {@link operationAt} leaves what it read. */
+const operation = { kind: 0, expiresAtMs: 0, keyStart: 0, keyLength: 0, valueLength: 0, end: 0 };
+
+/** Reads the operation at `start`, the record's `index`-th. */
+const operationAt = (record: Uint8Array, start: number, index: number): Readonly<typeof operation> => {
+  const head = record[start]!;
+  const kind = head & ~HAS_EXPIRY;
+  let at = varintAt(record, start + 1);
+  const keyLength = cursor.value;
+  at = varintAt(record, at);
+  const valueLength = cursor.value;
+  let expiresAtMs = 0;
+  if (head !== kind) {
+    at = varintAt(record, at);
+    expiresAtMs = cursor.value;
+  }
+  const end = at + keyLength + valueLength;
+  if (
+    (kind !== KIND_PUT && kind !== KIND_TOMBSTONE) ||
+    keyLength > KEY_BYTES_MAX ||
+    valueLength > VALUE_BYTES_MAX ||
+    end > record.length
+  ) {
+    throw malformed(`operation ${index} is not possible`);
+  }
+  operation.kind = kind;
+  operation.expiresAtMs = expiresAtMs;
+  operation.keyStart = at;
+  operation.keyLength = keyLength;
+  operation.valueLength = valueLength;
+  operation.end = end;
+  return operation;
 };
 
 const varintAt = (record: Uint8Array, at: number): number => {

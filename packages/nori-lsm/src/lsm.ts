@@ -8,7 +8,7 @@ import { openDirectory, removeOrphans } from './directory-open.js';
 import { checkBatchSize, Engine } from './engine.js';
 import { LsmError, toLsmError } from './errors.js';
 import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE } from './limits.js';
-import { LOG_OPERATION_OVERHEAD_MAX, readLogHeader } from './log-record.js';
+import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
 import { LsmMetrics } from './metrics.js';
 import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
@@ -39,6 +39,14 @@ const LOG_RECORD_BYTES_MAX = 2 ** 30;
 /** Calls of one turn go to the log together, up to so many bytes. */
 const GROUP_BYTES_MAX = 1024 * 1024;
 const NO_VALUE = new Uint8Array(0);
+
+/** What the operations of a batch are gathered in. */
+interface Gatherer {
+  readonly count: number;
+  /** Sum of the lengths of keys and values. */
+  readonly dataBytes: number;
+  add(kind: number, key: Uint8Array, value: Uint8Array, expiresAtMs: number): void;
+}
 
 /** An open database. All methods may be called at any time and concurrently; after `close` they fail with `LSM_CLOSED`. */
 export class Lsm {
@@ -329,6 +337,9 @@ export class Lsm {
         this.#nextSeq += count;
         return first;
       },
+      nextTurn: (callback) => void this.#options.clock.nextTurn(callback),
+      insertAhead: (record) => engine.insertAhead(record),
+      takeBack: (record) => engine.takeBack(record),
       applyRecord: (record, position) => engine.applyRecord(record, readLogHeader(record), position),
       waitWritable: () => (engine.stall.isStalled ? engine.stall.wait() : undefined),
       flushApplied: () => engine.flush(),
@@ -354,21 +365,40 @@ export class Lsm {
   #writeBatch(operations: readonly BatchOperation[], options: WriteOptions | undefined): Promise<void> {
     this.#assertOpen();
     const durability = this.#durability(options);
-    const batch = new WriteBatch();
+    const queue = this.#queue;
+    if (queue === undefined) {
+      const batch = new WriteBatch();
+      this.#gather(operations, options, gathererOf(batch));
+      return batch.count === 0 ? Promise.resolve() : this.#applyWhenWritable(batch);
+    }
+    // Into a record of its own, that becomes the group's if no group is open: an operation that is refused leaves nothing.
+    const record = queue.takeRecord();
+    try {
+      this.#gather(operations, options, record);
+      if (record.count > 0) return queue.addRecord(durability, record);
+    } catch (error) {
+      queue.dropRecord(record);
+      throw error;
+    }
+    queue.dropRecord(record);
+    return Promise.resolve();
+  }
+
+  /** Adds operations to what is going to be applied together. */
+  #gather(operations: readonly BatchOperation[], options: WriteOptions | undefined, target: Gatherer): void {
     for (const operation of operations) {
       const key = checkedKey(operation.key);
       if (operation.type === 'put') {
-        batch.put(key, checkedValue(operation.value), this.#expiryOf(operation.ttlMs ?? options?.ttlMs));
-      } else if (operation.type === 'delete') batch.delete(key);
-      else throw invalid(`An operation's type must be put or delete, not ${(operation as { type: unknown }).type}`);
+        const value = checkedValue(operation.value);
+        checkEntrySize(key.length, value.length);
+        const ttlMs = operation.ttlMs ?? options?.ttlMs;
+        target.add(KIND_PUT, key, value, ttlMs === undefined ? 0 : this.#expiryOf(ttlMs));
+      } else if (operation.type === 'delete') {
+        checkEntrySize(key.length, 0);
+        target.add(KIND_TOMBSTONE, key, NO_VALUE, 0);
+      } else throw invalid(`An operation's type must be put or delete, not ${(operation as { type: unknown }).type}`);
+      checkBatchSize(target.count, target.dataBytes);
     }
-    if (batch.count === 0) return Promise.resolve();
-    checkBatchSize(batch.count, batch.bytes);
-    if (this.#queue === undefined) return this.#applyWhenWritable(batch);
-    const { record, done } = this.#queue.groupFor(durability, batch.bytes + batch.count * LOG_OPERATION_OVERHEAD_MAX);
-    for (let i = 0; i < batch.count; i++)
-      record.add(batch.kinds[i]!, batch.keys[i]!, batch.values[i]!, batch.expiries[i]!);
-    return done;
   }
 
   /** Applies at once if writes go on and nobody waits before, else in turn. */
@@ -415,3 +445,16 @@ const checkedValue = (value: Bytes): Uint8Array => {
 };
 
 const invalid = (what: string): LsmError => new LsmError('LSM_INVALID_ARGUMENT', `${what}.`);
+
+const gathererOf = (batch: WriteBatch): Gatherer => ({
+  get count() {
+    return batch.count;
+  },
+  get dataBytes() {
+    return batch.bytes;
+  },
+  add(kind, key, value, expiresAtMs) {
+    if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
+    else batch.delete(key);
+  },
+});

@@ -21,7 +21,7 @@
 //
 // Order: key ascending, then sequence number descending, so that the newest version of a key comes first. A leaf can be
 // empty: entries that were taken back leave their nodes behind.
-import { compareRange, prefixHigh, prefixLow } from './bytes.js';
+import { compareRange, copyBytes, prefixHigh, prefixLow } from './bytes.js';
 
 /** Entries of a leaf, and separators of an inner node, at most. */
 const SLOTS = 64;
@@ -29,8 +29,6 @@ const HALF = SLOTS / 2;
 const HAS_EXPIRY = 0x10;
 const KIND_MASK = 0x0f;
 const ENTRY_WORDS = 5;
-/** Up to here a loop beats `set`. */
-const COPY_LOOP_MAX = 24;
 const TWO_32 = 0x1_0000_0000;
 
 // The header.
@@ -653,11 +651,3 @@ export class MemtableTree {
 
 /** Reused: methods do not call each other while they use it. */
 const place = new TreePosition();
-
-const copyBytes = (source: Uint8Array, start: number, length: number, target: Uint8Array, at: number): void => {
-  if (length > COPY_LOOP_MAX) {
-    target.set(length === source.length ? source : source.subarray(start, start + length), at);
-    return;
-  }
-  for (let i = 0; i < length; i++) target[at + i] = source[start + i]!;
-};

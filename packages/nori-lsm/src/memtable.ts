@@ -31,9 +31,14 @@ export class Memtable {
     return this.entries.count === 0;
   }
 
-  /** True if a batch with this footprint may go in; an empty memtable takes any batch. */
+  /** True if nothing has ever been inserted. */
+  get isUnused(): boolean {
+    return this.entries.usedBytes === EMPTY_BYTES;
+  }
+
+  /** True if a batch with this footprint may go in; an unused memtable takes any batch. */
   hasRoom(footprint: number): boolean {
-    return this.isEmpty || this.entries.usedBytes + footprint + this.#spareBytes <= this.#fullBytes;
+    return this.isUnused || this.entries.usedBytes + footprint + this.#spareBytes <= this.#fullBytes;
   }
 
   /** Makes sure that `footprint` bytes can be inserted. Returns whether the memtable had to be moved for that. */

@@ -1,7 +1,11 @@
 // Writes with an own log: calls of one turn are gathered into groups, a group is one record of the log, and groups enter
-// the memtable in the order of the log, each after it was logged. All callers of a group share its promise.
+// the memtable in the order of the log. All callers of a group share its promise.
 //
 //   put/delete/batch ─ open group ─ (end of turn, writes not stalled) ─ sealed, appended ─ logged ─ applied ─ resolved
+//                                                                          └ inserted ┘
+//
+// While the log writes a group, its operations are inserted into the memtable, where nobody sees them: they become visible
+// when the group is applied, after it was logged. A group that the log refuses is taken out again.
 //
 // `none` is the exception: such a group is applied as soon as all before it are, without waiting for its own record. If the log
 // then refuses that record, the memtable has what the log has not: writing goes on only after it was flushed, and fails
@@ -23,7 +27,13 @@ export interface RecordLog {
 export interface WriteTarget {
   /** Takes the next `count` sequence numbers and tells the first. */
   takeSequence(count: number): number;
-  /** Puts a record into the memtable. `position` in the log; undefined if not yet known. */
+  /** Calls back once what was begun in this turn is under way. */
+  nextTurn(callback: () => void): void;
+  /** Puts a record into the memtable, if that can be now, where nobody sees it until it is applied. */
+  insertAhead(record: Uint8Array): void;
+  /** Takes such a record out again. */
+  takeBack(record: Uint8Array): void;
+  /** Makes a record visible, and puts it into the memtable if need be. `position` in the log; undefined if not yet known. */
   applyRecord(record: Uint8Array, position: number | undefined): void;
   /** Undefined if writes may go on, else resolves when they may, and fails with why they cannot. */
   waitWritable(): Promise<void> | undefined;
@@ -66,6 +76,7 @@ export class WriteQueue {
   readonly #inFlight: Group[] = [];
   readonly #spares: LogRecord[] = [];
   #isScheduled = false;
+  #isInsertScheduled = false;
   /** What sending waits for. */
   #blocks = 0;
   /** Groups applied that the log refused, and how many of them have been flushed since. */
@@ -88,9 +99,25 @@ export class WriteQueue {
     return group.done;
   }
 
-  /** A group for `bytes` of operations that go together: add all of them to its record in this turn. */
-  groupFor(durability: Durability, bytes: number): { readonly record: LogRecord; readonly done: Promise<void> } {
-    return this.#groupFor(durability, bytes);
+  /** An empty record to gather operations in that go together: give it to {@link addRecord} or {@link dropRecord}. */
+  takeRecord(): LogRecord {
+    return this.#spares.pop() ?? new LogRecord(GROUP_BYTES_FIRST);
+  }
+
+  /** As {@link add}, for all operations of a record that was taken in this turn. */
+  addRecord(durability: Durability, record: LogRecord): Promise<void> {
+    const last = this.#joinable(durability, record.size);
+    if (last === undefined) return this.#begin(durability, record).done;
+    last.record.addAll(record);
+    this.dropRecord(record);
+    return last.done;
+  }
+
+  /** Takes back a record that is not used after all. */
+  dropRecord(record: LogRecord): void {
+    if (record.capacity > SPARE_BYTES_MAX || this.#spares.length >= SPARE_RECORDS_MAX) return;
+    record.clear();
+    this.#spares.push(record);
   }
 
   /** Resolves once everything added so far is settled, whether it succeeded or not. */
@@ -106,10 +133,20 @@ export class WriteQueue {
   }
 
   #groupFor(durability: Durability, bytes: number): Group {
+    return this.#joinable(durability, bytes) ?? this.#begin(durability, this.takeRecord());
+  }
+
+  /** The last group, if `bytes` more may join it. */
+  #joinable(durability: Durability, bytes: number): Group | undefined {
     const last = this.#unsent.at(-1);
-    if (last?.isOpen && last.durability === durability && last.record.size + bytes <= this.#groupBytesMax) return last;
+    const isFitting = last?.isOpen && last.durability === durability && last.record.size + bytes <= this.#groupBytesMax;
+    return isFitting ? last : undefined;
+  }
+
+  #begin(durability: Durability, record: LogRecord): Group {
+    const last = this.#unsent.at(-1);
     if (last !== undefined) last.isOpen = false;
-    const group = new Group(durability, this.#spares.pop() ?? new LogRecord(Math.max(bytes, GROUP_BYTES_FIRST)));
+    const group = new Group(durability, record);
     this.#unsent.push(group);
     this.#schedule();
     return group;
@@ -185,10 +222,33 @@ export class WriteQueue {
       (thrown: unknown) => {
         group.state = 'failed';
         group.error = toLsmError(thrown, 'Cannot write to the log');
+        if (!group.isApplied) this.#target.takeBack(group.bytes!);
         this.#advance();
       },
     );
     if (durability === 'none') this.#advance();
+    else this.#scheduleInsert();
+  }
+
+  /** Inserts what is in flight once the log is at work, so that the two go on side by side. */
+  #scheduleInsert(): void {
+    if (this.#isInsertScheduled) return;
+    this.#isInsertScheduled = true;
+    this.#target.nextTurn(() => {
+      this.#isInsertScheduled = false;
+      for (const group of this.#inFlight) {
+        if (!group.isApplied && group.state === 'waiting') this.#insertAhead(group.bytes!);
+      }
+    });
+  }
+
+  #insertAhead(record: Uint8Array): void {
+    try {
+      this.#target.insertAhead(record);
+    } catch {
+      // Applying it is going to fail as well, and tells the caller.
+      this.#target.takeBack(record);
+    }
   }
 
   /** Applies and settles what is ready, in order. */
@@ -222,10 +282,7 @@ export class WriteQueue {
         this.#block(this.#flushUnlogged());
       }
     }
-    const { record } = group;
-    if (record.capacity > SPARE_BYTES_MAX || this.#spares.length >= SPARE_RECORDS_MAX) return;
-    record.clear();
-    this.#spares.push(record);
+    this.dropRecord(group.record);
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LsmError } from '../src/index.js';
-import { readLogHeader } from '../src/log-record.js';
+import { type LogRecord, readLogHeader } from '../src/log-record.js';
 import { WriteQueue } from '../src/write-queue.js';
 import { utf8 } from './support.js';
 
@@ -14,6 +14,7 @@ interface Call {
 const setup = () => {
   const calls: Call[] = [];
   const applied: number[] = [];
+  const ahead: number[] = [];
   let next = 1;
   let flushes = 0;
   let writable: Promise<void> | undefined;
@@ -24,6 +25,15 @@ const setup = () => {
     },
     {
       takeSequence: (count) => (next += count) - count,
+      nextTurn: setImmediate,
+      insertAhead: (record) => {
+        const { firstSeq } = readLogHeader(record);
+        if (!ahead.includes(firstSeq)) ahead.push(firstSeq);
+      },
+      takeBack: (record) => {
+        const index = ahead.indexOf(readLogHeader(record).firstSeq);
+        if (index >= 0) ahead.splice(index, 1);
+      },
       applyRecord: (record) => applied.push(readLogHeader(record).firstSeq),
       waitWritable: () => writable,
       flushApplied: async () => {
@@ -40,7 +50,7 @@ const setup = () => {
   const fill = (full: boolean): void => {
     isFull = full;
   };
-  return { queue, calls, applied, put, stall, fill, flushes: () => flushes };
+  return { queue, calls, applied, ahead, put, stall, fill, flushes: () => flushes };
 };
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -76,6 +86,41 @@ test('a group that the log refuses is not applied and does not hold up others', 
   await expect(writes[0]).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
   await writes[1];
   expect(applied).toEqual([2]);
+});
+
+test('while the log writes a group, it is inserted ahead; if the log refuses it, it is taken back', async () => {
+  const { calls, ahead, applied, put } = setup();
+  const writes = [put('batch'), put('os'), put('batch')];
+  await turn();
+  await turn();
+  expect(ahead).toEqual([1, 2, 3]);
+  calls[1]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await turn();
+  expect(ahead).toEqual([1, 3]);
+  calls[0]!.resolve(10);
+  await expect(writes[1]).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  calls[2]!.resolve(30);
+  await Promise.all([writes[0], writes[2]]);
+  expect(applied).toEqual([1, 3]);
+});
+
+test('a record of several operations joins the open group, or becomes one', async () => {
+  const { queue, calls, put } = setup();
+  const record = (): LogRecord => {
+    const taken = queue.takeRecord();
+    for (const key of ['x', 'y']) taken.add(1, utf8(key), utf8('v'), 0);
+    return taken;
+  };
+  const alone = queue.addRecord('batch', record());
+  expect(put('batch')).toBe(alone);
+  expect(queue.addRecord('batch', record())).toBe(alone);
+  expect(queue.addRecord('os', record())).not.toBe(alone);
+  const dropped = record();
+  queue.dropRecord(dropped);
+  expect(queue.takeRecord()).toBe(dropped);
+  expect(dropped.count).toBe(0);
+  await turn();
+  expect(calls.map((call) => readLogHeader(call.record).count)).toEqual([5, 2]);
 });
 
 test('none is applied without waiting for its record; if the log refuses it, writing waits for a flush', async () => {

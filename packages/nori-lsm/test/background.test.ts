@@ -323,7 +323,7 @@ test('a damaged table is left alone and reported, the others are compacted, and 
   const path = await damagedPath(fs);
   const clock = new JumpingClock();
   const meter = new RecordingMeter();
-  const options = { memtableBytes: 4096, l0Trigger: 2, l0Stop: 3, levelBytesBase: 1024, tableBytes: 1024 };
+  const options = { memtableBytes: 5000, l0Trigger: 2, l0Stop: 3, levelBytesBase: 1024, tableBytes: 1024 };
   const db = await Lsm.open({ dir: DIR, fs, clock, meter, executor: inlineExecutor(fs), ...options });
   const rewrite = async (): Promise<void> => {
     for (let i = 0; i < 300; i++) {

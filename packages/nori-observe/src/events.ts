@@ -12,6 +12,7 @@ export type WalEvent = EventBase &
     | { readonly type: 'wal.recovered'; readonly segments: number; readonly records: number; readonly bytesCut: number }
     | { readonly type: 'wal.segment_rotated'; readonly segment: number }
     | { readonly type: 'wal.segments_removed'; readonly count: number }
+    | { readonly type: 'wal.cut'; readonly position: number; readonly bytes: number }
     | { readonly type: 'wal.slow_sync'; readonly durationMs: number }
     | { readonly type: 'wal.poisoned'; readonly message: string }
   );

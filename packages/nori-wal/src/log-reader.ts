@@ -1,10 +1,13 @@
-// Reads records in order, segment by segment, in chunks. What it yields stays valid: each chunk is a fresh one.
-import type { FileSystem } from 'nori-io';
+// Reads records in order, segment by segment, in large chunks. What it yields stays valid: each chunk is a fresh one. Any number
+// of readers may be under way while the log is written, rotated, truncated and cut. Each sees the records from its position
+// up to the end as it was when it began; one whose place is dropped meanwhile gets what is before it, then `WAL_TRUNCATED`.
+import type { File, FileSystem } from 'nori-io';
 import { segmentSalt } from './record-format.js';
 import { RecordScanner } from './record-scanner.js';
 import { type Segment, segmentEnd } from './segment.js';
 import { HEADER_BYTES } from './segment-format.js';
-import { asWalError, corruptRecord, WalError } from './wal-error.js';
+import type { ReaderLimit, SegmentStore } from './segment-store.js';
+import { asWalError, corruptRecord, invalidPosition, truncated } from './wal-error.js';
 
 const CHUNK_BYTES = 256 * 1024;
 
@@ -17,73 +20,131 @@ export interface WalRecord {
   readonly data: Uint8Array;
 }
 
-/** Yields the records from `position` up to `end`. `segments` is the live list: it may lose its head meanwhile. */
+/** What reading needs of a log. */
+export interface ReadSource {
+  readonly fs: FileSystem;
+  readonly store: SegmentStore;
+  readonly recordBytesMax: number;
+}
+
+/** Yields the records from `position` up to `end`, one by one. */
 export async function* readRecords(
-  fs: FileSystem,
-  segments: readonly Segment[],
+  source: ReadSource,
   position: number,
   end: number,
 ): AsyncGenerator<WalRecord, void, undefined> {
-  let at = position;
-  while (at < end) {
-    const segment = segments.find((candidate) => segmentEnd(candidate) > at);
-    if (!segment) return;
-    if (segment.base > at && at !== position) throw removed(at);
-    at = Math.max(at, segment.base + HEADER_BYTES);
-    const to = Math.min(segmentEnd(segment), end);
-    if (at < to) yield* readSegment(fs, segment, at - segment.base, to - segment.base, at === position);
-    at = to;
+  const reader: ReaderLimit = { limit: Number.POSITIVE_INFINITY };
+  for await (const batch of readBatches(source, position, end, reader)) {
+    for (const record of batch) {
+      if (record.position >= reader.limit) throw truncated(record.position);
+      yield record;
+    }
   }
 }
 
-async function* readSegment(
-  fs: FileSystem,
-  segment: Segment,
-  from: number,
-  to: number,
-  fromCaller: boolean,
-): AsyncGenerator<WalRecord, void, undefined> {
-  const { base, id, path } = segment;
-  const file = await fs.open(path, 'read').catch(rethrow);
+/** Yields the records from `position` up to `end`, a chunk's worth at a time. */
+export async function* readBatches(
+  source: ReadSource,
+  position: number,
+  end: number,
+  reader: ReaderLimit = { limit: Number.POSITIVE_INFINITY },
+): AsyncGenerator<WalRecord[], void, undefined> {
+  const { store } = source;
+  store.readers.add(reader);
   try {
-    const scanner = new RecordScanner({
+    let at = Math.max(position, store.start);
+    while (at < end) {
+      if (at >= reader.limit) throw truncated(at);
+      const segment = store.segments.find((candidate) => segmentEnd(candidate) > at);
+      if (!segment) throw truncated(at);
+      if (segment.base > at && segment.previousEnd !== at) throw truncated(at);
+      const from = Math.max(at - segment.base, HEADER_BYTES);
+      const to = Math.min(segmentEnd(segment), end);
+      if (segment.base + from < to) {
+        const fromCaller = at === position;
+        yield* new SegmentReader(source, reader, segment).batches(from, to - segment.base, fromCaller);
+      }
+      at = to;
+    }
+  } finally {
+    store.readers.delete(reader);
+  }
+}
+
+/** Reads one segment for one reader. */
+class SegmentReader {
+  readonly #source: ReadSource;
+  readonly #reader: ReaderLimit;
+  readonly #segment: Segment;
+
+  constructor(source: ReadSource, reader: ReaderLimit, segment: Segment) {
+    this.#source = source;
+    this.#reader = reader;
+    this.#segment = segment;
+  }
+
+  async *batches(from: number, to: number, fromCaller: boolean): AsyncGenerator<WalRecord[], void, undefined> {
+    const segment = this.#segment;
+    segment.readers += 1;
+    let file: File | undefined;
+    try {
+      file = await this.#source.fs.open(segment.path, 'read').catch((error) => this.#explain(from, error));
+      const scanner = this.#scanner(file, from, to);
+      for (;;) {
+        const batch = this.#batch(scanner, fromCaller);
+        const limit = this.#reader.limit - segment.base;
+        if (scanner.offset > limit || scanner.nextOffset > limit) {
+          const before = batch.filter(({ position }) => position < this.#reader.limit);
+          if (before.length > 0) yield before;
+          throw truncated(this.#reader.limit);
+        }
+        if (batch.length > 0) yield batch;
+        if (scanner.nextOffset === to) return;
+        await scanner.fill().catch((error) => this.#explain(scanner.nextOffset, error));
+      }
+    } finally {
+      segment.readers -= 1;
+      await file?.close();
+    }
+  }
+
+  #scanner(file: File, from: number, to: number): RecordScanner {
+    return new RecordScanner({
       file,
-      salt: segmentSalt(id),
-      base,
+      salt: segmentSalt(this.#segment.id),
+      base: this.#segment.base,
       from,
       to,
       chunkBytes: CHUNK_BYTES,
       keepPayloads: true,
+      recordBytesMax: this.#source.recordBytesMax,
     });
-    for (;;) {
-      const step = scanner.step();
+  }
+
+  /** The records of the chunk that is at hand. */
+  #batch(scanner: RecordScanner, fromCaller: boolean): WalRecord[] {
+    const { base, path } = this.#segment;
+    const batch: WalRecord[] = [];
+    for (let step = scanner.step(); step !== 'more' && step !== 'end'; step = scanner.step()) {
       if (step === 'record') {
         if (scanner.isMarker) continue;
-        yield { position: base + scanner.offset, next: base + scanner.nextOffset, data: scanner.payload() };
-      } else if (step === 'more') {
-        await scanner.fill().catch(rethrow);
-      } else if (step === 'end') {
-        return;
-      } else if (fromCaller && scanner.offset === from && from > HEADER_BYTES) {
-        throw invalidPosition(base + from, `no sound record begins there: ${scanner.problem}`);
+        batch.push({ position: base + scanner.offset, next: base + scanner.nextOffset, data: scanner.data() });
+      } else if (this.#segment.leaving) {
+        // The file may be another segment's by now.
+        throw truncated(base + scanner.offset);
+      } else if (fromCaller && scanner.isFirst && scanner.offset > HEADER_BYTES) {
+        throw invalidPosition(base + scanner.offset, `no sound record begins there: ${scanner.problem}`);
       } else {
         throw corruptRecord(path, scanner.offset, scanner.problem);
       }
     }
-  } finally {
-    await file.close();
+    return batch;
   }
-}
 
-/** No record begins where a caller wants to read. */
-export function invalidPosition(position: number, why: string): WalError {
-  return new WalError('WAL_INVALID_POSITION', `Cannot read the log from position ${position}: ${why}`);
-}
-
-function rethrow(error: unknown): never {
-  throw asWalError(error);
-}
-
-function removed(position: number): WalError {
-  return invalidPosition(position, 'the segment was removed while it was read');
+  /** A file that cannot be read on is no damage if the log has been cut or truncated there. */
+  #explain(offset: number, error: unknown): never {
+    const position = this.#segment.base + offset;
+    const dropped = this.#segment.leaving || segmentEnd(this.#segment) <= position || position >= this.#reader.limit;
+    throw dropped ? truncated(position) : asWalError(error);
+  }
 }

@@ -4,9 +4,12 @@
 //
 //   append ─► [too much pending? wait in line] ─► stage into the last group ─► queue ─► write ─► datasync ─► acknowledge
 //
+// What must happen with no append under way, as a cut, waits in the same line, and lets nobody pass until it is done.
+//
 // A group that fails for lack of space leaves no trace, and its successors are tried all the same. Any other failure, and
 // every failed sync, poisons the log for good.
-import type { Clock, TimerHandle } from 'nori-io';
+import type { Clock, Codec, TimerHandle } from 'nori-io';
+import { type RecordParts, writingCodec } from './record-compression.js';
 import { BATCH_CONTINUES, BATCH_ENDS, KIND_DATA, MARKER_BYTES, RECORD_OVERHEAD_MAX } from './record-format.js';
 import { HEADER_BYTES } from './segment-format.js';
 import type { SegmentStore } from './segment-store.js';
@@ -14,7 +17,7 @@ import { StagingPool } from './staging-pool.js';
 import { asWalError, WalError } from './wal-error.js';
 import type { WalMetrics } from './wal-metrics.js';
 import type { Durability, ResolvedWalOptions } from './wal-options.js';
-import { type RecordParts, recordBytes, WriteGroup } from './write-group.js';
+import { recordBytes, WriteGroup } from './write-group.js';
 
 /**
  * Microtasks between the end of a group and the start of the next. They let callers whose appends were just acknowledged join
@@ -23,9 +26,16 @@ import { type RecordParts, recordBytes, WriteGroup } from './write-group.js';
  */
 const GATHER_MICROTASKS = 8;
 
-/** An append that waits for room. */
-interface WaitingAppend {
+/**
+ * Synced groups up to this size have room made ahead of them. Larger ones gain less from it than the zeros cost: they make the
+ * disk write everything twice.
+ */
+const PREALLOCATED_GROUP_BYTES_MAX = 64 * 1024;
+
+/** An append that waits for room, or a task that waits until nothing is under way. */
+interface Waiting {
   readonly bytes: number;
+  readonly exclusive: boolean;
   start(): void;
   reject(error: unknown): void;
 }
@@ -36,10 +46,13 @@ export class LogWriter {
   readonly #options: ResolvedWalOptions;
   readonly #clock: Clock;
   readonly #metrics: WalMetrics;
+  readonly #codec: Codec | undefined;
   readonly #pool = new StagingPool();
   /** Groups not yet begun to be written; appends go to the last one. */
   readonly #queue: WriteGroup[] = [];
-  readonly #waiting: WaitingAppend[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** An exclusive task is under way. */
+  #exclusive = false;
   /** Bytes staged and not yet settled. */
   #pendingBytes = 0;
   /** The segment that the last group of the queue goes to, and the file offset at which it begins there, if none fails. */
@@ -60,6 +73,7 @@ export class LogWriter {
     this.#options = options;
     this.#clock = options.clock;
     this.#metrics = metrics;
+    this.#codec = writingCodec(options.compression);
     this.#plannedId = store.writableId;
     this.#plannedOffset = store.writeOffset;
     this.visibleEnd = store.end;
@@ -83,7 +97,7 @@ export class LogWriter {
     if (this.#failure) return Promise.reject(this.#poisoned());
     const bytes = recordBytes(record);
     if (bytes > this.#options.recordBytesMax) return Promise.reject(this.#tooLarge('record', bytes));
-    if (this.#isFull(bytes)) return this.#wait(bytes, () => this.#appendNow(record, bytes, durability));
+    if (this.#isFull(bytes)) return this.#wait(bytes, false, () => this.#appendNow(record, bytes, durability));
     return this.#appendNow(record, bytes, durability);
   }
 
@@ -94,14 +108,26 @@ export class LogWriter {
     let bytes = 0;
     for (const record of records) bytes += recordBytes(record);
     if (bytes > this.#options.recordBytesMax) return Promise.reject(this.#tooLarge('batch', bytes));
-    if (this.#isFull(bytes)) return this.#wait(bytes, () => this.#appendBatchNow(records, bytes, durability));
+    if (this.#isFull(bytes)) return this.#wait(bytes, false, () => this.#appendBatchNow(records, bytes, durability));
     return this.#appendBatchNow(records, bytes, durability);
   }
 
   /** Resolves when everything appended before is durable. */
   sync(): Promise<void> {
     if (this.#failure) return Promise.reject(this.#poisoned());
-    return this.#waiting.length > 0 ? this.#wait(0, () => this.#syncNow()) : this.#syncNow();
+    const mustWait = this.#waiting.length > 0 || this.#exclusive;
+    return mustWait ? this.#wait(0, false, () => this.#syncNow()) : this.#syncNow();
+  }
+
+  /**
+   * Runs `task` when everything appended before is settled; what is appended after the call waits until it is done. A failure of
+   * it that is no WalError poisons the log.
+   */
+  alone<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#failure) return Promise.reject(this.#poisoned());
+    const done = this.#wait(0, true, () => this.#runAlone(task));
+    this.#admit();
+    return done;
   }
 
   /** Waits for everything appended, then writes a marker that states that all of it is synced. Never rejects. */
@@ -122,11 +148,27 @@ export class LogWriter {
     await this.#idle;
   }
 
-  async #appendNow(record: RecordParts, bytes: number, durability: Durability): Promise<number> {
+  #appendNow(record: RecordParts, bytes: number, durability: Durability): Promise<number> {
     const group = this.#groupFor(bytes + RECORD_OVERHEAD_MAX);
     const relative = group.add(record, bytes, KIND_DATA);
-    await this.#staged(group, relative, durability);
-    return group.position + relative;
+    return this.#staged(group, relative, durability).then(() => group.position + relative);
+  }
+
+  async #runAlone<T>(task: () => Promise<T>): Promise<T> {
+    this.#exclusive = true;
+    try {
+      return await task();
+    } catch (error) {
+      if (!(error instanceof WalError)) this.#poison(error);
+      throw this.#failure ? this.#poisoned() : error;
+    } finally {
+      this.#exclusive = false;
+      this.#plannedId = this.#store.writableId;
+      this.#plannedOffset = this.#store.writeOffset;
+      this.visibleEnd = this.#store.end;
+      if (this.#failure) this.#failAll();
+      else this.#admit();
+    }
   }
 
   async #appendBatchNow(records: readonly RecordParts[], bytes: number, durability: Durability): Promise<number[]> {
@@ -175,7 +217,7 @@ export class LogWriter {
       this.#plannedId += 1;
       this.#plannedOffset = HEADER_BYTES;
     }
-    const group = new WriteGroup(this.#plannedId, this.#pool);
+    const group = new WriteGroup(this.#plannedId, this.#pool, this.#codec);
     this.#queue.push(group);
     return group;
   }
@@ -214,22 +256,26 @@ export class LogWriter {
       for (let passed = 0; passed < GATHER_MICROTASKS; passed++) await undefined;
     }
     this.#running = false;
+    // What waits until nothing is under way can go ahead.
+    if (!this.#failure) this.#admit();
   }
 
   async #write(group: WriteGroup): Promise<void> {
     const store = this.#store;
     try {
       if (group.records > 0 || group.closing) {
-        await store.open(group.segmentId, this.#clock.now());
+        if (!store.isOpen(group.segmentId)) await store.open(group.segmentId, this.#clock.now());
         group.seal(store.end, store.synced);
         await store.write(group.pieces(), group.bytes);
         this.#groups += 1;
-        this.#metrics.wrote(group.records, group.bytes);
+        this.#metrics.wrote(group.records, group.bytes, group.payloadBytes);
       }
+      if (group.closing) await store.trim();
       if (group.wantsSync) await this.#sync(group);
       else this.#syncLater();
       this.visibleEnd = store.end;
       group.settle();
+      if (group.wantsSync && !group.closing && group.bytes <= PREALLOCATED_GROUP_BYTES_MAX) store.preallocate();
     } catch (error) {
       if (!(error instanceof WalError)) this.#poison(error);
       group.fail(this.#failure ? this.#poisoned() : error);
@@ -265,22 +311,24 @@ export class LogWriter {
   }
 
   #isFull(bytes: number): boolean {
-    if (this.#waiting.length > 0) return true;
+    if (this.#waiting.length > 0 || this.#exclusive) return true;
     return this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#options.stagingBytesMax;
   }
 
   /** Lets `start` run when its turn has come and there is room. */
-  #wait<T>(bytes: number, start: () => Promise<T>): Promise<T> {
+  #wait<T>(bytes: number, exclusive: boolean, start: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ bytes, start: () => void start().then(resolve, reject), reject });
+      this.#waiting.push({ bytes, exclusive, start: () => void start().then(resolve, reject), reject });
     });
   }
 
   /** Starts those who wait, in order, as far as there is room. */
   #admit(): void {
     const { stagingBytesMax } = this.#options;
-    while (this.#waiting.length > 0) {
-      if (this.#pendingBytes > 0 && this.#pendingBytes + this.#waiting[0]!.bytes > stagingBytesMax) return;
+    while (this.#waiting.length > 0 && !this.#exclusive) {
+      const { bytes, exclusive } = this.#waiting[0]!;
+      if (exclusive && (this.#running || this.#queue.length > 0)) return;
+      if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > stagingBytesMax) return;
       this.#waiting.shift()!.start();
     }
   }

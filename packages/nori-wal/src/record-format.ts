@@ -3,8 +3,10 @@
 //   varint  length of the payload        flags   bits 0-1  kind: 0 none (so that zeros are no record), 1 data, 2 marker
 //   u8      flags                                bit 2     more records of this batch follow
 //   u32     CRC32C over length, flags            bit 3     last record of a batch
-//           and payload, salted                  bits 4-5  compression: 0 none
+//           and payload, salted                  bits 4-5  compression: 0 none, 1 lz4, 2 deflate, 3 zstd
 //   …       payload                              bits 6-7  0
+//
+// The payload of a compressed record is its uncompressed size as varint, then the compressed bytes.
 //
 // The salt is the CRC32C of the segment id; the checksum continues from it, so that bytes of another segment never
 // check out. Every write group opens with a marker, of fixed size, whose payload is
@@ -19,8 +21,11 @@ export const KIND_DATA = 1;
 export const KIND_MARKER = 2;
 export const BATCH_CONTINUES = 0b100;
 export const BATCH_ENDS = 0b1000;
-/** Bits this version knows nothing of: compression and the reserved ones. */
-export const UNKNOWN_FLAGS = 0b1111_0000;
+/** Where the number of the compression stands. */
+export const COMPRESSION_SHIFT = 4;
+export const COMPRESSION_MASK = 0b11;
+/** Bits this version knows nothing of. */
+export const UNKNOWN_FLAGS = 0b1100_0000;
 
 /** Flags and checksum, behind the length. */
 export const FLAGS_AND_CRC_BYTES = 5;

@@ -1,12 +1,15 @@
 // Walks the records of one segment in large reads, for recovery and for readers. Holds one chunk in memory, or one record if that
 // is larger. `step` is synchronous and moves to the next record; when it says 'more', await `fill` and step again:
 //
-//   step ─► 'record'  kind, flags, offset, nextOffset, payload describe it
+//   step ─► 'record'  kind, flags, offset, nextOffset, data describe it
 //        ─► 'more'    the chunk is used up: await fill()
 //        ─► 'end'     the limit is reached exactly
 //        ─► 'bad'     no sound record at `offset`; `problem` says why
-import { crc32c, type File, readU32LE, readVarint, VarintCursor } from 'nori-io';
+import { type Codec, crc32c, type File, readU32LE, readVarint, VarintCursor } from 'nori-io';
+import { claimedBytes, decompressRecord, knownCodec } from './record-compression.js';
 import {
+  COMPRESSION_MASK,
+  COMPRESSION_SHIFT,
   FLAGS_AND_CRC_BYTES,
   KIND_DATA,
   KIND_MARKER,
@@ -16,7 +19,7 @@ import {
   readMarker,
   UNKNOWN_FLAGS,
 } from './record-format.js';
-import { WalError } from './wal-error.js';
+import { corruptRecord, WalError } from './wal-error.js';
 
 /** What a step found. */
 export type ScanStep = 'record' | 'more' | 'end' | 'bad';
@@ -35,6 +38,8 @@ export interface ScanRange {
   readonly chunkBytes: number;
   /** True: payloads stay valid for ever (each read has a chunk of its own). False: until the next `fill`. */
   readonly keepPayloads: boolean;
+  /** Largest record: a compressed one that claims more is damaged. */
+  readonly recordBytesMax: number;
 }
 
 /** See the top of this file. */
@@ -50,6 +55,7 @@ export class RecordScanner {
   #wanted = 1;
   #payloadStart = 0;
   #payloadEnd = 0;
+  #dataBytes = 0;
 
   /** File offset of the record last found, or of the bad bytes. */
   offset: number;
@@ -71,13 +77,24 @@ export class RecordScanner {
     return (this.flags & KIND_MASK) === KIND_MARKER;
   }
 
-  get payloadBytes(): number {
-    return this.#payloadEnd - this.#payloadStart;
+  /** Whether the record last found, or the bad bytes, are the first of the range. */
+  get isFirst(): boolean {
+    return this.offset === this.#range.from;
   }
 
-  /** The payload of the record last found. */
-  payload(): Uint8Array {
-    return this.#chunk.subarray(this.#payloadStart, this.#payloadEnd);
+  /** Size of the record last found, uncompressed. */
+  get dataBytes(): number {
+    return this.#dataBytes;
+  }
+
+  /** The record last found, uncompressed. @throws WalError `WAL_CORRUPT_RECORD` if it cannot be decompressed */
+  data(): Uint8Array {
+    const payload = this.#chunk.subarray(this.#payloadStart, this.#payloadEnd);
+    const compression = (this.flags >> COMPRESSION_SHIFT) & COMPRESSION_MASK;
+    if (compression === 0) return payload;
+    const data = decompressRecord(this.#codec(compression), payload, this.#range.recordBytesMax);
+    if (typeof data === 'string') throw corruptRecord(this.#range.file.path, this.offset, data);
+    return data;
   }
 
   /** Moves to the next record. */
@@ -112,6 +129,7 @@ export class RecordScanner {
     this.flags = flags;
     this.#payloadStart = payloadAt;
     this.#payloadEnd = payloadAt + length;
+    this.#dataBytes = flags >> COMPRESSION_SHIFT === 0 ? length : this.#claimed(flags);
     this.nextOffset = this.offset + bytes;
     return 'record';
   }
@@ -152,6 +170,24 @@ export class RecordScanner {
   #bad(problem: string): 'bad' {
     this.problem = problem;
     return 'bad';
+  }
+
+  /**
+   * The size a compressed record claims. Its checksum is right, so that a wrong one is no torn write.
+   * @throws WalError `WAL_CORRUPT_RECORD`, `WAL_UNSUPPORTED_COMPRESSION`
+   */
+  #claimed(flags: number): number {
+    const { file, recordBytesMax } = this.#range;
+    this.#codec((flags >> COMPRESSION_SHIFT) & COMPRESSION_MASK);
+    const claimed = claimedBytes(this.#chunk, this.#payloadStart, this.#payloadEnd, recordBytesMax);
+    if (typeof claimed === 'string') throw corruptRecord(file.path, this.offset, claimed);
+    return claimed;
+  }
+
+  #codec(compression: number): Codec {
+    const { path } = this.#range.file;
+    const what = `Cannot read the record at offset ${this.offset} of ${path}`;
+    return knownCodec(compression, what, path, this.offset);
   }
 
   #refuseFlags(flags: number): never {

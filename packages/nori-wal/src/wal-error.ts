@@ -25,6 +25,10 @@ export type WalErrorCode =
   | 'WAL_RECORD_TOO_LARGE'
   /** No record begins at this position. */
   | 'WAL_INVALID_POSITION'
+  /** The place of a reader, or a position, was dropped by `truncateBefore` or `truncateAfter`. */
+  | 'WAL_TRUNCATED'
+  /** A compression that this runtime does not have. */
+  | 'WAL_UNSUPPORTED_COMPRESSION'
   /** An option is out of range. */
   | 'WAL_INVALID_OPTION'
   /** The file system failed otherwise; see `cause`. */
@@ -73,4 +77,20 @@ export function asWalError(error: unknown): WalError {
   if (error.code === 'IO_NO_SPACE')
     return new WalError('WAL_NO_SPACE', `The log cannot grow. ${error.message}`, details);
   return new WalError('WAL_IO_FAILED', `The log's file system failed. ${error.message}`, details);
+}
+
+/** Whether the file system refused for want of space. */
+export const isNoSpace = (error: unknown): boolean => error instanceof IoError && error.code === 'IO_NO_SPACE';
+
+/** No record begins at a position that a caller gave. */
+export function invalidPosition(position: number, why: string): WalError {
+  return new WalError('WAL_INVALID_POSITION', `The log has no record at position ${position}: ${why}`);
+}
+
+/** What was at a position is gone. */
+export function truncated(position: number): WalError {
+  return new WalError(
+    'WAL_TRUNCATED',
+    `The log was cut: position ${position} is no longer in it. Read on from a position that is`,
+  );
 }

@@ -11,6 +11,9 @@ export class WalMetrics {
   readonly #slowSyncMs: number;
   readonly #records: Counter;
   readonly #bytes: Counter;
+  readonly #payloadBytes: Counter;
+  readonly #preallocatedBytes: Counter;
+  readonly #recycled: Counter;
   readonly #syncSeconds: Histogram;
   readonly #segments: Gauge;
 
@@ -20,6 +23,15 @@ export class WalMetrics {
     this.#slowSyncMs = slowSyncMs;
     this.#records = meter.counter('wal_records_total', undefined, { help: 'Records written to the log.' });
     this.#bytes = meter.counter('wal_bytes_total', undefined, { help: 'Bytes written to the log, overhead included.' });
+    this.#payloadBytes = meter.counter('wal_payload_bytes_total', undefined, {
+      help: 'Bytes of the records written to the log, before compression.',
+    });
+    this.#preallocatedBytes = meter.counter('wal_preallocated_bytes_total', undefined, {
+      help: 'Bytes of zeros written ahead of the records.',
+    });
+    this.#recycled = meter.counter('wal_segments_recycled_total', undefined, {
+      help: 'Segments begun in the file of a dropped one.',
+    });
     this.#syncSeconds = meter.histogram('wal_fsync_duration_seconds', undefined, {
       help: 'Duration of data syncs of the log.',
     });
@@ -33,9 +45,14 @@ export class WalMetrics {
     }
   }
 
-  wrote(records: number, bytes: number): void {
+  wrote(records: number, bytes: number, payloadBytes: number): void {
     this.#records.inc(records);
     this.#bytes.inc(bytes);
+    this.#payloadBytes.inc(payloadBytes);
+  }
+
+  preallocated(bytes: number): void {
+    this.#preallocatedBytes.inc(bytes);
   }
 
   synced(durationMs: number): void {
@@ -45,8 +62,9 @@ export class WalMetrics {
     }
   }
 
-  rotated(segment: number, segments: number): void {
+  rotated(segment: number, segments: number, recycled: boolean): void {
     this.#segments.set(segments);
+    if (recycled) this.#recycled.inc(1);
     if (this.#meter.wantsEvents) this.#meter.event({ type: 'wal.segment_rotated', atMs: this.#clock.now(), segment });
   }
 
@@ -54,6 +72,14 @@ export class WalMetrics {
     this.#segments.set(segments);
     if (count > 0 && this.#meter.wantsEvents) {
       this.#meter.event({ type: 'wal.segments_removed', atMs: this.#clock.now(), count });
+    }
+  }
+
+  /** The log was cut back to a position; so many bytes and segments are gone. */
+  cut(position: number, bytes: number, segments: number): void {
+    this.#segments.set(segments);
+    if (this.#meter.wantsEvents) {
+      this.#meter.event({ type: 'wal.cut', atMs: this.#clock.now(), position, bytes });
     }
   }
 

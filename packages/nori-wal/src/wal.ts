@@ -4,14 +4,16 @@
 //
 // One process, one `Wal` per directory. All methods may be called at any time and concurrently.
 import { type DirectoryLock, type FileSystem, loadNativeChecksums, syncParents } from 'nori-io';
-import { invalidPosition, readRecords, type WalRecord } from './log-reader.js';
+import { cutPlace } from './log-cut.js';
+import { type ReadSource, readBatches, readRecords, type WalRecord } from './log-reader.js';
 import { LogWriter } from './log-writer.js';
-import { type Inspection, inspect, type RecoveryCut, repair } from './recovery.js';
+import type { RecordParts } from './record-compression.js';
+import { type Inspection, inspect, repair } from './recovery.js';
+import type { RecordSink, RecoveryCut } from './segment-scan.js';
 import { SegmentStore } from './segment-store.js';
-import { asWalError, WalError } from './wal-error.js';
+import { asWalError, invalidPosition, WalError } from './wal-error.js';
 import { WalMetrics } from './wal-metrics.js';
 import { type Durability, type ResolvedWalOptions, resolveOptions, type WalOptions } from './wal-options.js';
-import type { RecordParts } from './write-group.js';
 
 /** Position of a record: bytes since the log was born, strictly increasing, below 2^53. */
 export type WalPosition = number;
@@ -31,8 +33,13 @@ export interface WalRecovery {
 /** State of a log. */
 export interface WalStats {
   readonly segments: number;
-  /** Bytes of the segment files. */
+  /** Bytes of the segments. */
   readonly bytes: number;
+  /** Bytes allocated behind the end of the last segment. */
+  readonly preallocatedBytes: number;
+  /** Files of dropped segments that are kept for new ones, and their bytes. */
+  readonly spareSegments: number;
+  readonly spareBytes: number;
   readonly start: WalPosition;
   readonly end: WalPosition;
   /** Everything before this position is durable. */
@@ -55,7 +62,7 @@ export class Wal {
   /** What was found when the log was opened. */
   readonly recovery: WalRecovery;
   readonly #options: ResolvedWalOptions;
-  readonly #fs: FileSystem;
+  readonly #source: ReadSource;
   readonly #lock: DirectoryLock | undefined;
   readonly #store: SegmentStore;
   readonly #writer: LogWriter;
@@ -70,11 +77,14 @@ export class Wal {
     found: Inspection,
   ) {
     this.#options = options;
-    this.#fs = options.fs;
+    this.#source = { fs: options.fs, store, recordBytesMax: options.recordBytesMax };
     this.#lock = lock;
     this.#store = store;
     this.#metrics = new WalMetrics(options.meter, options.clock, options.slowSyncMs);
-    store.onBegin = (id) => this.#metrics.rotated(id, store.segments.length);
+    store.observer = {
+      began: (id, recycled) => this.#metrics.rotated(id, store.segments.length, recycled),
+      preallocated: (bytes) => this.#metrics.preallocated(bytes),
+    };
     this.#writer = new LogWriter(store, options, this.#metrics);
     const { records, bytes, cut } = found;
     const recovery = { segments: found.segments.length, records, bytes, start: this.start, end: this.end };
@@ -85,7 +95,7 @@ export class Wal {
   /**
    * Opens the log in `options.dir`, and repairs a torn tail. When it refuses, nothing on disk has been changed.
    * @throws WalError `WAL_LOCKED`, `WAL_NOT_A_LOG`, `WAL_UNSUPPORTED_VERSION`, `WAL_CORRUPT_RECORD`, `WAL_CORRUPT_HEADER`,
-   * `WAL_MISSING_SEGMENT`, `WAL_NO_SPACE`, `WAL_INVALID_OPTION`, `WAL_IO_FAILED`
+   * `WAL_MISSING_SEGMENT`, `WAL_NO_SPACE`, `WAL_INVALID_OPTION`, `WAL_UNSUPPORTED_COMPRESSION`, `WAL_IO_FAILED`
    */
   static async open(options: WalOptions): Promise<Wal> {
     const resolved = resolveOptions(options);
@@ -94,22 +104,24 @@ export class Wal {
       await makeDirectory(resolved.fs, resolved.dir);
       const lock = resolved.lock ? await resolved.fs.lock(`${resolved.dir}/LOCK`) : undefined;
       try {
-        const found = await inspect(resolved.fs, resolved.dir);
+        const { recordBytesMax, onRecordsFrom: sinkFrom } = resolved;
+        const sink = resolved.onRecords && guardedSink(resolved.onRecords);
+        const found = await inspect(resolved.fs, resolved.dir, { recordBytesMax, sink, sinkFrom });
         if (found.segments.length === 0) await syncParents(resolved.fs, resolved.dir);
         const { appendable } = await repair(resolved.fs, resolved.dir, found);
-        return new Wal(resolved, lock, new SegmentStore(resolved.fs, resolved.dir, found.segments, appendable), found);
+        return new Wal(resolved, lock, new SegmentStore(resolved, found.segments, appendable), found);
       } catch (error) {
         await lock?.release();
         throw error;
       }
     } catch (error) {
-      throw asWalError(error);
+      throw error instanceof SinkFailure ? error.cause : asWalError(error);
     }
   }
 
   /** Position of the log's beginning: nothing before it is kept. */
   get start(): WalPosition {
-    return this.#store.segments[0]?.base ?? 0;
+    return this.#store.start;
   }
 
   /** Position behind the last record that readers see. */
@@ -141,12 +153,19 @@ export class Wal {
   /**
    * The records from `position` (of a record, or `next` of one; one before {@link start} means the start) up to the end
    * as it is when the iteration begins. Each `data` is the caller's to keep.
-   * @throws WalError `WAL_INVALID_POSITION`, `WAL_CORRUPT_RECORD`, `WAL_CLOSED`
+   * Any number of readers may be under way while the log is written and truncated.
+   * @throws WalError `WAL_INVALID_POSITION`, `WAL_TRUNCATED` (what was to be read next was dropped meanwhile), `WAL_CORRUPT_RECORD`,
+   * `WAL_UNSUPPORTED_COMPRESSION`, `WAL_IO_FAILED`, `WAL_CLOSED`
    */
   async *readFrom(position: WalPosition): AsyncGenerator<WalRecord, void, undefined> {
-    if (this.#closing) throw closed();
-    if (!(position >= 0 && position <= this.end)) throw invalidPosition(position, `the log ends at ${this.end}`);
-    yield* readRecords(this.#fs, this.#store.segments, Math.max(position, this.start), this.end);
+    this.#checkReadable(position);
+    yield* readRecords(this.#source, position, this.end);
+  }
+
+  /** As {@link readFrom}, but many records at a time: several times as fast for small ones. */
+  async *readBatches(position: WalPosition): AsyncGenerator<WalRecord[], void, undefined> {
+    this.#checkReadable(position);
+    yield* readBatches(this.#source, position, this.end);
   }
 
   /**
@@ -160,12 +179,31 @@ export class Wal {
     return done;
   }
 
+  /**
+   * Drops every record from `position` on (of a record, or `next` of one; one before {@link start} means the start), durably. What
+   * was appended before the call is settled first, what is appended after it goes behind the cut. Positions of what was
+   * dropped are never used again. A crash leaves the log as it was before or as it is after.
+   * @throws WalError `WAL_INVALID_POSITION`, `WAL_TRUNCATED` (dropped already), `WAL_NO_SPACE` (nothing was dropped; try again),
+   * `WAL_POISONED`, `WAL_CLOSED`
+   */
+  truncateAfter(position: WalPosition): Promise<void> {
+    if (this.#closing) return Promise.reject(closed());
+    return this.#writer.alone(() => {
+      const done = this.#truncating.then(() => this.#cutAt(position));
+      this.#truncating = done.catch(() => undefined);
+      return done;
+    });
+  }
+
   stats(): WalStats {
     let bytes = 0;
     for (const segment of this.#store.segments) bytes += segment.endOffset;
     return {
       segments: this.#store.segments.length,
       bytes,
+      preallocatedBytes: this.#store.preallocatedBytes,
+      spareSegments: this.#store.spares.count,
+      spareBytes: this.#store.spares.bytes,
       start: this.start,
       end: this.end,
       synced: this.#store.synced,
@@ -199,12 +237,45 @@ export class Wal {
 
   async #removeBefore(position: WalPosition): Promise<void> {
     try {
-      const removed = await this.#store.removeBefore(position);
+      const { removed } = await this.#store.removeBefore(position);
       this.#metrics.removed(removed, this.#store.segments.length);
     } catch (error) {
       throw asWalError(error);
     }
   }
+
+  async #cutAt(position: WalPosition): Promise<void> {
+    const { fs, store, recordBytesMax } = this.#source;
+    const place = await cutPlace(fs, store.segments, position, recordBytesMax);
+    if (!place) return;
+    const endBefore = store.end;
+    await store.cut(place.index, place.offset, this.#options.clock.now());
+    this.#metrics.cut(position, endBefore - position, store.segments.length);
+  }
+
+  #checkReadable(position: WalPosition): void {
+    if (this.#closing) throw closed();
+    if (!(position >= 0 && position <= this.end)) throw invalidPosition(position, `the log ends at ${this.end}`);
+  }
+}
+
+/** What the caller's `onRecords` threw: the caller's own, to be passed on as it is. */
+class SinkFailure {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
+
+function guardedSink(sink: RecordSink): RecordSink {
+  return async (records) => {
+    try {
+      await sink(records);
+    } catch (error) {
+      throw new SinkFailure(error);
+    }
+  };
 }
 
 async function makeDirectory(fs: FileSystem, dir: string): Promise<void> {

@@ -1,7 +1,8 @@
-// Records that will be written together: a marker, then records, in reusable chunks. A record is copied once into a chunk and
-// checksummed there; a big one is not copied but written from where it is. Positions inside a group are relative until it
+// Records that will be written together: a marker, then records, in reusable chunks. A record is compressed if that was asked
+// for, copied once into a chunk and checksummed there; a big one is not copied but written from where it is. Positions inside a group are relative until it
 // is written, since an earlier group may fail and leave its place to this one.
-import { crc32c, writeU32LE } from 'nori-io';
+import { type Codec, crc32c, writeU32LE } from 'nori-io';
+import { compressionFlags, compressRecord, type RecordParts } from './record-compression.js';
 import {
   beginRecord,
   finishRecord,
@@ -11,9 +12,6 @@ import {
   writeMarker,
 } from './record-format.js';
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, type StagingPool } from './staging-pool.js';
-
-/** One record as given: its bytes, or parts of them. */
-export type RecordParts = Uint8Array | readonly Uint8Array[];
 
 /** Payloads from this size on are not copied. */
 const UNCOPIED_BYTES_MIN = 64 * 1024;
@@ -45,6 +43,7 @@ export class WriteGroup {
   readonly segmentId: number;
   readonly #salt: number;
   readonly #pool: StagingPool;
+  readonly #codec: Codec | undefined;
   readonly #chunks: Uint8Array[];
   readonly #pieces: Uint8Array[] = [];
   #chunk: Uint8Array;
@@ -57,14 +56,16 @@ export class WriteGroup {
   /** Size in the file, the marker included. */
   bytes = MARKER_BYTES;
   records = 0;
+  /** Bytes of the records, uncompressed. */
   payloadBytes = 0;
   /** Position of the group's first byte; known once it is sealed. */
   position = 0;
   /** Write the marker even if no record follows it. */
   closing = false;
 
-  constructor(segmentId: number, pool: StagingPool) {
+  constructor(segmentId: number, pool: StagingPool, codec: Codec | undefined) {
     this.segmentId = segmentId;
+    this.#codec = codec;
     this.#salt = segmentSalt(segmentId);
     this.#pool = pool;
     this.#chunk = pool.take(CHUNK_BYTES_MIN);
@@ -72,7 +73,16 @@ export class WriteGroup {
   }
 
   /** Adds a record; returns where it begins, relative to the group. */
-  add(record: RecordParts, payloadBytes: number, flags: number): number {
+  add(record: RecordParts, recordBytes: number, flags: number): number {
+    this.records += 1;
+    this.payloadBytes += recordBytes;
+    const codec = this.#codec;
+    const stored = codec && compressRecord(codec, record, recordBytes);
+    if (codec && stored) return this.#stage(stored, stored.length, flags | compressionFlags(codec));
+    return this.#stage(record, recordBytes, flags);
+  }
+
+  #stage(record: RecordParts, payloadBytes: number, flags: number): number {
     const relative = this.bytes;
     const copied = payloadBytes < UNCOPIED_BYTES_MIN;
     this.#makeRoom(RECORD_OVERHEAD_MAX + (copied ? payloadBytes : 0));
@@ -80,8 +90,6 @@ export class WriteGroup {
     const crcAt = beginRecord(this.#chunk, start, payloadBytes, flags);
     if (copied) this.#copy(record, start, crcAt, payloadBytes);
     else this.#refer(record, start, crcAt);
-    this.records += 1;
-    this.payloadBytes += payloadBytes;
     this.bytes += crcAt + 4 - start + payloadBytes;
     return relative;
   }

@@ -83,7 +83,7 @@ describe('a full disk', () => {
     const wal = await openMemory(fs);
     await wal.append(new Uint8Array(4000));
     for (const on of ['create', 'write'] as const) {
-      fs.inject({ on, code: 'IO_NO_SPACE', writtenFraction: 0.5 });
+      fs.inject({ on, path: '2.wal', code: 'IO_NO_SPACE', writtenFraction: 0.5, times: 2 });
       await expect(wal.append(new Uint8Array(4000))).rejects.toMatchObject({ code: 'WAL_NO_SPACE' });
       expect(wal.stats().segments).toBe(1);
     }

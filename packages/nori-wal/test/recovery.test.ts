@@ -12,7 +12,7 @@ const MARKER = 30;
 /** A log of three segments. Without `close`, as after a crash of the process. */
 async function written(close: boolean): Promise<{ fs: MemoryFileSystem; expected: string[]; lastGroup: number }> {
   const live = new MemoryFileSystem();
-  const wal = await openMemory(live);
+  const wal = await openMemory(live, { preallocateBytes: 0 });
   const expected: string[] = [];
   for (let index = 0; wal.stats().segments < 3 || index % 7 > 0; index++) {
     const group = Array.from(
@@ -113,29 +113,40 @@ describe('a torn tail', () => {
     }
   });
 
-  test('of zeros, of noise, or of bytes of another segment is cut', async () => {
+  test('of noise, or of bytes of another segment, is cut and reported up to its last byte that is not zero', async () => {
     const { fs, expected } = await written(false);
     const files = await segmentFiles(fs);
     const path = files.at(-1)!;
     const other = readAll(fs, files[0]!);
     const rng = new Rng(SEED);
-    for (const tail of [
-      new Uint8Array(5000),
-      rng.bytes(3000),
-      other,
-      other.subarray(64),
-      new Uint8Array(1),
-      rng.bytes(1),
-    ]) {
-      const { wal } = await openChanged(fs, path, (content) => Buffer.concat([content, tail]));
+    const noises = [rng.bytes(3000), other, other.subarray(64), rng.bytes(1)];
+    for (const noise of noises) noise[noise.length - 1] = 1;
+    for (const noise of noises) {
+      for (const zeros of [0, 1, 9000]) {
+        const tail = Buffer.concat([noise, new Uint8Array(zeros)]);
+        const { wal } = await openChanged(fs, path, (content) => Buffer.concat([content, tail]));
+        expect(await texts(wal!)).toEqual(expected);
+        expect(wal!.recovery.cut).toMatchObject({ file: path, bytes: noise.length });
+      }
+    }
+  });
+
+  test('of zeros is room for more: it is cut and not reported', async () => {
+    const { fs, expected } = await written(false);
+    const path = (await segmentFiles(fs)).at(-1)!;
+    for (const zeros of [1, 29, 5000, 2 ** 21]) {
+      const { wal } = await openChanged(fs, path, (content) => Buffer.concat([content, new Uint8Array(zeros)]));
       expect(await texts(wal!)).toEqual(expected);
-      expect(wal!.recovery.cut).toMatchObject({ file: path, bytes: tail.length });
+      expect(wal!.recovery.cut).toBeUndefined();
+      await wal!.append(bytes('goes on'));
+      expect(await texts(wal!)).toEqual([...expected, 'goes on']);
+      await wal!.close();
     }
   });
 
   test('that ends inside a batch loses the whole batch', async () => {
     const fs = new MemoryFileSystem();
-    const wal = await openMemory(fs);
+    const wal = await openMemory(fs, { preallocateBytes: 0 });
     await wal.append(bytes('kept'));
     await wal.appendBatch([bytes('one'), bytes('two'), bytes('three')]);
     const path = (await segmentFiles(fs))[0]!;
@@ -206,7 +217,7 @@ describe('segment files', () => {
     const foreign = await openChanged(fs, path, () => bytes('#!/bin/sh\necho this is not a log\n'));
     expect(foreign.error).toMatchObject({ code: 'WAL_NOT_A_LOG', file: path });
     const newer = await openChanged(fs, path, (content) => {
-      writeU32LE(content, 8, 2);
+      writeU32LE(content, 8, 3);
       writeU32LE(content, 60, crc32c(content, 0, 60));
       return content;
     });

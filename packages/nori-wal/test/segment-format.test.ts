@@ -22,10 +22,31 @@ describe('names of segments', () => {
 });
 
 describe('headers', () => {
-  const header = { id: 5, base: 2 ** 40 + 3, previousEnd: 2 ** 40 + 3, createdMs: 1_800_000_000_000 };
+  const header = {
+    id: 5,
+    base: 2 ** 40 + 3,
+    previousEnd: 2 ** 40 + 3,
+    createdMs: 1_800_000_000_000,
+    previousId: 4,
+    recycled: false,
+  };
 
-  test('come back as they were written', () => {
-    expect(decodeHeader(encodeHeader(header), 'f')).toEqual(header);
+  test('come back as they were written, and are of version 2 only if the log was cut there', () => {
+    const cut = [
+      { ...header, previousId: 2 },
+      { ...header, previousEnd: 2 ** 40 },
+    ];
+    for (const sent of [header, { ...header, recycled: true }, ...cut]) {
+      const bytes = encodeHeader(sent);
+      expect(decodeHeader(bytes, 'f')).toEqual(sent);
+      expect(bytes[8]).toBe(cut.includes(sent) ? 2 : 1);
+    }
+  });
+
+  test('that contradict themselves are damaged', () => {
+    for (const wrong of [{ previousEnd: header.base + 1 }, { previousId: 5, previousEnd: 0 }]) {
+      expect(decodeHeader(encodeHeader({ ...header, ...wrong }), 'f')).toBe('damaged');
+    }
   });
 
   test('with any bit changed are damaged or foreign', () => {

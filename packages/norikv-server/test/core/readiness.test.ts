@@ -8,7 +8,8 @@ test('a store that refused a write for want of space is ready again once there i
   const { node, store } = await openFixture({ fs });
   await put(node, 'a', 'v');
   fs.capacityBytes = 1;
-  await expect(put(node, 'b', 'v'.repeat(10_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+  // More than the room that the log has made ahead.
+  await expect(put(node, 'b', 'v'.repeat(200_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
   fs.capacityBytes = Number.POSITIVE_INFINITY;
   // A load balancer that looks at /readyz sends nothing to this node meanwhile.
   await expect.poll(() => store.refusal, { timeout: 20_000 }).toBeUndefined();

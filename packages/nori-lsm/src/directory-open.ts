@@ -48,17 +48,24 @@ export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirec
   }
 };
 
-/** Removes tables that no version lists: outputs of tasks that a crash cut off, and tables that were about to go. */
-export const removeOrphans = async ({ fs, dir }: ResolvedOptions, manifest: Manifest): Promise<number> => {
+/**
+ * Removes tables that no version lists: outputs of tasks that a crash cut off, and tables that were about to go. What they
+ * took may be the space that the manifest was short of.
+ */
+export const removeOrphans = async (options: ResolvedOptions, manifest: Manifest): Promise<void> => {
+  await removeUnlisted(options, manifest);
+  if (manifest.isSettled) return;
+  await manifest.settle();
+  if (manifest.isSettled) await removeUnlisted(options, manifest);
+};
+
+const removeUnlisted = async ({ fs, dir }: ResolvedOptions, manifest: Manifest): Promise<void> => {
   const { levels } = manifest.state;
-  let removed = 0;
   for (const name of await fs.readdir(dir)) {
     const number = tableNumber(name);
     if (number === undefined || levels.some((tables) => tables.has(number))) continue;
-    await fs.unlink(`${dir}/${name}`);
-    removed++;
+    if (!manifest.mayStillList(number)) await fs.unlink(`${dir}/${name}`);
   }
-  return removed;
 };
 
 const takeLock = async ({ fs, dir }: ResolvedOptions): Promise<() => Promise<void>> => {

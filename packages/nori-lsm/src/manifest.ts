@@ -3,7 +3,7 @@
 // CURRENT is switched. A file whose sync failed is never synced again: what the system then believes is unknown.
 import type { File, FileSystem } from 'nori-io';
 import { manifestName, prepareCurrent, readWhole, switchCurrent } from './directory.js';
-import { LsmError } from './errors.js';
+import { codeOf, LsmError } from './errors.js';
 import { decodeEdit, encodeEdit } from './manifest-codec.js';
 import { type ManifestEdit, ManifestState } from './manifest-edit.js';
 import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD, scanManifest } from './manifest-records.js';
@@ -26,6 +26,8 @@ export class Manifest {
   #mustRewrite = false;
   /** Files that CURRENT named once or may name after a failed switch; they go when the next switch is durable. */
   readonly #obsolete: number[] = [];
+  /** Tables that records of a manifest that is not settled have removed. */
+  readonly #removed = new Set<number>();
   #queue: Promise<void> = Promise.resolve();
 
   private constructor(fs: FileSystem, dir: string, number: number, state: ManifestState) {
@@ -46,7 +48,8 @@ export class Manifest {
 
   /**
    * Reads manifest `number` and makes it ready for changes. Unless the database was closed in order, that is a new file;
-   * there must be no manifests with higher numbers.
+   * there must be no manifests with higher numbers. If there is no space for a new file, the manifest is not
+   * {@link Manifest.isSettled settled}: it can be read, and the next change, or {@link Manifest.settle}, tries again.
    * @throws LsmError `LSM_CORRUPT_MANIFEST` with file and offset, `LSM_UNSUPPORTED_VERSION`
    */
   static async open(fs: FileSystem, dir: string, number: number): Promise<Manifest> {
@@ -68,7 +71,10 @@ export class Manifest {
       manifest.#end = scan.end;
       manifest.#firstBytes = scan.records[0]!.payload.length + FILE_HEADER_BYTES;
     } else {
-      await manifest.#rewrite();
+      for (const { payload, kind } of scan.records) {
+        if (kind === RECORD.edit) for (const { number } of decodeEdit(payload).removed ?? []) manifest.#removed.add(number);
+      }
+      await manifest.settle();
     }
     return manifest;
   }
@@ -76,6 +82,26 @@ export class Manifest {
   /** Number of the current file. */
   get number(): number {
     return this.#number;
+  }
+
+  /** False while it is not known that what was found when it was opened is durable. */
+  get isSettled(): boolean {
+    return this.#file !== undefined;
+  }
+
+  /** True if a crash may bring back the state in which this table was listed: then it must not be removed. */
+  mayStillList(table: number): boolean {
+    return this.#removed.has(table);
+  }
+
+  /** Makes sure that what was found is durable, if there is space for it. */
+  async settle(): Promise<void> {
+    if (this.#file !== undefined) return;
+    try {
+      await this.#rewrite();
+    } catch (error) {
+      if (codeOf(error) !== 'IO_NO_SPACE') throw error;
+    }
   }
 
   /** Makes a change durable, then applies it to {@link Manifest.state}. If it fails, the change may be tried again. */
@@ -161,6 +187,7 @@ export class Manifest {
     this.#number = number;
     this.#end = this.#firstBytes = FILE_HEADER_BYTES + record.length;
     this.#mustRewrite = false;
+    this.#removed.clear();
     await this.#acknowledge(file);
     for (const old of this.#obsolete.splice(0)) {
       // What cannot be removed now is removed when the database is next opened.

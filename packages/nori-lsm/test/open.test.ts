@@ -155,3 +155,67 @@ test('creation may be interrupted at any moment and is then done again', async (
     await again.close();
   }
 });
+
+test('after an unclean stop on a full disk it opens and reads, and writes come back with the space', async () => {
+  for (const wal of [true, false]) {
+    const fs = new MemoryFileSystem();
+    const options = { dir: DIR, wal, memtableBytes: 8192, l0Trigger: 2 };
+    const db = await Lsm.open({ ...options, fs });
+    for (let i = 0; i < 200; i++) await db.put(`key${i}`, 'v'.repeat(100));
+    await db.flush();
+    await db.put('last', 'v');
+    const killed = fs.kill();
+    await db.close();
+    // A table that a task had begun, and that no manifest lists.
+    await (await killed.open(`${DIR}/099999.sst`, 'create')).close();
+    killed.capacityBytes = 0;
+    for (let i = 0; i < 2; i++) {
+      const again = await Lsm.open({ ...options, fs: killed });
+      for (let j = 0; j < 200; j += 7) expect(text(again.getSync(`key${j}`))).toBe('v'.repeat(100));
+      expect(again.getSync('last') === undefined).toBe(!wal);
+      expect((await again.verify()).problems).toEqual([]);
+      expect(await killed.stat(`${DIR}/099999.sst`)).toBeUndefined();
+      if (wal) await expect(again.put('more', 'v')).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+      await again.close();
+    }
+    const again = await Lsm.open({ ...options, fs: killed });
+    killed.capacityBytes = Number.POSITIVE_INFINITY;
+    for (let isBack = false; !isBack; ) {
+      isBack = await again.put('more', 'v').then(
+        () => true,
+        () => false,
+      );
+    }
+    await again.flush();
+    await again.close();
+    const last = await Lsm.open({ ...options, fs: killed });
+    expect(text(last.getSync('more'))).toBe('v');
+    expect(text(last.getSync('key0'))).toBe('v'.repeat(100));
+    await last.close();
+  }
+});
+
+test('a table whose removal may not be durable yet stays until it is', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, wal: false, autoCompact: false });
+  for (const value of ['1', '2']) {
+    await db.put('a', value);
+    await db.flush();
+  }
+  // The unclean stop comes when the manifest has dropped the tables of L0, and before they are removed.
+  const removed = fs.inject({ on: 'unlink', path: '.sst', times: Number.POSITIVE_INFINITY });
+  await db.compact();
+  const killed = fs.kill();
+  removed.remove();
+  await db.close();
+  killed.capacityBytes = 0;
+  const tables = async (): Promise<number> => (await killed.readdir(DIR)).filter((name) => name.endsWith('.sst')).length;
+  const again = await Lsm.open({ dir: DIR, fs: killed, wal: false });
+  expect(text(again.getSync('a'))).toBe('2');
+  expect(await tables()).toBe(3);
+  await again.close();
+  killed.capacityBytes = Number.POSITIVE_INFINITY;
+  const last = await Lsm.open({ dir: DIR, fs: killed, wal: false });
+  expect(await tables()).toBe(1);
+  await last.close();
+});

@@ -75,12 +75,16 @@ export class Background {
     }
   }
 
-  /** What every task carries, sampled now. */
-  taskSettings(): TaskSettings {
+  /** What every task that writes tables of this level carries, sampled now. */
+  taskSettings(level: number): TaskSettings {
     const { options, snapshots, cancel } = this;
     return {
       dir: options.dir,
-      tables: { blockBytes: options.blockBytes, bloomBitsPerKey: options.bloomBitsPerKey },
+      tables: {
+        blockBytes: options.blockBytes,
+        bloomBitsPerKey: options.bloomBitsPerKey,
+        compression: options.compression[level]!,
+      },
       snapshots: snapshots.sequences(),
       horizon: this.horizon(),
       cancel,

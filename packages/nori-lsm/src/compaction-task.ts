@@ -17,7 +17,7 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
   const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16;
   return {
     kind: 'compact',
-    ...background.taskSettings(),
+    ...background.taskSettings(pick.outputLevel),
     inputs,
     outputLevel: pick.outputLevel,
     firstNumber: tree.allocate(numbers),

@@ -162,7 +162,7 @@ export class Flusher {
     const background = this.#background;
     return {
       kind: 'flush',
-      ...background.taskSettings(),
+      ...background.taskSettings(0),
       arena: memtable.entries.memory,
       number: background.tree.allocate(),
     };

@@ -72,7 +72,8 @@ export class Manifest {
       manifest.#firstBytes = scan.records[0]!.payload.length + FILE_HEADER_BYTES;
     } else {
       for (const { payload, kind } of scan.records) {
-        if (kind === RECORD.edit) for (const { number } of decodeEdit(payload).removed ?? []) manifest.#removed.add(number);
+        if (kind === RECORD.edit)
+          for (const { number } of decodeEdit(payload).removed ?? []) manifest.#removed.add(number);
       }
       await manifest.settle();
     }

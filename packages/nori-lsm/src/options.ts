@@ -1,9 +1,10 @@
 // Options with their defaults, checked once.
-import { type Clock, type FileSystem, nodeFileSystem, systemClock } from 'nori-io';
+import { type Clock, type Compression, codecFor, type FileSystem, nodeFileSystem, systemClock } from 'nori-io';
 import { type Meter, noopMeter } from 'nori-observe';
 import { LsmError } from './errors.js';
 import type { TaskExecutor } from './executor.js';
 import { inlineExecutor } from './inline-executor.js';
+import { LEVELS } from './limits.js';
 import type { Durability, ExpirySource, LsmOptions } from './types.js';
 import { workerExecutor } from './worker-executor.js';
 
@@ -28,6 +29,8 @@ export interface ResolvedOptions {
   readonly levelRatio: number;
   readonly tableBytes: number;
   readonly compactionBytesPerSecond: number | undefined;
+  /** For each level. */
+  readonly compression: readonly Compression[];
   readonly blockBytes: number;
   readonly bloomBitsPerKey: number;
   readonly autoCompact: boolean;
@@ -70,6 +73,7 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
       options.compactionBytesPerSecond === undefined
         ? undefined
         : integer(options, 'compactionBytesPerSecond', 0, KIB, Number.MAX_SAFE_INTEGER),
+    compression: resolveCompression(options.compression ?? 'none'),
     blockBytes: integer(options, 'blockBytes', 4 * KIB, 64, 16 * MIB),
     bloomBitsPerKey: integer(options, 'bloomBitsPerKey', 10, 0, 64),
     autoCompact: options.autoCompact ?? true,
@@ -96,6 +100,24 @@ export const checkDurability = (durability: Durability, wal: boolean): Durabilit
     throw new LsmError('LSM_INVALID_ARGUMENT', `Without its own log (wal: false) durability can only be none.`);
   }
   return durability;
+};
+
+/** Refused here rather than by the first flush. */
+const resolveCompression = (choice: Compression | readonly Compression[]): readonly Compression[] => {
+  const choices = typeof choice === 'string' ? [choice] : choice;
+  if (choices.length === 0 || choices.length > LEVELS) {
+    throw invalid(`compression must be one, or 1 to ${LEVELS}, from L0 on, not ${choices.length}`);
+  }
+  for (const each of choices) {
+    try {
+      codecFor(each);
+    } catch (error) {
+      throw new LsmError('LSM_INVALID_OPTIONS', `compression ${each} cannot be used: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+  return Array.from({ length: LEVELS }, (_, level) => choices[Math.min(level, choices.length - 1)]!);
 };
 
 type NumberOption = {

@@ -1,11 +1,14 @@
 // Background tasks as plain data: what a flush or a compaction needs to know, and what it answers. Nothing here holds
 // a function or a handle, so that a task can be posted to another thread as it is.
+import type { Compression } from 'nori-io';
 import type { TableMeta } from './table-meta.js';
 
 /** Settings of the tables to write. */
 export interface TableSettings {
   readonly blockBytes: number;
   readonly bloomBitsPerKey: number;
+  /** Default `none`. */
+  readonly compression?: Compression;
 }
 
 /** Up to when expired entries may be dropped: for all keys, or by 2-byte key prefix. */

@@ -1,5 +1,5 @@
 // The types of the public surface: options, results, cursors. What they mean together is told in the README.
-import type { Clock, FileSystem } from 'nori-io';
+import type { Clock, Compression, FileSystem } from 'nori-io';
 import type { Meter } from 'nori-observe';
 import type { LsmError } from './errors.js';
 import type { TaskExecutor } from './executor.js';
@@ -72,6 +72,12 @@ export interface LsmOptions {
   readonly blockBytes?: number;
   /** Bits of bloom filter for each key; 0: no filter. Default 10. */
   readonly bloomBitsPerKey?: number;
+  /**
+   * How blocks of tables are compressed: `none`, `lz4`, `deflate`, or `zstd` where the runtime has it (else
+   * `LSM_INVALID_OPTIONS`). An array chooses for each level from L0 on, its last element for all below. Tables that are there
+   * stay as they are until they are compacted. Default `none`.
+   */
+  readonly compression?: Compression | readonly Compression[];
   /** Compact by itself as levels fill. Default true; tests turn it off. */
   readonly autoCompact?: boolean;
   /** Keep an own write-ahead log. Default true. A database keeps the mode it was created with. */

@@ -209,7 +209,8 @@ test('a table whose removal may not be durable yet stays until it is', async () 
   removed.remove();
   await db.close();
   killed.capacityBytes = 0;
-  const tables = async (): Promise<number> => (await killed.readdir(DIR)).filter((name) => name.endsWith('.sst')).length;
+  const tables = async (): Promise<number> =>
+    (await killed.readdir(DIR)).filter((name) => name.endsWith('.sst')).length;
   const again = await Lsm.open({ dir: DIR, fs: killed, wal: false });
   expect(text(again.getSync('a'))).toBe('2');
   expect(await tables()).toBe(3);

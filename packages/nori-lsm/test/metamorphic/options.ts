@@ -23,7 +23,9 @@ export const randomOptions = (rng: Rng, { wal, clock }: FixedOptions): Omit<LsmO
     blockCacheBytes: rng.pick([0, 1024, 4096, 1 << 20]),
     l0Trigger,
     l0Stop: l0Trigger + rng.range(0, 3),
-    levelBytesBase: rng.pick([1024, 4096, 16_384, 1 << 20]),
+    ...rng.pick([{}, { levelBytesBase: rng.pick([1024, 4096, 16_384, 1 << 20]) }]),
+    // Never so slow that a run waits for it.
+    ...rng.pick([{}, {}, { compactionBytesPerSecond: rng.pick([1e8, 1e9]) }]),
     levelRatio: rng.range(2, 10),
     tableBytes: rng.pick([1024, 2048, 8192, 1 << 20]),
     blockBytes: rng.pick([64, 256, 4096]),

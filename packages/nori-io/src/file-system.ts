@@ -71,8 +71,9 @@ export interface FileSystem {
   /** Bytes a writer may still allocate on the file system of `path`. */
   freeBytes(path: string): Promise<number>;
   /**
-   * Takes the exclusive lock file at `path`. A lock left by a dead process is taken over.
-   * @throws IoError `IO_LOCKED` naming the holder when a live process has it.
+   * Takes the exclusive lock at `path`: a file of that name, and others whose names begin with it and a dot. A lock left by a
+   * dead process is taken over.
+   * @throws IoError `IO_LOCKED` naming the holder when a live process has it, or one of which it cannot be told.
    */
   lock(path: string): Promise<DirectoryLock>;
 }

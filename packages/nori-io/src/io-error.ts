@@ -7,7 +7,7 @@ export type IoErrorCode =
   | 'IO_NOT_FOUND'
   /** There is such a file already. */
   | 'IO_EXISTS'
-  /** A live process holds the lock; see {@link IoError.holder}. */
+  /** A live process holds the lock, or one of which it cannot be told; see {@link IoError.holder}. */
   | 'IO_LOCKED'
   /** The file system, or the quota, is full. */
   | 'IO_NO_SPACE'

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { DirectoryLock, File, FileStat, FileSystem, OpenMode } from './file-system.js';
 import { fromNodeError } from './io-error.js';
-import { takeLock } from './lock-file.js';
+import { takeLock } from './lock/lock-file.js';
 import { NodeFile } from './node-file.js';
 
 const FLAGS: Readonly<Record<OpenMode, string>> = { read: 'r', write: 'r+', create: 'wx+' };

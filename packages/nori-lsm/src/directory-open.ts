@@ -77,9 +77,14 @@ const takeLock = async ({ fs, dir }: ResolvedOptions): Promise<() => Promise<voi
     const holder = (error as { holder?: { pid: number; command: string; hostname: string } }).holder;
     const who =
       holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.hostname} (${holder.command})`;
-    throw new LsmError('LSM_LOCKED', `${dir} is in use by ${who}. End it first, or use another directory.`, {
-      file: `${dir}/${LOCK_FILE}`,
-      cause: error,
-    });
+    const detail = (error as Error).message;
+    throw new LsmError(
+      'LSM_LOCKED',
+      `${dir} is in use by ${who}. End it first, or use another directory. (${detail})`,
+      {
+        file: `${dir}/${LOCK_FILE}`,
+        cause: error,
+      },
+    );
   }
 };

@@ -1,7 +1,7 @@
 // A node's data directory: who owns it, and in which format it is.
 //
 //   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs }
-//   DIR/LOCK            held while a node runs
+//   DIR/LOCK, LOCK.*    held while a node runs (nori-io)
 //   DIR/store-0/log     the log of store 0
 //   DIR/store-0/tables  its tables
 //
@@ -84,7 +84,7 @@ const look = async (options: DataDirOptions): Promise<DataIdentity | undefined> 
   }
   const names = await fs.readdir(dir);
   if (!names.includes(IDENTITY_FILE)) {
-    const foreign = names.find((name) => !BLANK_NAMES.has(name));
+    const foreign = names.find((name) => !BLANK_NAMES.has(name) && !name.startsWith(`${LOCK_FILE}.`));
     if (foreign === undefined) return undefined;
     throw new StartupError(
       'DATA_DIR_FOREIGN',

@@ -45,26 +45,34 @@ export async function processLives(pid: number, startTime: string): Promise<bool
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  if (startTime === '') return true;
-  const found = await readStartTime(pid);
-  return found === '' || found === startTime;
+  const found = await readStat(pid);
+  if (found === undefined) return true;
+  // A zombie whose parent has not asked after it. While threads of it are left, one may still be writing.
+  if (found.state === 'Z' && found.threads <= 1) return false;
+  return startTime === '' || found.startTime === startTime;
 }
 
 async function readFacts(): Promise<Facts> {
   return {
     bootId: await read(() => fs.promises.readFile('/proc/sys/kernel/random/boot_id', 'utf8')),
-    startTime: await readStartTime(process.pid),
+    startTime: (await readStat(process.pid))?.startTime ?? '',
     pidNamespace: await read(() => fs.promises.readlink('/proc/self/ns/pid')),
   };
 }
 
-/** Empty where unknown, also where /proc shows another PID namespace than ours (`unshare --pid` without a new /proc). */
-async function readStartTime(pid: number): Promise<string> {
+/**
+ * What /proc/PID/stat tells; undefined where there is none to read, also where /proc shows another PID namespace than ours
+ * (`unshare --pid` without a new /proc).
+ */
+async function readStat(pid: number): Promise<{ state: string; threads: number; startTime: string } | undefined> {
   const self = await read(() => fs.promises.readlink('/proc/self'));
-  if (self !== String(process.pid)) return '';
+  if (self !== String(process.pid)) return undefined;
   const stat = await read(() => fs.promises.readFile(`/proc/${pid}/stat`, 'utf8'));
-  // Field 22. The command in field 2 may hold spaces and parentheses: count from its last ")".
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  // Fields 3, 20 and 22. The command in field 2 may hold spaces and parentheses: count from its last ")".
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, threads, startTime] = [fields[0], fields[17], fields[19]];
+  if (state === undefined || threads === undefined || startTime === undefined) return undefined;
+  return { state, threads: Number(threads), startTime };
 }
 
 async function read(work: () => Promise<string>): Promise<string> {

@@ -72,7 +72,10 @@ export const toLsmError = (error: unknown, doing: string): LsmError => {
       details,
     );
   }
-  if (code.startsWith('WAL_CORRUPT')) return new LsmError('LSM_CORRUPT_LOG', `${doing}: ${why}`, details);
+  // A file of the log that is gone, or whose first bytes are not those of a log: damage too, however it came about.
+  if (code.startsWith('WAL_CORRUPT') || code === 'WAL_MISSING_SEGMENT' || code === 'WAL_NOT_A_LOG') {
+    return new LsmError('LSM_CORRUPT_LOG', `${doing}: ${why}`, details);
+  }
   if (code.startsWith('WAL_UNSUPPORTED')) return new LsmError('LSM_UNSUPPORTED_VERSION', why, details);
   if (code.startsWith('WAL_')) return new LsmError('LSM_LOG_FAILED', `${doing}: ${why}`, details);
   if (code.startsWith('IO_')) return new LsmError('LSM_IO_FAILED', `${doing}: ${why}`, details);

@@ -24,6 +24,8 @@ const HAS_EXPIRY = 0x10;
 
 /** Bytes before the first operation. */
 const LOG_HEADER_BYTES = 16;
+/** A kind and two lengths. */
+const OPERATION_BYTES_MIN = 3;
 /** Most bytes an operation takes beside its key and value. */
 export const LOG_OPERATION_OVERHEAD_MAX = 20;
 
@@ -134,8 +136,11 @@ export const readLogHeader = (record: Uint8Array): LogRecordHeader => {
   }
   const count = readU32LE(record, 4);
   const firstSeq = readU64LE(record, 8);
-  if (!Number.isSafeInteger(firstSeq) || firstSeq === 0 || count === 0) throw malformed('its header is not possible');
-  return { count, firstSeq, lastSeq: firstSeq + count - 1, footprint: batchFootprint(count, record.length) };
+  const lastSeq = firstSeq + count - 1;
+  // The count decides how much memory is asked for: it is not believed beyond what the record has room for.
+  const isPossible = count > 0 && count <= (record.length - LOG_HEADER_BYTES) / OPERATION_BYTES_MIN;
+  if (!isPossible || firstSeq === 0 || !Number.isSafeInteger(lastSeq)) throw malformed('its header is not possible');
+  return { count, firstSeq, lastSeq, footprint: batchFootprint(count, record.length) };
 };
 
 /** Inserts all operations of a record into a memtable that has room. @throws LsmError `LSM_CORRUPT_LOG` */

@@ -129,7 +129,7 @@ export class Lsm {
       await removeOrphans(options, manifest);
       tree = await Tree.open(manifest, { fs, dir, cache, meter, damaged });
       engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter), log: wal });
-      if (wal !== undefined) await replayLog(wal, manifest.state, engine);
+      if (wal !== undefined) await replayLog(wal, manifest.state, engine, clock);
       if (autoCompact) engine.compactor.poke();
       engine.stall.update();
       return new Lsm(options, engine, tree, wal, unlock);
@@ -211,17 +211,22 @@ export class Lsm {
 
   /** The values of many keys, in their order, all as of one moment. Gives others their turn every few milliseconds. */
   async getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    const snapshot = options?.snapshot ?? this.snapshot();
+    const values: (Uint8Array | undefined)[] = new Array(keys.length);
+    const slice = new Slice(this.#options.clock);
+    let { snapshot } = options ?? {};
+    const seq = snapshot?.seq ?? this.#engine.lastSeq;
     try {
-      const slice = new Slice(this.#options.clock);
-      const values: (Uint8Array | undefined)[] = [];
-      for (const key of keys) {
-        values.push(this.getSync(key, { snapshot }));
-        if (slice.isOver()) await slice.next();
+      for (let i = 0; i < keys.length; i++) {
+        this.#assertOpen();
+        values[i] = this.#engine.lookUp(checkedKey(keys[i]!), seq)?.value;
+        if (!slice.isOver()) continue;
+        // Within one turn nothing can be written or reclaimed: only who lets others in between needs to hold on to the moment.
+        snapshot ??= this.snapshot();
+        await slice.next();
       }
       return values;
     } finally {
-      if (options?.snapshot === undefined) snapshot.close();
+      if (snapshot !== options?.snapshot) snapshot?.close();
     }
   }
 

@@ -44,7 +44,7 @@ export interface WalOptions {
    */
   readonly compression?: Compression;
   /**
-   * Most bytes of zeros that are written ahead of the records, so that data syncs of small groups are cheap. Default 1 MiB;
+   * Most bytes of zeros that are written ahead of the records, so that data syncs of small groups are cheap. Default 256 KiB;
    * 0 for none. Never beyond `segmentBytesMax`, and given up when the disk is full.
    */
   readonly preallocateBytes?: number;
@@ -88,7 +88,7 @@ export function resolveOptions(options: WalOptions): ResolvedWalOptions {
     recordBytesMax: options.recordBytesMax ?? 64 * MIB,
     stagingBytesMax: options.stagingBytesMax ?? 16 * MIB,
     compression: options.compression ?? 'none',
-    preallocateBytes: options.preallocateBytes ?? MIB,
+    preallocateBytes: options.preallocateBytes ?? 256 * KIB,
     spareSegmentsMax: options.spareSegmentsMax ?? 1,
     syncIntervalMs: options.syncIntervalMs ?? 200,
     slowSyncMs: options.slowSyncMs ?? 250,

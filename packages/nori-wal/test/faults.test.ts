@@ -1,5 +1,6 @@
 import { MemoryFileSystem } from 'nori-io/memory';
 import { RecordingMeter } from 'nori-observe';
+import { VirtualClock } from 'nori-testkit';
 import { describe, expect, test } from 'vitest';
 import { bytes, openMemory, texts } from './helpers.js';
 
@@ -168,6 +169,42 @@ test('a write that fails otherwise poisons, and a read that fails is reported', 
   expect(await texts(wal)).toEqual(['before']);
   await wal.close();
   expect(await texts(await openMemory(fs))).toEqual(['before']);
+});
+
+test('a slow disk is reported: data syncs beyond slowSyncMs become events', async () => {
+  const fs = new MemoryFileSystem();
+  const meter = new RecordingMeter();
+  const clock = new VirtualClock();
+  const wal = await openMemory(fs, { meter, clock, fsync: 'always', slowSyncMs: 250 });
+  const slow = () => meter.events.filter(({ type }) => type === 'wal.slow_sync');
+  await wal.append(bytes('fast'));
+  expect(slow()).toEqual([]);
+  fs.onOperation = ({ kind }) => (kind === 'datasync' ? clock.advanceAsync(300) : undefined);
+  await wal.append(bytes('slow'));
+  fs.onOperation = undefined;
+  expect(slow()).toMatchObject([{ durationMs: 300 }]);
+  expect(meter.count('wal_fsync_duration_seconds')).toBe(2);
+  await wal.close();
+});
+
+test('the name of a new segment that was not synced is lost with a crash, and nothing acknowledged with it', async () => {
+  const fs = new MemoryFileSystem();
+  const wal = await openMemory(fs);
+  await wal.append(new Uint8Array(4000));
+  const disks: MemoryFileSystem[] = [];
+  fs.onOperation = ({ kind }) => {
+    if (kind === 'sync-dir') disks.push(fs.crash({ next: () => 0 }));
+  };
+  await wal.append(new Uint8Array(4000));
+  fs.onOperation = undefined;
+  expect(disks.length).toBe(1);
+  const before = await openMemory(disks[0]);
+  expect(before.recovery).toMatchObject({ segments: 1, records: 1 });
+  await before.close();
+  const after = await openMemory(fs.crash({ next: () => 0 }));
+  expect(after.recovery).toMatchObject({ segments: 2, records: 2 });
+  await after.close();
+  await wal.close();
 });
 
 test('segments that cannot be removed are reported, and removed the next time', async () => {

@@ -33,6 +33,18 @@ export const batchAt = (number) => {
   return operations;
 };
 
+/** Writes all of a short line to a pipe, which may be full for a while. */
+const print = (line) => {
+  for (;;) {
+    try {
+      writeSync(STDOUT, line);
+      return;
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+    }
+  }
+};
+
 const writeUntilKilled = async (dir, first, seed) => {
   const { Lsm } = await import('../dist/index.js');
   const db = await Lsm.open({
@@ -51,7 +63,7 @@ const writeUntilKilled = async (dir, first, seed) => {
     const done = db.batch(batchAt(number), { durability }).then(() => {
       inFlight--;
       // In one piece and at once: an acknowledgement that is on its way when the process dies counts as none.
-      writeSync(STDOUT, `${number} ${durability[0]}\n`);
+      print(`${number} ${durability[0]}\n`);
     });
     if (inFlight >= IN_FLIGHT_MAX || mix(seed, number + 1) % 16 === 0) await done;
   }

@@ -31,6 +31,10 @@ export const randomOptions = (rng: Rng, { wal, clock }: FixedOptions): Omit<LsmO
     blockBytes: rng.pick([64, 256, 4096]),
     bloomBitsPerKey: rng.pick([0, 1, 10, 20]),
     walSegmentBytesMax: rng.pick([4096, 16_384, 1 << 20]),
+    ...rng.pick([
+      {},
+      { compression: rng.pick<LsmOptions['compression'] & {}>(['none', 'lz4', 'deflate', ['none', 'lz4', 'deflate']]) },
+    ]),
     autoCompact: rng.chance(0.85),
     durability: rng.pick(durabilities),
     ...(expiry === undefined ? {} : { expiry }),

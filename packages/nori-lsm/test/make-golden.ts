@@ -30,3 +30,22 @@ export const writeMarks = async (dir: string): Promise<void> => {
   await db.flush();
   await db.close();
 };
+
+/** Values that can be compressed. */
+export const wordy = (i: number): string => `value ${i} `.repeat(8);
+
+/** A database whose tables are compressed, in L0 with deflate, in L1 with LZ4. */
+export const writeCompressed = async (dir: string): Promise<void> => {
+  const clock = new TestClock();
+  const db = await Lsm.open({ dir, clock, autoCompact: false, blockBytes: 512, compression: ['deflate', 'lz4'] });
+  const put = (i: number, value: string): Promise<void> => db.put(`key${String(i).padStart(3, '0')}`, value);
+  for (let i = 0; i < 100; i++) await put(i, wordy(i));
+  await db.flush();
+  await put(0, 'old');
+  // Two tables are merged; one alone would be moved as it is.
+  await db.compact();
+  for (let i = 0; i < 100; i += 4) await put(i, wordy(i + 1));
+  await db.flush();
+  await db.delete('key001');
+  await db.close();
+};

@@ -155,7 +155,7 @@ test('a few bytes that claim to mean very many cost nothing', () => {
 });
 
 test('a bomb is cut off at the stated size', () => {
-  const zeros = new Uint8Array(64 * 2 ** 20);
+  const zeros = new Uint8Array(8 * 2 ** 20);
   for (const name of names.filter((name) => name !== 'none')) {
     const codec = codecFor(name);
     const bomb = codec.compress(zeros, 0, zeros.length);

@@ -56,7 +56,7 @@ function canUnshare(): boolean {
 
 async function take(where: 'here' | 'container', lockPath = file, manner = 'stay'): Promise<Taker> {
   const line = [...(where === 'container' ? UNSHARE : []), process.execPath, HOLDER, lockPath, manner];
-  const child = spawn(line[0]!, line.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', 'pipe', where === 'here' ? 'inherit' : 'ignore'] });
   started.push(child);
   const exited = once(child, 'exit');
   const [text] = (await once(createInterface(child.stdout!), 'line')) as [string];

@@ -163,20 +163,19 @@ export class SegmentStore {
 
   /**
    * Takes segments that lie wholly below `position` out of the log, oldest first and durably one by one, so that no gap can
-   * arise. Returns how many, and how many of their files are kept as spares.
+   * arise. Returns how many.
    */
-  async removeBefore(position: number): Promise<{ removed: number; kept: number }> {
+  async removeBefore(position: number): Promise<number> {
     await this.#removeLeftovers();
     let removed = 0;
-    let kept = 0;
     while (this.#segments.length > 1 && segmentEnd(this.#segments[0]!) <= position) {
-      if (await this.#spares.retire(this.#segments[0]!)) kept += 1;
+      await this.#spares.retire(this.#segments[0]!);
       this.#segments.shift();
       removed += 1;
       await this.#fs.syncDir(this.#dir);
       this.#spares.settle();
     }
-    return { removed, kept };
+    return removed;
   }
 
   /**
@@ -254,9 +253,8 @@ export class SegmentStore {
   async #create(header: SegmentHeader, atCut: boolean): Promise<{ file: OpenSegment; recycled: boolean }> {
     const path = segmentPath(this.#dir, header.id);
     const spare = this.#spares.take();
-    const recycled = spare && (await this.#open(spare.path));
+    const recycled = spare && (await this.#recycle(spare.path, encodeHeader({ ...header, recycled: true })));
     if (recycled) {
-      await recycled.write([encodeHeader({ ...header, recycled: true })], 0);
       await recycled.datasync();
       await this.#fs.rename(spare.path, path);
       return { file: new OpenSegment(recycled, spare.bytes), recycled: true };
@@ -269,9 +267,18 @@ export class SegmentStore {
     return { file: new OpenSegment(file, HEADER_BYTES), recycled: false };
   }
 
-  /** A spare to write to; undefined if it is not to be had. */
-  #open(path: string): Promise<File | undefined> {
-    return this.#fs.open(path, 'write').catch(() => undefined);
+  /** A spare file with a new header; undefined if it is not to be had, or (on file systems that copy on write) has no space. */
+  async #recycle(path: string, header: Uint8Array): Promise<File | undefined> {
+    const file = await this.#fs.open(path, 'write').catch(() => undefined);
+    try {
+      await file?.write([header], 0);
+      return file;
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      await file?.close();
+      await this.#fs.unlink(path);
+      return undefined;
+    }
   }
 
   /** @throws WalError if there is no space for it, or it cannot be created */
@@ -284,7 +291,9 @@ export class SegmentStore {
           return file;
         } catch (error) {
           await file.close();
-          await this.#fs.unlink(path);
+          await this.#fs.unlink(path).catch((failure) => {
+            throw new CreationFailed(failure);
+          });
           throw isNoSpace(error) ? error : new CreationFailed(error);
         }
       } catch (error) {

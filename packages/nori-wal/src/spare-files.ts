@@ -40,11 +40,11 @@ export class SpareFiles {
     return bytes;
   }
 
-  /** Takes the file of a dropped segment out of the log: keeps it, or removes it. True if it was kept. */
-  async retire(segment: Segment): Promise<boolean> {
+  /** Takes the file of a dropped segment out of the log: keeps it, or removes it. */
+  async retire(segment: Segment): Promise<void> {
     segment.leaving = true;
     try {
-      return await this.#removeOrKeep(segment);
+      await this.#removeOrKeep(segment);
     } catch (error) {
       segment.leaving = false;
       throw error;
@@ -71,16 +71,15 @@ export class SpareFiles {
     return any;
   }
 
-  async #removeOrKeep(segment: Segment): Promise<boolean> {
+  async #removeOrKeep(segment: Segment): Promise<void> {
     const { id, path, endOffset, readers } = segment;
     const kept = this.#spares.length + this.#retired.length;
     if (readers > 0 || endOffset < this.#bytesMin || kept >= this.#filesMax) {
       await this.#fs.unlink(path);
-      return false;
+      return;
     }
     const spare = { path: inDirectory(this.#dir, spareName(id)), bytes: endOffset };
     await this.#fs.rename(path, spare.path);
     this.#retired.push(spare);
-    return true;
   }
 }

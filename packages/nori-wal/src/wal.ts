@@ -237,7 +237,7 @@ export class Wal {
 
   async #removeBefore(position: WalPosition): Promise<void> {
     try {
-      const { removed } = await this.#store.removeBefore(position);
+      const removed = await this.#store.removeBefore(position);
       this.#metrics.removed(removed, this.#store.segments.length);
     } catch (error) {
       throw asWalError(error);

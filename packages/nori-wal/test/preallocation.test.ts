@@ -213,6 +213,16 @@ describe('recycling', () => {
     await wal.close();
   });
 
+  test('a spare that has no space for its header is given up', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await withSpares(fs, 1);
+    const fault = fs.inject({ on: 'write', path: '.spare', code: 'IO_NO_SPACE' });
+    for (let index = 0; index < 5; index++) await wal.append(record(index));
+    expect(fault.hits).toBe(1);
+    expect(await spares(fs)).toEqual([]);
+    await wal.close();
+  });
+
   test('old bytes behind the end of a recycled segment never speak, wherever it ends', async () => {
     const fs = new MemoryFileSystem();
     const wal = await withSpares(fs, 3);

@@ -22,6 +22,14 @@ const NO_BYTES = new Uint8Array(0);
 
 /** A data block whose checksum was verified. */
 export class DataBlock {
+  // What a look-up touches comes first, to be close together. `referenced` is the cache's: hit since the cache last looked.
+  referenced = false;
+  // The index of its entries (entry-index.ts), if it has one: `entryCount` prefixes and as many offsets, from `wordsAt` on.
+  words: Uint32Array | undefined = undefined;
+  wordsAt = 0;
+  entryCount = 0;
+  commonBytes = 0;
+  firstKey = 0;
   data: Uint8Array = NO_BYTES;
   /** Where the contents begin; the first entry is here. */
   start = 0;
@@ -31,14 +39,7 @@ export class DataBlock {
   file = '';
   /** Offset of the block in the file. */
   fileOffset = 0;
-  // The index of its entries (entry-index.ts), if it has one: `entryCount` prefixes and as many offsets, from `wordsAt` on.
-  words: Uint32Array | undefined = undefined;
-  wordsAt = 0;
-  entryCount = 0;
-  commonBytes = 0;
-  firstKey = 0;
-  // State of the block cache, kept here so that a hit touches nothing else.
-  referenced = false;
+  // The block's place in the cache.
   unit: CacheUnit | undefined = undefined;
   slots: SlotArray<DataBlock> | undefined = undefined;
   slot = 0;

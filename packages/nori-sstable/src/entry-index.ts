@@ -6,6 +6,7 @@
 import { compareRanges } from './compare.js';
 import { type DataBlock, EntryView, parseEntry } from './data-block.js';
 import { prefixAt } from './key-prefix.js';
+import { lowerBound } from './lower-bound.js';
 
 /** With more entries than this of one prefix, the restart points are the better guide. */
 const TIES_MAX = 24;
@@ -85,13 +86,7 @@ export function findInEntryIndex(block: DataBlock, key: Uint8Array): number {
   const prefix = prefixAt(key, common, keyLength);
   const first = block.wordsAt;
   const count = block.entryCount;
-  let low = first;
-  let high = first + count;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (words[middle]! < prefix) low = middle + 1;
-    else high = middle;
-  }
+  const low = lowerBound(words, first, count, prefix);
   if (low === first + count) return block.entriesEnd;
   if (low + TIES_MAX < first + count && words[low + TIES_MAX] === prefix) return -1;
   return block.start + words[low + count]!;

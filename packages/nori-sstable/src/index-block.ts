@@ -9,9 +9,11 @@ import { compareRanges, copyBytes } from './compare.js';
 import type { BlockHandle } from './footer.js';
 import { BLOCK_TRAILER_BYTES, INDEX_ENTRY_BYTES_MIN, KEY_BYTES_MAX } from './format.js';
 import { prefixAt } from './key-prefix.js';
+import { lowerBound } from './lower-bound.js';
 
 const INITIAL_BYTES = 4096;
 const COUNT_BYTES = 4;
+const PREFIX_MAX = 0xffff_ffff;
 /** An index that is larger than so many partitions is written in two levels. */
 const ONE_LEVEL_PARTITIONS_MAX = 32;
 /** The objects of a decoded index block, roughly. */
@@ -212,12 +214,13 @@ export class IndexBlock implements Cacheable {
     }
     const prefixes = this.#prefixes;
     const prefix = prefixAt(key, common, keyLength);
-    let low = 0;
-    let high = this.count;
+    let low = lowerBound(prefixes, 0, this.count, prefix);
+    if (low === this.count || prefixes[low] !== prefix) return low;
+    // Among those of this prefix the whole keys decide.
+    let high = prefix === PREFIX_MAX ? this.count : lowerBound(prefixes, low, this.count - low, prefix + 1);
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const candidate = prefixes[middle]!;
-      if (candidate < prefix || (candidate === prefix && this.#isBefore(middle, key, seq, common))) low = middle + 1;
+      if (this.#isBefore(middle, key, seq, common)) low = middle + 1;
       else high = middle;
     }
     return low;

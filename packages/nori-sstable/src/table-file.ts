@@ -122,7 +122,8 @@ export class TableFile {
     if (cache === undefined) return undefined;
     const block = this.#blockSlots[p]?.items[i];
     if (block !== undefined) {
-      block.referenced = true;
+      // Not written without need: that would cost the processor the memory's write-back.
+      if (!block.referenced) block.referenced = true;
       cache.hits++;
       return block;
     }
@@ -144,7 +145,7 @@ export class TableFile {
 
   /** Whether `block` lies in memory that the next read overwrites. */
   isPassing(block: DataBlock): boolean {
-    return block.data.buffer === scratch.buffer;
+    return block === scratchBlock && block.data.length <= SCRATCH_BYTES;
   }
 
   /** Data block `i` of `part`, which is part `p`, from the cache or the file, to be kept at will. */

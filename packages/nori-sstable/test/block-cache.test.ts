@@ -1,6 +1,6 @@
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
-import { BlockCache, SSTableReader, type TableEntry } from '../src/index.js';
+import { BlockCache, compareKeys, SSTableReader, type TableEntry } from '../src/index.js';
 import { memoryFileSystem, put, utf8, writeTable } from './support.js';
 
 const KEYS = 400;
@@ -95,4 +95,63 @@ test('a cache without room, and one larger block than it, keep nothing', async (
     expect(cache.stats()).toMatchObject({ blocks: 0, bytes: 0 });
   }
   expect(() => new BlockCache({ bytesMax: -1 })).toThrow(expect.objectContaining({ code: 'SSTABLE_INVALID_OPTION' }));
+});
+
+test('a full cache takes a block at its second miss, so that what is read once drives out nothing', async () => {
+  const cache = new BlockCache({ bytesMax: 12_000 });
+  const [table, other] = await tables(cache, 2);
+  for (const { key } of entries) table!.get(key);
+  const full = cache.stats();
+  for (const { key } of entries.filter((_, i) => i % 80 === 0)) other!.get(key);
+  expect(cache.stats().evictions).toBe(full.evictions);
+  for (const { key } of entries.filter((_, i) => i % 80 === 0)) other!.get(key);
+  expect(cache.stats().evictions).toBeGreaterThan(full.evictions);
+});
+
+test('the bound holds whatever comes, and what is in use stays', async () => {
+  const seed = seedFromEnv();
+  const rng = new Rng(seed);
+  const fs = await memoryFileSystem();
+  const value = (i: number, length: number) => new Uint8Array(length).fill(i);
+  const mixed = Array.from({ length: 600 }, (_, i) =>
+    put(`key:${String(i).padStart(6, '0')}`, value(i, rng.chance(0.05) ? rng.int(40_000) : rng.int(200))),
+  );
+  for (const bytesMax of [3000, 20_000, 80_000, 300_000, 3_000_000]) {
+    const cache = new BlockCache({ bytesMax });
+    let readers: SSTableReader[] = [];
+    for (let round = 0; round < 4; round++) {
+      const path = `/${bytesMax}-${round}.sst`;
+      await writeTable(fs, path, mixed, { blockBytes: rng.pick([256, 1024, 4096]), indexPartitionBytes: 64 });
+      readers.push(await SSTableReader.open({ fs, path, cache }));
+      for (let i = 0; i < 400; i++) {
+        const entry = mixed[rng.chance(0.5) ? rng.int(20) : rng.int(mixed.length)]!;
+        const value = rng.pick(readers).get(entry.key)!.value;
+        expect(compareKeys(value, entry.value), `seed ${seed}`).toBe(0);
+        expect(cache.stats().bytes).toBeLessThanOrEqual(bytesMax);
+      }
+      if (rng.chance(0.5)) {
+        await readers[0]!.close();
+        readers = readers.slice(1);
+      }
+    }
+    for (const reader of readers) await reader.close();
+    expect(cache.stats()).toMatchObject({ blocks: 0, bytes: 0, pinnedBytes: 0 });
+  }
+});
+
+test('the blocks of a large table are dropped a part at a time, and all in the end', async () => {
+  const cache = new BlockCache({ bytesMax: 1 << 24 });
+  const fs = await memoryFileSystem();
+  const many = Array.from({ length: 24_000 }, (_, i) => put(`key:${String(i).padStart(6, '0')}`, 'value'));
+  await writeTable(fs, '/large.sst', many, { blockBytes: 64 });
+  await writeTable(fs, '/small.sst', entries, { blockBytes: 64 });
+  const large = await SSTableReader.open({ fs, path: '/large.sst', cache });
+  for (const { key } of many) large.get(key);
+  const { blocks } = cache.stats();
+  expect(blocks).toBe(large.properties.dataBlocks);
+  await large.close();
+  expect(cache.stats().blocks).toBe(blocks - 4096);
+  const small = await SSTableReader.open({ fs, path: '/small.sst', cache });
+  for (const { key } of entries) small.get(key);
+  expect(cache.stats().blocks).toBe(small.properties.dataBlocks);
 });

@@ -1,23 +1,58 @@
 // Damage anywhere: it is found and named, or it changes nothing. Never a wrong value, an endless loop or an error of another kind.
-import { crc32c, readU32LE, readU64LE, writeU32LE, writeU64LE } from 'nori-io';
+import { crc32c, readU32LE, readU64LE, writeU32LE, writeU64LE, writeVarint } from 'nori-io';
 import type { MemoryFileSystem } from 'nori-io/memory';
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { describe, expect, test } from 'vitest';
-import { BlockCache, SSTableError, SSTableReader, type TableEntry } from '../src/index.js';
-import { copyOf, memoryFileSystem, PATH, put, randomEntries, readBytes, writeBytes, writeTable } from './support.js';
+import { BlockCache, compareKeys, SSTableError, SSTableReader, type TableEntry } from '../src/index.js';
+import {
+  COMPRESSIONS,
+  copyOf,
+  memoryFileSystem,
+  PATH,
+  put,
+  randomEntries,
+  readBytes,
+  writeBytes,
+  writeTable,
+} from './support.js';
 
 const FOOTER_BYTES = 96;
 const seed = seedFromEnv();
 
 const entries: TableEntry[] = [];
 for (let i = 0; i < 24; i++) {
-  entries.push(put(`user:${String(i).padStart(4, '0')}`, `name ${i}`, 300 - i, i % 3 === 0 ? 1e12 + i : 0));
+  entries.push(
+    put(
+      `user:${String(i).padStart(4, '0')}`,
+      `name ${i % 3} ${'ab'.repeat(i % 9)}`,
+      300 - i,
+      i % 3 === 0 ? 1e12 + i : 0,
+    ),
+  );
   if (i % 5 === 0) entries.push({ ...put(`user:${String(i).padStart(4, '0')}`, '', 3), kind: 2 });
 }
 
-async function original(): Promise<{ fs: MemoryFileSystem; bytes: Uint8Array }> {
+type Options = Parameters<typeof writeTable>[3];
+
+/** What the parts of a table can look like. `indexPartitionBytes` is below the usual, for the entries are few. */
+const VARIANTS: readonly (readonly [name: string, options: NonNullable<Options>])[] = [
+  ['plain', { blockBytes: 150, restartInterval: 4 }],
+  ['with a two-level index', { blockBytes: 64, restartInterval: 4, indexPartitionBytes: 64 }],
+  ['with lz4', { blockBytes: 400, compression: 'lz4' }],
+  ['with deflate', { blockBytes: 400, compression: 'deflate' }],
+];
+
+// An index has two levels from 32 partitions on: with long keys it gets there with few entries.
+const longKey = (key: Uint8Array): Uint8Array => Uint8Array.of(...new Array<number>(90).fill(0x2e), ...key);
+
+/** The entries of a variant. */
+function entriesOf(options: Options): TableEntry[] {
+  return options?.indexPartitionBytes ? entries.map((entry) => ({ ...entry, key: longKey(entry.key) })) : entries;
+}
+
+async function original(options: Options = VARIANTS[0]![1]): Promise<{ fs: MemoryFileSystem; bytes: Uint8Array }> {
   const fs = await memoryFileSystem();
-  await writeTable(fs, PATH, entries, { blockBytes: 150, restartInterval: 4 });
+  await writeTable(fs, PATH, entriesOf(options), options);
   return { fs, bytes: await readBytes(fs, PATH) };
 }
 
@@ -34,7 +69,11 @@ async function codeOf(read: () => Promise<unknown>): Promise<string | undefined>
 }
 
 /** Reads all it can from the table in every way; what it gets must be right. Returns the code of the first error. */
-async function readEverything(fs: MemoryFileSystem, isRightAlways = true): Promise<string | undefined> {
+async function readEverything(
+  fs: MemoryFileSystem,
+  isRightAlways = true,
+  all: readonly TableEntry[] = entries,
+): Promise<string | undefined> {
   let table: SSTableReader | undefined;
   const codes: (string | undefined)[] = [];
   codes.push(
@@ -44,7 +83,7 @@ async function readEverything(fs: MemoryFileSystem, isRightAlways = true): Promi
   );
   const reader = table;
   if (!reader) return codes[0];
-  for (const entry of entries) {
+  for (const entry of all) {
     const code = await codeOf(async () => {
       const found = reader.get(entry.key, entry.seq);
       if (isRightAlways) expect(found && copyOf(found)).toEqual(entry);
@@ -66,7 +105,7 @@ async function readEverything(fs: MemoryFileSystem, isRightAlways = true): Promi
     });
     codes.push(code);
     if (!isRightAlways) continue;
-    const expected = isForward ? entries : entries.toReversed();
+    const expected = isForward ? all : all.toReversed();
     expect(walked).toEqual(code === undefined ? expected : expected.slice(0, walked.length));
   }
   codes.push(await codeOf(() => reader.verify()));
@@ -74,16 +113,65 @@ async function readEverything(fs: MemoryFileSystem, isRightAlways = true): Promi
   return codes.find((code) => code !== undefined);
 }
 
-test('a change of any byte is found, and no wrong entry is read', async () => {
-  const { fs, bytes } = await original();
-  expect(await readEverything(fs)).toBeUndefined();
+test.each(VARIANTS)('a change of any byte is found, and no wrong entry is read: %s', async (_, options) => {
+  const { fs, bytes } = await original(options);
+  const all = entriesOf(options);
+  expect(await readEverything(fs, true, all)).toBeUndefined();
   const rng = new Rng(seed);
-  for (let at = 0; at < bytes.length; at++) {
+  // Of the largest table, some.
+  const stepMax = options.indexPartitionBytes ? 80 : 1;
+  for (let at = 0; at < bytes.length; at += 1 + rng.int(stepMax)) {
     const damaged = bytes.slice();
     damaged[at]! ^= 1 + rng.int(255);
     await writeBytes(fs, PATH, damaged);
-    expect(await readEverything(fs), `byte ${at}, seed ${seed}`).toMatch(/^SSTABLE_/);
+    expect(await readEverything(fs, true, all), `byte ${at}, seed ${seed}`).toMatch(/^SSTABLE_/);
   }
+});
+
+test.each(VARIANTS)('look-ups, cursors and verify name the damaged block: %s', async (_, options) => {
+  const { fs, bytes } = await original(options);
+  const table = await SSTableReader.open({ fs, path: PATH });
+  expect(table.properties.compression).toBe(options.compression ?? 'none');
+  // Each data block and index partition, with the first entry that cannot be read without it.
+  const needed = new Map<number, { size: number; code: string; entry?: TableEntry }>();
+  for (const item of table.dump()) {
+    if (item.type === 'block') needed.set(item.offset, { size: item.size, code: 'SSTABLE_CORRUPT_BLOCK' });
+    if (item.type === 'index-partition') needed.set(item.offset, { size: item.size, code: 'SSTABLE_CORRUPT_INDEX' });
+    if (item.type === 'entry') for (const block of needed.values()) block.entry ??= copyOf(item);
+  }
+  await table.close();
+  expect([...needed.values()].some(({ code }) => code === 'SSTABLE_CORRUPT_INDEX')).toBe(
+    options.indexPartitionBytes !== undefined,
+  );
+  const rng = new Rng(seed);
+  for (const [offset, { size, code, entry }] of needed) {
+    const damaged = bytes.slice();
+    damaged[offset + rng.int(size + 5)]! ^= 1 << rng.int(8);
+    await writeBytes(fs, PATH, damaged);
+    const reader = await SSTableReader.open({ fs, path: PATH, cache: new BlockCache({ bytesMax: 1 << 20 }) });
+    const error = expect.objectContaining({ code, file: PATH, offset });
+    expect(() => reader.get(entry!.key, entry!.seq)).toThrow(error);
+    expect(() => reader.cursor().seek(entry!.key, entry!.seq)).toThrow(error);
+    const oldest = entriesOf(options).findLast(({ key }) => compareKeys(key, entry!.key) === 0)!;
+    if (oldest.seq === entry!.seq) expect(() => reader.cursor().seekForPrev(entry!.key)).toThrow(error);
+    await expect(reader.verify()).rejects.toThrow(error);
+    await reader.close();
+  }
+});
+
+test('a claimed size beyond any block takes no memory', async () => {
+  const { fs, bytes } = await original(VARIANTS[2]![1]);
+  const block = blocksOf(bytes).find(({ offset, size }) => bytes[offset + size] === 1)!;
+  writeVarint(bytes, block.offset, 68_000_000);
+  writeU32LE(bytes, block.offset + block.size + 1, crc32c(bytes, block.offset, block.offset + block.size + 1));
+  await writeBytes(fs, PATH, bytes);
+  const table = await SSTableReader.open({ fs, path: PATH });
+  const code = 'SSTABLE_CORRUPT_BLOCK';
+  await expect(table.verify()).rejects.toMatchObject({
+    code,
+    offset: block.offset,
+    message: /68000000 is above 67174655/,
+  });
 });
 
 test('the error says which part is damaged, and where it begins', async () => {
@@ -138,7 +226,7 @@ test('required features and compression types of later versions are refused by n
   const { fs, bytes } = await original();
   const footer = bytes.length - FOOTER_BYTES;
   const later = bytes.slice();
-  writeU32LE(later, footer + 72, 2);
+  writeU32LE(later, footer + 72, 3);
   writeU32LE(later, footer + 84, crc32c(later, footer, footer + 84));
   await writeBytes(fs, PATH, later);
   await expect(SSTableReader.open({ fs, path: PATH })).rejects.toMatchObject({
@@ -190,11 +278,16 @@ describe('arbitrary bytes', () => {
   test('under valid checksums end in typed errors or in nonsense, but do end', async () => {
     const rng = new Rng(seed);
     const fs = await memoryFileSystem();
-    for (let i = 0; i < 500; i++) {
-      if (i % 50 === 0) {
+    for (let i = 0; i < 700; i++) {
+      if (i % 20 === 0) {
         await fs.unlink(PATH).catch(() => {});
-        const options = { blockBytes: rng.pick([64, 300, 4096]), restartInterval: rng.pick([1, 4, 100]) };
-        await writeTable(fs, PATH, i % 100 === 0 ? entries : randomEntries(rng, 60), options);
+        const options = {
+          blockBytes: rng.pick([64, 300, 4096]),
+          restartInterval: rng.pick([1, 4, 100]),
+          compression: rng.pick(COMPRESSIONS),
+          indexPartitionBytes: rng.pick([64, 8192]),
+        };
+        await writeTable(fs, PATH, i % 80 === 0 ? entries : randomEntries(rng, 60), options);
         await writeBytes(fs, '/good.sst', await readBytes(fs, PATH));
       }
       const bytes = await readBytes(fs, '/good.sst');
@@ -218,12 +311,12 @@ function blocksOf(bytes: Uint8Array): { offset: number; size: number }[] {
     size: readU32LE(bytes, footer + at + 8),
   }));
   const dataEnd = Math.min(...blocks.map(({ offset }) => offset));
-  // Data blocks follow each other; a trailer is where the checksum fits.
-  for (let start = 0, end = 13; end + 5 <= dataEnd; end++) {
-    if (bytes[end] !== 0 || readU32LE(bytes, end + 1) !== crc32c(bytes, start, end + 1)) continue;
+  // Data blocks and index partitions follow each other; a trailer is where the checksum fits.
+  for (let start = 0, end = 2; end + 5 <= dataEnd; end++) {
+    if (bytes[end]! > 3 || readU32LE(bytes, end + 1) !== crc32c(bytes, start, end + 1)) continue;
     blocks.push({ offset: start, size: end - start });
     start = end + 5;
-    end = start + 12;
+    end = start + 1;
   }
   return blocks;
 }

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { nodeFileSystem } from 'nori-io';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SSTableReader } from '../src/index.js';
 import { entries, options } from './golden/v1.js';
-import { copyOf, memoryFileSystem, PATH, readBytes, utf8, writeTable } from './support.js';
+import { entries as featureEntries, features } from './golden/v1-features.js';
+import { COMPRESSIONS, copyOf, memoryFileSystem, PATH, readBytes, utf8, writeTable } from './support.js';
 
 const v1 = fileURLToPath(new URL('./golden/v1.sst', import.meta.url));
 
@@ -25,4 +26,35 @@ test('the writer still writes the golden file of version 1, byte by byte', async
   const fs = await memoryFileSystem();
   await writeTable(fs, PATH, entries(), options);
   expect(await readBytes(fs, PATH)).toEqual(new Uint8Array(readFileSync(v1)));
+});
+
+describe.each(features)('the golden file %s', (name, options) => {
+  const path = fileURLToPath(new URL(`./golden/${name}.sst`, import.meta.url));
+  const compression = options.compression ?? 'none';
+  const isReadable = COMPRESSIONS.includes(compression);
+
+  test.runIf(isReadable)('is read, entry by entry, in every way', async () => {
+    const table = await SSTableReader.open({ fs: nodeFileSystem, path });
+    const items = [...table.dump()];
+    expect(items.filter((item) => item.type === 'entry').map(copyOf)).toEqual(featureEntries());
+    expect(items.some((item) => item.type === 'index-partition')).toBe(name === 'v1-two-level');
+    expect(table.properties.compression).toBe(compression);
+    for (const entry of featureEntries()) expect(copyOf(table.get(entry.key, entry.seq)!)).toEqual(entry);
+    await table.verify();
+    await table.close();
+  });
+
+  test.skipIf(isReadable)('is refused where the runtime cannot decompress it', async () => {
+    await expect(SSTableReader.open({ fs: nodeFileSystem, path })).rejects.toMatchObject({
+      code: 'SSTABLE_UNSUPPORTED_COMPRESSION',
+      file: path,
+    });
+  });
+
+  // What a compressor makes of its input may change with its version; what it means may not.
+  test.runIf(compression === 'none')('is still written byte by byte', async () => {
+    const fs = await memoryFileSystem();
+    await writeTable(fs, PATH, featureEntries(), options);
+    expect(await readBytes(fs, PATH)).toEqual(new Uint8Array(readFileSync(path)));
+  });
 });

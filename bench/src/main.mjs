@@ -20,6 +20,7 @@ Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
 
   --quick            little data and short measurements, one instead of three: to see that it runs
   --only ROW,...     only these rows
+  --cpu-prof ROW     storage: profiles one measurement of ROW with nori, and shows where its threads spend their time
   --repetitions N    how often each row is measured; the median is shown (default 3)
   --duration-s N     foundation: how long each measurement takes after its warm-up (default 30)
   --warmup-s N       foundation: how long the warm-up takes (default 5)
@@ -28,6 +29,7 @@ Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
 const options = {
   quick: { type: 'boolean', default: false },
   only: { type: 'string' },
+  'cpu-prof': { type: 'string' },
   repetitions: { type: 'string' },
   'duration-s': { type: 'string' },
   'warmup-s': { type: 'string' },
@@ -110,6 +112,11 @@ const main = async () => {
     warmupS: positive('warmup-s', values['warmup-s'], values.quick ? 1 : 5),
   };
   const isSideBySide = table.measurements !== undefined;
+  if (values['cpu-prof'] !== undefined) {
+    if (!isSideBySide) wrongUsage('--cpu-prof is for the table storage');
+    const [measurement] = select(table.measurements, values['cpu-prof']);
+    return void process.stdout.write(await table.profile(measurement, plan));
+  }
   const selected = select(table.measurements ?? table, values.only);
   const measured = isSideBySide ? await measureBesides(table, selected, plan) : await measureRows(selected, plan);
   const report = { name, machine: describeMachine(), plan, ...measured };

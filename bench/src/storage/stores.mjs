@@ -59,7 +59,11 @@ const openClassicLevel = async (dir, profile = {}) => {
   };
   return {
     db,
-    putBatch: (keys, values, from, to) => db.batch(operations(keys, values, from, to), { sync }),
+    putBatch: (keys, values, from, to) => {
+      const batch = db.batch();
+      for (let i = from; i < to; i++) batch.put(keys[i], values[i]);
+      return batch.write({ sync });
+    },
     put: (key, value) => db.put(key, value, { sync }),
     getSync: (key) => db.getSync(key),
     get: (key) => db.get(key),
@@ -94,7 +98,7 @@ const openLmdb = async (dir, profile = {}) => {
   return {
     db,
     putBatch: (keys, values, from, to) =>
-      db.batch(() => {
+      db.transactionSync(() => {
         for (let i = from; i < to; i++) db.put(keys[i], values[i]);
       }),
     put: profile.overlappingSync ? (key, value) => db.put(key, value).flushed : (key, value) => db.put(key, value),

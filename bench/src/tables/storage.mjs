@@ -1,7 +1,8 @@
 // The storage packages beside the native stores that people use: nori-lsm (and nori-wal), classic-level, lmdb. What each row
 // does and how the stores are kept comparable is told in bench/README.md.
-import { cpSync } from 'node:fs';
+import { cpSync, lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { describeProfiles } from '../profile.mjs';
 import { removeDirectory, runChild, stopChildren, temporaryPath } from '../storage/children.mjs';
 import { logBytesOf } from '../storage/disk.mjs';
 import { STORES } from '../storage/settings.mjs';
@@ -97,7 +98,8 @@ const measureReplay = (valueBytes) => async (store, plan) => {
   });
   const dir = temporaryPath(store);
   try {
-    cpSync(left.dir, dir, { recursive: true });
+    // The socket of a dead process's lock cannot be copied.
+    cpSync(left.dir, dir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
     const { entries, logBytes } = left;
     return await runChild({ workload: 'replay', store, dir, entries, valueBytes, logBytes }, plan.execArgvOf?.(store));
   } finally {
@@ -146,12 +148,14 @@ const measurements = [
     stores: STORES,
     measure: measureEmpty(({ keys }) => ({ workload: 'putBatches', keys })),
     rows: [throughputRow('put in batches of 1,000', atLeast('classic-level', 1), atLeast('classic-level', 1.5))],
+    notesOf: variantNotes,
   },
   {
     id: 'put-single',
     stores: STORES,
     measure: measureEmpty(({ keys }) => ({ workload: 'putInFlight', keys, width: 1000 })),
     rows: [throughputRow('put one by one, 1,000 in flight', atLeast('classic-level', 2), atLeast('classic-level', 4))],
+    notesOf: variantNotes,
   },
   {
     id: 'put-durable',
@@ -304,5 +308,12 @@ const findStores = async () => {
   return { available, missing };
 };
 
+/** Measures once with nori under Node's profiler; tells the functions that took the time. */
+const profile = async (measurement, plan) => {
+  const dir = temporaryPath('profiles');
+  await measurement.measure('nori', { ...plan, execArgvOf: () => ['--cpu-prof', `--cpu-prof-dir=${dir}`] });
+  return describeProfiles(dir);
+};
+
 /** A table of measurements that are made side by side. */
-export const storage = { measurements, findStores, versions: versionsOfStores, stop: stopChildren };
+export const storage = { measurements, findStores, profile, versions: versionsOfStores, stop: stopChildren };

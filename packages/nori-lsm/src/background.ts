@@ -8,8 +8,8 @@ import type { SnapshotList } from './snapshots.js';
 import type { ExpiryHorizon, TaskSettings } from './task.js';
 import type { Tree } from './tree.js';
 
-/** Tables are synced in steps of so many bytes. */
-const SYNC_STEP_BYTES = 4 * 1024 * 1024;
+/** Tables are synced in steps of so many bytes: larger ones cost nothing more, but make the log wait longer. */
+const SYNC_STEP_BYTES = 8 * 1024 * 1024;
 
 /** Shared state of background work. */
 export class Background {

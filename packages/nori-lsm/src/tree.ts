@@ -10,6 +10,7 @@ import { type TableMeta, tableName } from './table-meta.js';
 import { sortLevel, Version } from './version.js';
 
 const OPEN_AT_ONCE = 16;
+const INSTALL_AT_ONCE = 2;
 
 /** What a tree needs. */
 export interface TreeOptions {
@@ -29,6 +30,7 @@ export class Tree {
   #nextNumber: number;
   readonly #open = new Map<number, Table>();
   readonly #closing = new Set<Promise<void>>();
+  #lastClosing: Promise<void> = Promise.resolve();
 
   private constructor(manifest: Manifest, options: TreeOptions) {
     this.manifest = manifest;
@@ -68,9 +70,15 @@ export class Tree {
    * durable here. If it fails, it may be tried again.
    */
   async install(edit: ManifestEdit): Promise<void> {
-    const added = await Promise.all(
-      (edit.added ?? []).map(async ({ level, meta }) => ({ level, table: await this.#sound(meta) })),
-    );
+    const added: { readonly level: number; readonly table: Table }[] = [];
+    const tables = edit.added ?? [];
+    // A few at a time: decoding what an open table pins takes the thread for a moment, and others want their turn.
+    for (let i = 0; i < tables.length; i += INSTALL_AT_ONCE) {
+      const some = tables.slice(i, i + INSTALL_AT_ONCE);
+      added.push(
+        ...(await Promise.all(some.map(async ({ level, meta }) => ({ level, table: await this.#sound(meta) })))),
+      );
+    }
     if (added.length > 0) await this.#options.fs.syncDir(this.#options.dir);
     await this.manifest.append({ nextNumber: this.#nextNumber, ...edit });
     const before = this.#current;
@@ -157,13 +165,15 @@ export class Tree {
     this.#open.delete(number);
     // At close tables go out of use but stay in the database.
     const isObsolete = !this.manifest.state.levels.some((tables) => tables.has(number));
-    const closing = table
-      .close()
+    // One after the other: removing many large files at once would hold up the log's writes, which share the thread pool.
+    const closing = this.#lastClosing
+      .then(() => table.close())
       .then(() => (isObsolete ? fs.unlink(`${dir}/${tableName(number)}`) : undefined))
       .catch(() => {
         // An obsolete table that could not be removed now is removed when the database is next opened.
       })
       .finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
+    this.#lastClosing = closing;
   }
 }

@@ -2,8 +2,9 @@
 import { MemoryFileSystem } from 'nori-io/memory';
 import { Rng } from 'nori-testkit';
 import { expect, test } from 'vitest';
-import { readWhole } from '../src/directory.js';
+import { inspectDirectory, readWhole } from '../src/directory.js';
 import { Lsm, type LsmOptions } from '../src/index.js';
+import { Manifest } from '../src/manifest.js';
 import { text } from './support.js';
 
 const DIR = '/data/db';
@@ -219,4 +220,43 @@ test('a table whose removal may not be durable yet stays until it is', async () 
   const last = await Lsm.open({ dir: DIR, fs: killed, wal: false });
   expect(await tables()).toBe(1);
   await last.close();
+});
+
+/** Lists all tables of one level in another, as an earlier version would have. */
+const relist = async (fs: MemoryFileSystem, from: number, to: number): Promise<void> => {
+  const seen = await inspectDirectory(fs, DIR);
+  if (seen.kind !== 'database') throw new Error('no database');
+  const manifest = await Manifest.open(fs, DIR, seen.manifest);
+  const metas = [...manifest.state.levels[from]!.values()];
+  await manifest.append({
+    removed: metas.map(({ number }) => ({ level: from, number })),
+    added: metas.map((meta) => ({ level: to, meta })),
+  });
+  await manifest.close();
+};
+
+test('a tree that an earlier version filled from the top opens as it is and sinks to the last levels', async () => {
+  const fs = new MemoryFileSystem();
+  const options = { tableBytes: 4096, levelBytesBase: 16_384, wal: false };
+  const write = async (value: string, step: number): Promise<void> => {
+    const db = await open(fs, { ...options, autoCompact: false, memtableBytes: 1 << 20 });
+    for (let i = 0; i < 1000; i += step) await db.put(`key${i}`, value.repeat(50));
+    await db.flush();
+    if (step === 1) await db.compact();
+    await db.close();
+  };
+  await write('old', 1);
+  await relist(fs, 6, 2);
+  await write('new', 3);
+  await relist(fs, 0, 1);
+  const db = await open(fs, options);
+  expect(text(db.getSync('key3'))).toBe('new'.repeat(50));
+  const settled = (): boolean =>
+    db.stats().levels.every(({ tables, score }, i) => score < 1 && (tables === 0 || i > 3));
+  while (!settled()) await new Promise((resolve) => setImmediate(resolve));
+  expect(db.stats().levels[6]!.tables).toBeGreaterThan(5);
+  expect(db.stats().movedTables).toBeGreaterThan(1);
+  for (let i = 0; i < 1000; i++) expect(text(db.getSync(`key${i}`))).toBe((i % 3 === 0 ? 'new' : 'old').repeat(50));
+  expect((await db.verify()).problems).toEqual([]);
+  await db.close();
 });

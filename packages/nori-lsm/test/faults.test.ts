@@ -497,9 +497,12 @@ describe('two processes on one directory', () => {
       child.kill('SIGKILL');
       await ended;
     }
-    const db = await Lsm.open({ dir });
-    expect(text(db.getSync('~counter'))).toBeDefined();
-    await db.close();
-    await rm(dir, { recursive: true });
+    try {
+      const db = await Lsm.open({ dir });
+      expect(text(db.getSync('~counter'))).toBeDefined();
+      await db.close();
+    } finally {
+      await rm(dir, { recursive: true });
+    }
   });
 });

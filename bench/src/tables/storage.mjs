@@ -35,7 +35,7 @@ const sizesOf = (plan) =>
     : {
         keys: 200_000,
         awaited: 200_000,
-        durable: 100_000,
+        durable: 200_000,
         puts: 10_000_000,
         gets: 500_000,
         storeMib: 1024,

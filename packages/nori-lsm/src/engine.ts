@@ -1,7 +1,7 @@
 // Memtables and tables together: applies, looks up, opens cursors, seals, flushes, compacts. Knows nothing of a log.
 //
 //   active memtable ─ full: sealed ─ flushed: L0 ─ compacted: L1 … L6         reads ask them in this order
-import { type BlockCache, hashKey, KeyHash } from 'nori-sstable';
+import type { BlockCache, TableEntry } from 'nori-sstable';
 import { ArenaPool } from './arena-pool.js';
 import { Background } from './background.js';
 import { compareKeys } from './bytes.js';
@@ -18,6 +18,7 @@ import { EMPTY_BYTES } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
+import { findInTables } from './point-read.js';
 import { SnapshotList } from './snapshots.js';
 import type { Source } from './source.js';
 import { Stall } from './stall.js';
@@ -52,7 +53,6 @@ export class Engine {
   readonly #pool: ArenaPool;
   /** Size of a memtable's memory. */
   readonly #arenaBytes: number;
-  readonly #hash = new KeyHash();
   readonly #readNowMs: (key: Uint8Array) => number;
   #active: Memtable;
   /** Sealed memtables, newest first; replaced, never changed. */
@@ -302,26 +302,13 @@ export class Engine {
   }
 
   #lookUpInTables(key: Uint8Array, seq: number): FoundEntry | undefined {
-    const hash = hashKey(key, this.#hash);
-    const { levels } = this.#tree.current;
+    let entry: TableEntry | undefined;
     try {
-      for (const table of levels[0]!) {
-        if (compareKeys(key, table.smallestKey) < 0 || compareKeys(key, table.largestKey) > 0) continue;
-        const entry = table.get(key, seq, hash);
-        if (entry !== undefined) return this.#visible(key, entry);
-      }
-      for (let level = 1; level < LEVELS; level++) {
-        const tables = levels[level]!;
-        if (tables.length === 0) continue;
-        const table = tables[firstEndingAtOrAfter(tables, key)];
-        if (table === undefined || compareKeys(key, table.smallestKey) < 0) continue;
-        const entry = table.get(key, seq, hash);
-        if (entry !== undefined) return this.#visible(key, entry);
-      }
+      entry = findInTables(this.#tree.current, key, seq);
     } catch (error) {
       throw toLsmError(error, 'Cannot read');
     }
-    return undefined;
+    return entry === undefined ? undefined : this.#visible(key, entry);
   }
 
   #visible(

@@ -1,7 +1,7 @@
 // An open table of the tree. Versions hold references; when the last one goes, the file is closed, and removed if no
 // version lists the table any more. A table that cannot be opened because it is damaged stays in the tree: what
 // does not touch it can be read, what does fails with the error that names file and offset.
-import type { KeyHash, SSTableReader, TableCursor, TableCursorOptions, TableEntry } from 'nori-sstable';
+import type { SSTableReader, TableCursor, TableCursorOptions } from 'nori-sstable';
 import type { LsmError } from './errors.js';
 import type { TableMeta } from './table-meta.js';
 import type { SourceTable } from './table-source.js';
@@ -49,11 +49,6 @@ export class Table implements SourceTable {
     const reader = this.#reader;
     if (reader instanceof Error) throw reader;
     return reader;
-  }
-
-  /** The newest version of `key` not above `seq`. */
-  get(key: Uint8Array, seq: number, hash: KeyHash): TableEntry | undefined {
-    return this.reader.get(key, seq, hash);
   }
 
   openCursor(options?: TableCursorOptions): TableCursor {

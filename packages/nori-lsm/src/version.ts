@@ -3,6 +3,7 @@
 // the lists of levels that did not change, and what was computed of them.
 import { compareKeys } from './bytes.js';
 import { LEVELS } from './limits.js';
+import { SortedRun } from './sorted-run.js';
 import type { Table } from './table.js';
 import { firstEndingAtOrAfter } from './table-source.js';
 
@@ -11,6 +12,7 @@ export class Version {
   readonly levels: readonly (readonly Table[])[];
   readonly #bytes: readonly number[];
   #references = 1;
+  #runs: readonly SortedRun[] | undefined;
 
   /** @param bytes of the tables of each level, as far as known */
   constructor(levels: readonly (readonly Table[])[], bytes: readonly (number | undefined)[] = []) {
@@ -34,6 +36,12 @@ export class Version {
 
   tablesIn(level: number): readonly Table[] {
     return this.levels[level]!;
+  }
+
+  /** The levels below L0 that have tables, from the top. */
+  get runs(): readonly SortedRun[] {
+    this.#runs ??= this.levels.slice(1).flatMap((tables) => (tables.length > 0 ? [new SortedRun(tables)] : []));
+    return this.#runs;
   }
 
   bytesIn(level: number): number {

@@ -101,24 +101,20 @@ export class SSTableReader {
    * @throws SSTableError `SSTABLE_CORRUPT_BLOCK`, `SSTABLE_CLOSED`; IoError
    */
   get(key: Uint8Array, maxSeq = Number.POSITIVE_INFINITY, hash?: KeyHash): TableEntry | undefined {
+    this.#table.assertOpen();
+    return this.#isFilteredOut(key, hash) ? undefined : this.#find(key, maxSeq, false);
+  }
+
+  /**
+   * As {@link SSTableReader.get}, for a key that is probably here (of several tables that may hold it, the last one to be asked):
+   * a block that is in the cache is searched without asking the filter, which is asked only before a block is read.
+   */
+  getExpected(key: Uint8Array, maxSeq = Number.POSITIVE_INFINITY): TableEntry | undefined {
     const table = this.#table;
     table.assertOpen();
-    const filter = table.contents.filter;
-    if (filter && !filter.mayContain(hash ?? hashKey(key, this.#hash))) {
-      this.#filterNegatives++;
-      return undefined;
-    }
-    const p = table.findPart(key, maxSeq);
-    if (p >= table.partCount) return undefined;
-    const part = table.part(p, true);
-    const i = part.find(key, maxSeq);
-    if (i >= part.count) return undefined;
-    const block = table.cachedBlock(p, i) ?? table.passingBlock(part, p, i);
-    const entry = this.#entry;
-    if (findEntry(block, key, maxSeq, entry) < 0 || !entry.matches) return undefined;
-    const { valueStart, end } = entry;
-    const value = table.isPassing(block) ? copyOut(block.data, valueStart, end) : block.data.subarray(valueStart, end);
-    return { key, seq: entry.seq, kind: entry.kind, expiresAtMs: entry.expiresAtMs, value };
+    // In a two-level index finding the block may cost a read by itself.
+    const isFilteredFirst = table.contents.footer.hasTwoLevelIndex;
+    return isFilteredFirst && this.#isFilteredOut(key) ? undefined : this.#find(key, maxSeq, !isFilteredFirst);
   }
 
   /** False if the filter knows that no version of the key with this hash is here. Reads nothing. */
@@ -156,6 +152,32 @@ export class SSTableReader {
   /** Everything in the table, front to back, for tools. Reads on the calling thread. */
   dump(): Generator<TableDumpItem, void, void> {
     return dumpTable(this.#table);
+  }
+
+  #isFilteredOut(key: Uint8Array, hash?: KeyHash): boolean {
+    const { filter } = this.#table.contents;
+    if (filter === undefined || filter.mayContain(hash ?? hashKey(key, this.#hash))) return false;
+    this.#filterNegatives++;
+    return true;
+  }
+
+  #find(key: Uint8Array, maxSeq: number, isFilteredBeforeRead: boolean): TableEntry | undefined {
+    const table = this.#table;
+    const p = table.findPart(key, maxSeq);
+    if (p >= table.partCount) return undefined;
+    const part = table.part(p, true);
+    const i = part.find(key, maxSeq);
+    if (i >= part.count) return undefined;
+    let block = table.cachedBlock(p, i);
+    if (block === undefined) {
+      if (isFilteredBeforeRead && this.#isFilteredOut(key)) return undefined;
+      block = table.passingBlock(part, p, i);
+    }
+    const entry = this.#entry;
+    if (findEntry(block, key, maxSeq, entry) < 0 || !entry.matches) return undefined;
+    const { valueStart, end } = entry;
+    const value = table.isPassing(block) ? copyOut(block.data, valueStart, end) : block.data.subarray(valueStart, end);
+    return { key, seq: entry.seq, kind: entry.kind, expiresAtMs: entry.expiresAtMs, value };
   }
 
   stats(): SSTableReaderStats {

@@ -127,8 +127,12 @@ export class TableFile {
       cache.hits++;
       return block;
     }
-    cache.misses++;
     return undefined;
+  }
+
+  /** Counts a block that the cache did not have and that is going to be read. */
+  countMiss(): void {
+    if (this.#cache !== undefined) this.#cache.misses++;
   }
 
   /**
@@ -136,6 +140,7 @@ export class TableFile {
    * into the cache if that wants it. Otherwise it may lie in memory that the next read of any table uses again: see {@link isPassing}.
    */
   passingBlock(part: IndexBlock, p: number, i: number): DataBlock {
+    this.countMiss();
     const stored = storedBytes(part, i);
     const bytes = stored <= SCRATCH_BYTES ? scratch.subarray(0, stored) : new Uint8Array(stored);
     const offset = part.offset(i);
@@ -152,6 +157,7 @@ export class TableFile {
   block(part: IndexBlock, p: number, i: number, fillCache: boolean): DataBlock {
     const cached = this.cachedBlock(p, i);
     if (cached) return cached;
+    this.countMiss();
     const bytes = this.readSync(part.offset(i), new Uint8Array(storedBytes(part, i)));
     const block = this.decodeBlock(part, i, bytes);
     return (fillCache ? this.#admitted(block, part, p, i) : undefined) ?? block;

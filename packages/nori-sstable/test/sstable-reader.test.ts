@@ -64,6 +64,25 @@ describe('look-ups', () => {
     expect(pinnedBytes).toBeGreaterThan((300 * 10) / 8);
   });
 
+  test('of keys expected here ask the filter only before a read', async () => {
+    const absent = Array.from({ length: 1000 }, (_, i) => utf8(`user:0000:${i}`));
+    const uncached = await tableOf(users);
+    for (const key of absent) expect(uncached.getExpected(key)).toBeUndefined();
+    const { filterNegatives, reads } = uncached.stats();
+    expect(filterNegatives).toBeGreaterThan(970);
+    expect(reads).toBe(1000 - filterNegatives);
+
+    const cache = new BlockCache({ bytesMax: 1 << 20 });
+    const table = await tableOf(users, {}, { cache });
+    for (const { key, value } of users) expect(table.getExpected(key)?.value).toEqual(value);
+    const before = table.stats();
+    const { hits } = cache.stats();
+    for (const key of absent) expect(table.getExpected(key)).toBeUndefined();
+    expect(table.stats()).toEqual(before);
+    expect(cache.stats().hits).toBe(hits + absent.length);
+    await table.close();
+  });
+
   test('find keys in one block by the thousand, with long common prefixes and many versions', async () => {
     const entries = Array.from({ length: 400 }, (_, i) =>
       put(`${'p'.repeat(300)}${String(i).padStart(9, '0')}`, `${i}`, i),

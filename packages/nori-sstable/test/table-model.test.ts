@@ -60,6 +60,8 @@ describe.each(Array.from({ length: TABLES }, (_, i) => base + i))('with seed %i'
       const expected = entries.find((entry) => compareKeys(entry.key, key) === 0 && entry.seq <= maxSeq);
       const found = table.get(key, maxSeq);
       expect(found && copyOf(found)).toEqual(expected);
+      const again = table.getExpected(key, maxSeq);
+      expect(again && copyOf(again)).toEqual(expected);
     }
     await table.close();
   });

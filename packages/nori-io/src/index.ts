@@ -9,7 +9,7 @@ export {
   compressWithSize,
   decompressWithSize,
 } from './compression.js';
-export { crc32c, loadNativeChecksums } from './crc32c.js';
+export { crc32c } from './crc32c.js';
 export type * from './file-system.js';
 export { readU32LE, readU64LE, writeU32LE, writeU64LE } from './fixed.js';
 export { IoError, type IoErrorCode, type IoErrorDetails } from './io-error.js';

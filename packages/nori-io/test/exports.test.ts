@@ -12,7 +12,6 @@ test('the package exports exactly this', () => {
     'compressWithSize',
     'crc32c',
     'decompressWithSize',
-    'loadNativeChecksums',
     'nodeFileSystem',
     'parentOf',
     'readU32LE',

@@ -1,6 +1,6 @@
 // Entry of the worker thread: takes tasks one by one and answers each with its result or its error.
 import { parentPort } from 'node:worker_threads';
-import { loadNativeChecksums, nodeFileSystem, systemClock } from 'nori-io';
+import { nodeFileSystem, systemClock } from 'nori-io';
 import { toLsmError } from './errors.js';
 import { runTask } from './run-task.js';
 import { sleepingPacer } from './throttle.js';
@@ -8,7 +8,7 @@ import type { TaskReply, TaskRequest } from './worker-executor.js';
 
 const port = parentPort;
 const host = { pacer: sleepingPacer(() => systemClock.monotonic()) };
-let queue: Promise<void> = loadNativeChecksums();
+let queue: Promise<void> = Promise.resolve();
 
 const answer = async ({ id, task }: TaskRequest): Promise<TaskReply> => {
   try {

@@ -1,5 +1,4 @@
 // The database: the public surface over the engine, with its own log or without.
-import { loadNativeChecksums } from 'nori-io';
 import { BlockCache } from 'nori-sstable';
 import { Wal } from 'nori-wal';
 import { toBytes } from './bytes.js';
@@ -87,7 +86,6 @@ export class Lsm {
   static async open(options: LsmOptions): Promise<Lsm> {
     const resolved = resolveOptions(options);
     try {
-      await loadNativeChecksums();
       const { manifest, unlock } = await openDirectory(resolved);
       resolved.executor.acquire();
       try {

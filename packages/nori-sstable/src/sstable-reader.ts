@@ -1,6 +1,6 @@
 // An open table: look-ups, cursors, checks. Index (or its upper level), filter and properties are in memory, verified; other blocks
 // come through the shared block cache or are read and verified. Everything but opening, `verify` and closing is synchronous.
-import { type File, type FileSystem, loadNativeChecksums } from 'nori-io';
+import type { File, FileSystem } from 'nori-io';
 import type { Meter } from 'nori-observe';
 import type { BlockCache } from './block-cache.js';
 import { EntryView } from './data-block.js';
@@ -52,7 +52,6 @@ export class SSTableReader {
    * @throws SSTableError `SSTABLE_NOT_A_TABLE`, `SSTABLE_UNSUPPORTED_VERSION`, `SSTABLE_UNSUPPORTED_COMPRESSION`, `SSTABLE_CORRUPT_*`; IoError
    */
   static async open(options: SSTableReaderOptions): Promise<SSTableReader> {
-    await loadNativeChecksums();
     const file = await options.fs.open(options.path, 'read');
     try {
       const steps = openTable(options.path, file.sizeSync());

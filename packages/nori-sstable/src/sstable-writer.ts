@@ -5,16 +5,7 @@
 //
 // One writer is for one caller at a time. `add` is synchronous and does not allocate per entry; in the asynchronous variant its
 // output is written in the background, so await `drain` when `needsDrain` says that the file cannot keep up.
-import {
-  compressWithSize,
-  crc32c,
-  type File,
-  type FileSystem,
-  loadNativeChecksums,
-  varintSize,
-  writeU32LE,
-  writeVarint,
-} from 'nori-io';
+import { compressWithSize, crc32c, type File, type FileSystem, varintSize, writeU32LE, writeVarint } from 'nori-io';
 import { BloomFilterBuilder } from './bloom-filter.js';
 import { copyBytes } from './compare.js';
 import { SSTableError } from './errors.js';
@@ -92,7 +83,6 @@ export class SSTableWriter {
    */
   static async create(options: SSTableWriterOptions): Promise<SSTableWriter> {
     const settings = resolveWriterOptions(options);
-    await loadNativeChecksums();
     return new SSTableWriter(options, settings, await options.fs.open(options.path, 'create'), false);
   }
 

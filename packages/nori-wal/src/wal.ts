@@ -3,7 +3,7 @@
 //   open ─► lock ─► inspect (reads only, may refuse) ─► repair ─► ready ─► close
 //
 // One process, one `Wal` per directory. All methods may be called at any time and concurrently.
-import { type DirectoryLock, type FileSystem, loadNativeChecksums, syncParents } from 'nori-io';
+import { type DirectoryLock, type FileSystem, syncParents } from 'nori-io';
 import { cutPlace } from './log-cut.js';
 import { type ReadSource, readBatches, readRecords, type WalRecord } from './log-reader.js';
 import { LogWriter } from './log-writer.js';
@@ -99,7 +99,6 @@ export class Wal {
    */
   static async open(options: WalOptions): Promise<Wal> {
     const resolved = resolveOptions(options);
-    await loadNativeChecksums();
     try {
       await makeDirectory(resolved.fs, resolved.dir);
       const lock = resolved.lock ? await resolved.fs.lock(`${resolved.dir}/LOCK`) : undefined;

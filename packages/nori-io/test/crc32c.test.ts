@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { crc32c } from 'nori-io';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import wabt from 'wabt';
+import { CRC32C_WASM } from '../src/crc32c-wasm.js';
 
 const text = (value: string) => new TextEncoder().encode(value);
 
@@ -57,3 +60,49 @@ test('the memory may be shared, large, or change from call to call', () => {
     expect(crc32c(shared, 3, 3003)).toBe(expected);
   }
 });
+
+test('every length around the bounds of folding agrees with the definition', () => {
+  const bytes = Uint8Array.from({ length: 20_000 }, (_, index) => Math.imul(index, 0x9e37_79b1) >>> 13);
+  const lengths = [...range(200, 700), ...range(8192 - 300, 8192 + 600), ...range(2 * 8192 - 600, 2 * 8192 + 300)];
+  for (const length of lengths) {
+    if (crc32c(bytes, 1, 1 + length) !== reference(bytes.subarray(1, 1 + length))) expect.fail(`length ${length}`);
+  }
+});
+
+test('without WebAssembly, or where it is forbidden, checksums are the same', async () => {
+  const bytes = Uint8Array.from({ length: 10_000 }, (_, index) => index * 31);
+  class Forbidden {
+    constructor() {
+      throw new Error('refused by a policy');
+    }
+  }
+  for (const substitute of [undefined, { Module: Forbidden }]) {
+    vi.resetModules();
+    vi.stubGlobal('WebAssembly', substitute);
+    const { crc32c: other } = await import('../src/crc32c.js');
+    expect(other(bytes)).toBe(crc32c(bytes));
+    expect(other(bytes, 100, 5000, 7)).toBe(crc32c(bytes, 100, 5000, 7));
+    vi.unstubAllGlobals();
+  }
+});
+
+test('the multiple of the polynomial that folding rests on is one', () => {
+  // x^n modulo the polynomial, bits reversed as everywhere: x^0 is the highest bit.
+  const power = (exponent: number): number => {
+    let value = 0x8000_0000;
+    for (let n = 0; n < exponent; n++) value = value & 1 ? (value >>> 1) ^ 0x82f63b78 : value >>> 1;
+    return value;
+  };
+  expect([0, 112, 312, 432, 1152, 1672].reduce((sum, exponent) => sum ^ power(exponent), 0)).toBe(0);
+});
+
+test('the module is what its source says', async () => {
+  const { parseWat } = await wabt();
+  const source = readFileSync(new URL('../src/crc32c.wat', import.meta.url), 'utf8');
+  const { buffer } = parseWat('crc32c.wat', source, { simd: true }).toBinary({});
+  expect(Buffer.from(buffer).toString('base64'), 'run `node scripts/assemble.mjs` in packages/nori-io').toBe(CRC32C_WASM);
+});
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, index) => from + index);
+}

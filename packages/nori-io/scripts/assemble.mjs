@@ -14,6 +14,12 @@ writeFileSync(
 
 /** The WebAssembly module, in base64. */
 export const CRC32C_WASM =
-${(Buffer.from(buffer).toString('base64').match(/.{1,100}/g) ?? []).map((line) => `  '${line}'`).join(' +\n')};
+${(
+  Buffer.from(buffer)
+    .toString('base64')
+    .match(/.{1,100}/g) ?? []
+)
+  .map((line) => `  '${line}'`)
+  .join(' +\n')};
 `,
 );

@@ -100,7 +100,9 @@ test('the module is what its source says', async () => {
   const { parseWat } = await wabt();
   const source = readFileSync(new URL('../src/crc32c.wat', import.meta.url), 'utf8');
   const { buffer } = parseWat('crc32c.wat', source, { simd: true }).toBinary({});
-  expect(Buffer.from(buffer).toString('base64'), 'run `node scripts/assemble.mjs` in packages/nori-io').toBe(CRC32C_WASM);
+  expect(Buffer.from(buffer).toString('base64'), 'run `node scripts/assemble.mjs` in packages/nori-io').toBe(
+    CRC32C_WASM,
+  );
 });
 
 function range(from: number, to: number): number[] {

@@ -9,7 +9,7 @@ import { Compactor } from './compactor.js';
 import { RangeCursor } from './cursor.js';
 import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import { callbackError, LsmError, toLsmError } from './errors.js';
-import { Flusher, type FlushLog, type SealedMemtable } from './flusher.js';
+import { Flusher, type SealedMemtable } from './flusher.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, LEVELS } from './limits.js';
 import { applyLogRecord, type LogRecordHeader, readLogHeader, takeBackLogRecord } from './log-record.js';
 import { batchFootprint, Memtable } from './memtable.js';
@@ -35,7 +35,6 @@ export interface EngineParts {
   readonly tree: Tree;
   readonly cache: BlockCache;
   readonly metrics: LsmMetrics;
-  readonly log: FlushLog | undefined;
 }
 
 /** See the top of the file. */
@@ -64,7 +63,7 @@ export class Engine {
   #logPosition: number | undefined;
   #hasPrepared = false;
 
-  constructor({ options, tree, cache, metrics, log }: EngineParts) {
+  constructor({ options, tree, cache, metrics }: EngineParts) {
     this.#options = options;
     this.#tree = tree;
     this.#cache = cache;
@@ -75,7 +74,7 @@ export class Engine {
     this.#pool = new ArenaPool(this.#arenaBytes, options.memtablesMax);
     this.#active = new Memtable(1, this.#pool, this.#arenaBytes);
     this.background = new Background(options, tree, this.#snapshots, metrics);
-    this.flusher = new Flusher(this.background, log, () => this.#dropFlushed());
+    this.flusher = new Flusher(this.background, () => this.#dropFlushed());
     this.compactor = new Compactor(this.background);
     this.stall = new Stall(this.background, () => this.flusher.sealed.length);
     this.background.changed = () => this.#backgroundChanged();

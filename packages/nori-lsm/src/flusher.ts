@@ -36,17 +36,24 @@ export class Flusher {
   /** Oldest first. */
   readonly #queue: SealedMemtable[] = [];
   readonly #background: Background;
-  readonly #log: FlushLog | undefined;
+  #log: FlushLog | undefined;
+  #hasBegun = false;
   readonly #installed: () => void;
   #running: Promise<void> | undefined;
   #waiters: { readonly number: number; readonly resolve: () => void; readonly reject: (error: LsmError) => void }[] =
     [];
 
   /** @param installed called after each flush, in the turn in which it became visible */
-  constructor(background: Background, log: FlushLog | undefined, installed: () => void) {
+  constructor(background: Background, installed: () => void) {
     this.#background = background;
-    this.#log = log;
     this.#installed = installed;
+  }
+
+  /** Lets flushes begin. What is handed over before waits: it comes from a log that may yet be refused. */
+  begin(log: FlushLog | undefined): void {
+    this.#log = log;
+    this.#hasBegun = true;
+    if (this.#queue.length > 0) this.#start();
   }
 
   /** Sealed memtables, oldest first. */
@@ -81,7 +88,7 @@ export class Flusher {
   }
 
   #start(): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || !this.#hasBegun) return;
     this.#running = this.#drain().finally(() => {
       this.#running = undefined;
       if (this.#queue.length > 0 && !this.#background.isStopping) this.#start();

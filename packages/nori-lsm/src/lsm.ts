@@ -11,7 +11,7 @@ import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
 import { LsmMetrics } from './metrics.js';
 import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
-import { checkLogMeetsTables, replayLog } from './replay.js';
+import { checkLogMeetsTables, LogReplay } from './replay.js';
 import { scanEntries, scanEntriesSync } from './scan.js';
 import { Slice } from './slice.js';
 import { Tree } from './tree.js';
@@ -111,23 +111,27 @@ export class Lsm {
     let tree: Tree | undefined;
     let engine: Engine | undefined;
     try {
-      wal = options.wal
-        ? await Wal.open({
-            dir: `${dir}/${LOG_DIR}`,
-            fs,
-            clock,
-            meter,
-            lock: false,
-            segmentBytesMax: walSegmentBytesMax,
-            recordBytesMax: LOG_RECORD_BYTES_MAX,
-          })
-        : undefined;
-      // A manifest and a log that do not meet have lost something: what is unlisted may be what is missing.
-      if (wal !== undefined) checkLogMeetsTables(wal, manifest.state);
-      await removeOrphans(options, manifest);
       tree = await Tree.open(manifest, { fs, dir, cache, meter, damaged });
-      engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter), log: wal });
-      if (wal !== undefined) await replayLog(wal, manifest.state, engine, clock);
+      engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter) });
+      if (options.wal) {
+        const replay = new LogReplay(manifest.state, engine, clock);
+        wal = await Wal.open({
+          dir: `${dir}/${LOG_DIR}`,
+          fs,
+          clock,
+          meter,
+          lock: false,
+          segmentBytesMax: walSegmentBytesMax,
+          recordBytesMax: LOG_RECORD_BYTES_MAX,
+          onRecords: (records) => replay.take(records),
+          onRecordsFrom: manifest.state.logPosition ?? 0,
+        });
+        // A manifest and a log that do not meet have lost something: what is unlisted may be what is missing.
+        checkLogMeetsTables(wal, manifest.state);
+      }
+      await removeOrphans(options, manifest);
+      // Nothing was flushed before: a log that is refused must leave the directory as it is.
+      engine.flusher.begin(wal);
       if (autoCompact) engine.compactor.poke();
       engine.stall.update();
       return new Lsm(options, engine, tree, wal, unlock);

@@ -1,6 +1,6 @@
 // Puts the records of the own log that are not yet in tables back into memtables when a database is opened.
 import type { Clock } from 'nori-io';
-import type { Wal } from 'nori-wal';
+import type { Wal, WalRecord } from 'nori-wal';
 import type { Engine } from './engine.js';
 import { LsmError } from './errors.js';
 import { readLogHeader } from './log-record.js';
@@ -18,26 +18,30 @@ export const checkLogMeetsTables = (wal: Wal, { logPosition }: ManifestState): v
   }
 };
 
-/** Replays a log that meets the tables. @throws LsmError `LSM_CORRUPT_LOG` if its records are not in order */
-export const replayLog = async (
-  wal: Wal,
-  { logPosition, flushedSeq }: ManifestState,
-  engine: Engine,
-  clock: Clock,
-): Promise<void> => {
-  const slice = new Slice(clock);
-  for await (const records of wal.readBatches(Math.max(logPosition ?? 0, wal.start))) {
+/** Takes the records of a log, as they are found when it is opened, into memtables. */
+export class LogReplay {
+  readonly #flushedSeq: number;
+  readonly #engine: Engine;
+  readonly #slice: Slice;
+
+  constructor({ flushedSeq }: ManifestState, engine: Engine, clock: Clock) {
+    this.#flushedSeq = flushedSeq;
+    this.#engine = engine;
+    this.#slice = new Slice(clock);
+  }
+
+  /** @throws LsmError `LSM_CORRUPT_LOG` if the records are not in order */
+  async take(records: readonly WalRecord[]): Promise<void> {
+    const engine = this.#engine;
     for (const { position, data } of records) {
       const header = readLogHeader(data);
-      if (header.lastSeq <= flushedSeq) continue;
+      if (header.lastSeq <= this.#flushedSeq) continue;
       if (header.firstSeq <= engine.lastSeq) {
         const message = `The record at position ${position} of the log goes back behind the one before it. Restore the database from a backup.`;
         throw new LsmError('LSM_CORRUPT_LOG', message);
       }
-      // Full memtables are flushed meanwhile. If that cannot be for now, the log is in memory: nothing is lost.
-      if (engine.stall.isStalled) await engine.stall.wait().catch(() => {});
       engine.applyRecord(data, header, position);
-      if (slice.isOver()) await slice.next();
+      if (this.#slice.isOver()) await this.#slice.next();
     }
   }
-};
+}

@@ -132,6 +132,22 @@ test('a lost log is noticed', async () => {
   expect(await fs.readdir(DIR)).toContain('999999.sst');
 });
 
+test('a log that is refused after many of its records were read stays as it is, and nothing of it is in tables', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs, { memtableBytes: 1 << 20 });
+  for (let i = 0; i < 2000; i++) await db.put(`key${i}`, `value${i}`, { durability: i % 500 === 499 ? 'sync' : 'os' });
+  const killed = fs.kill();
+  const [name] = await fs.readdir(`${DIR}/wal`);
+  const bytes = await readWhole(killed, `${DIR}/wal/${name}`);
+  bytes[Buffer.from(bytes).indexOf('value1200')]! ^= 1;
+  await writeFile(killed, `${DIR}/wal/${name}`, bytes);
+  // Memtables this small are full, and could be flushed, long before the damage is found.
+  await expect(open(killed)).rejects.toEqual(refusal('LSM_CORRUPT_LOG'));
+  expect((await killed.readdir(DIR)).filter((file) => file.endsWith('.sst'))).toEqual([]);
+  expect(Buffer.compare(await readWhole(killed, `${DIR}/wal/${name}`), bytes)).toBe(0);
+  await db.close();
+});
+
 test('options out of range are refused by name', async () => {
   const fs = new MemoryFileSystem();
   await expect(open(fs, { memtablesMax: 1 })).rejects.toThrow(/memtablesMax must be an integer from 2 to 64, not 1/);

@@ -1,4 +1,5 @@
-// The segments on disk, and the file that is being written. Opening, writing, syncing and cutting are serialized by the caller.
+// The segments on disk, and the file that is being written. Opening, writing, syncing and cutting are serialized by the caller;
+// only `syncBehind` goes on beside them.
 // What they throw tells how bad it is: a WalError left everything as it was, and writing may go on; anything else means that the
 // state of the disk is unknown, and the log must not be written any more.
 import { type File, type FileSystem, IoError, type OpenMode } from 'nori-io';
@@ -50,6 +51,8 @@ export class SegmentStore {
   #file: OpenSegment | undefined;
   /** The last segment is complete; writing goes on in a new one. */
   #complete: boolean;
+  /** A data sync that goes on beside writes. */
+  #behind: Promise<void> | undefined;
   /** Position up to which everything is durable. */
   synced: number;
   observer: SegmentStoreObserver | undefined;
@@ -139,10 +142,22 @@ export class SegmentStore {
 
   /** Makes everything written durable. */
   async sync(): Promise<void> {
+    // One data sync at a time: the kernel tells of lost pages once, and to only one of two.
+    await this.#behind;
+    await this.#syncFile();
+  }
+
+  /** Begins to make everything written so far durable, beside what is written next; joins what has been begun and is not done. */
+  syncBehind(): Promise<void> {
+    this.#behind ??= this.#syncFile().finally(() => (this.#behind = undefined));
+    return this.#behind;
+  }
+
+  async #syncFile(): Promise<void> {
     const end = this.end;
     if (this.synced === end || !this.#file) return;
     await this.#file.datasync();
-    this.synced = end;
+    this.synced = Math.max(this.synced, end);
   }
 
   /** Begins to make room behind the end of the open segment. Nobody waits for it, and it does not fail. */
@@ -200,6 +215,7 @@ export class SegmentStore {
 
   /** Gives up spare files and closes the file. */
   async close(): Promise<void> {
+    await this.#behind?.catch(() => undefined);
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
@@ -306,6 +322,7 @@ export class SegmentStore {
 
   /** Takes back what was written of a group: it must not come back after a crash behind what is written in its place. */
   async #withdraw(segment: Segment, file: OpenSegment): Promise<void> {
+    await this.#behind;
     await file.trim(segment.endOffset);
     await file.datasync();
     this.synced = segmentEnd(segment);

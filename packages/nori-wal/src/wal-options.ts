@@ -52,6 +52,11 @@ export interface WalOptions {
   readonly spareSegmentsMax?: number;
   /** How long what was appended with durability `os` may stay unsynced, in milliseconds. Default 200. */
   readonly syncIntervalMs?: number;
+  /**
+   * When so many bytes are written and not synced (of appends with durability `os`), a data sync is begun that goes on beside further
+   * writes, lest all of it be waited for when the segment is full. Default 4 MiB.
+   */
+  readonly syncBehindBytes?: number;
   /** Data syncs that take longer than this are reported as `wal.slow_sync` events, in milliseconds. Default 250. */
   readonly slowSyncMs?: number;
   /**
@@ -91,6 +96,7 @@ export function resolveOptions(options: WalOptions): ResolvedWalOptions {
     preallocateBytes: options.preallocateBytes ?? 256 * KIB,
     spareSegmentsMax: options.spareSegmentsMax ?? 1,
     syncIntervalMs: options.syncIntervalMs ?? 200,
+    syncBehindBytes: options.syncBehindBytes ?? 4 * MIB,
     slowSyncMs: options.slowSyncMs ?? 250,
     onRecords: options.onRecords,
     onRecordsFrom: options.onRecordsFrom ?? 0,
@@ -104,6 +110,7 @@ export function resolveOptions(options: WalOptions): ResolvedWalOptions {
   checkRange('preallocateBytes', resolved.preallocateBytes, 0, 2 ** 30);
   checkRange('spareSegmentsMax', resolved.spareSegmentsMax, 0, 64);
   checkRange('syncIntervalMs', resolved.syncIntervalMs, 1, 2 ** 31 - 1);
+  checkRange('syncBehindBytes', resolved.syncBehindBytes, 1, 2 ** 40);
   checkRange('slowSyncMs', resolved.slowSyncMs, 0, 2 ** 31 - 1);
   if (!COMPRESSIONS.includes(resolved.compression)) refuse(`compression must be one of ${COMPRESSIONS.join(', ')}`);
   writingCodec(resolved.compression);

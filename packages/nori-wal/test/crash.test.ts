@@ -60,6 +60,7 @@ function randomOptions(rng: Rng): Partial<WalOptions> {
   return {
     segmentBytesMax: 16_384,
     syncIntervalMs: 1,
+    syncBehindBytes: rng.pick([1, 1000, 2 ** 20]),
     preallocateBytes: rng.pick([0, 5000, 2 ** 20]),
     spareSegmentsMax: rng.pick([0, 1, 3]),
     compression: rng.pick(['none', 'none', 'lz4', 'deflate']),

@@ -2,6 +2,7 @@ import { MemoryFileSystem } from 'nori-io/memory';
 import { RecordingMeter } from 'nori-observe';
 import { VirtualClock } from 'nori-testkit';
 import { describe, expect, test } from 'vitest';
+import { Deferred } from '../src/write-group.js';
 import { bytes, openMemory, texts } from './helpers.js';
 
 describe('a full disk', () => {
@@ -145,6 +146,33 @@ describe('a failed sync', () => {
       expect(again.recovery.records).toBe(1);
       await again.close();
     }
+  });
+
+  test('beside writes fails what waits for a sync of its own, and everything after', async () => {
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs, { syncBehindBytes: 1 });
+    await wal.append(bytes('before'));
+    const began = new Deferred<void>();
+    const held = new Deferred<void>();
+    let dataSyncs = 0;
+    fs.onOperation = ({ kind }) => {
+      if (kind !== 'datasync') return undefined;
+      dataSyncs += 1;
+      began.resolve();
+      return held.promise;
+    };
+    await wal.append(bytes('written'), { durability: 'os' });
+    await began.promise;
+    // Written while that sync goes on. The kernel tells of a lost page once: a sync of its own might be told that all is well.
+    const own = wal.append(bytes('own'));
+    await wal.append(bytes('also written'), { durability: 'os' });
+    expect(dataSyncs).toBe(1);
+    fs.inject({ on: 'datasync' });
+    held.resolve();
+    await expect(own).rejects.toMatchObject({ code: 'WAL_POISONED' });
+    await expect(wal.append(bytes('after'), { durability: 'os' })).rejects.toMatchObject({ code: 'WAL_POISONED' });
+    expect(dataSyncs).toBe(1);
+    await wal.close();
   });
 
   test('in the background poisons the log', async () => {

@@ -3,6 +3,7 @@ import { RecordingMeter } from 'nori-observe';
 import { VirtualClock } from 'nori-testkit';
 import { Wal } from 'nori-wal';
 import { describe, expect, test } from 'vitest';
+import { Deferred } from '../src/write-group.js';
 import { bytes, DIR, openMemory, readAll, segmentFiles, texts } from './helpers.js';
 
 const sequence = (count: number) => Array.from({ length: count }, (_, index) => `record ${index}`);
@@ -169,6 +170,29 @@ describe('durability', () => {
     expect(wal.stats().synced).toBeLessThan(wal.end);
     await clock.advanceAsync(1);
     expect(wal.stats().synced).toBe(wal.end);
+    await wal.close();
+  });
+
+  test('when it is much, it is synced at once, beside what is written next', async () => {
+    const clock = new VirtualClock();
+    const fs = new MemoryFileSystem();
+    const wal = await openMemory(fs, { clock, fsync: 'os', syncBehindBytes: 1000 });
+    const write = async (size: number): Promise<void> => {
+      const appended = wal.append(new Uint8Array(size));
+      await clock.advanceAsync(0);
+      await appended;
+    };
+    await write(500);
+    expect(wal.stats().synced).toBeLessThan(wal.end);
+    const syncing = new Deferred<void>();
+    fs.onOperation = ({ kind }) => (kind === 'datasync' ? syncing.promise : undefined);
+    await write(500);
+    const { end } = wal;
+    await write(100);
+    syncing.resolve();
+    await clock.advanceAsync(0);
+    expect(wal.stats().synced).toBe(end);
+    expect(wal.end).toBeGreaterThan(end);
     await wal.close();
   });
 

@@ -12,6 +12,8 @@ import { prefixAt } from './key-prefix.js';
 import { lowerBound } from './lower-bound.js';
 
 const INITIAL_BYTES = 4096;
+/** Prefixes that fill a cache line. */
+const GROUP = 16;
 const COUNT_BYTES = 4;
 const PREFIX_MAX = 0xffff_ffff;
 /** An index that is larger than so many partitions is written in two levels. */
@@ -131,6 +133,8 @@ export class IndexBlock implements Cacheable {
   readonly #offsets: Float64Array;
   /** Four bytes of each separator behind the common prefix, big-endian, padded with zeros. */
   readonly #prefixes: Uint32Array;
+  /** The last of each {@link GROUP} prefixes: a search looks at these, then at one cache line of the others. */
+  readonly #lasts: Uint32Array;
   #commonStart = 0;
   #commonEnd = 0;
   // State of the block cache.
@@ -145,6 +149,7 @@ export class IndexBlock implements Cacheable {
     this.#keys = new Uint32Array(2 * count);
     this.#offsets = new Float64Array(count + 1);
     this.#prefixes = new Uint32Array(count);
+    this.#lasts = new Uint32Array(Math.ceil(count / GROUP));
   }
 
   /** Keeps `contents` and does not copy them. Returns undefined if they are not an index block within `bounds`. */
@@ -197,7 +202,9 @@ export class IndexBlock implements Cacheable {
     this.#commonStart = start;
     this.#commonEnd = start + common;
     for (let i = 0; i < this.count; i++) {
-      this.#prefixes[i] = prefixAt(contents, this.#keys[2 * i]! + common, this.#keys[2 * i + 1]!);
+      const prefix = prefixAt(contents, this.#keys[2 * i]! + common, this.#keys[2 * i + 1]!);
+      this.#prefixes[i] = prefix;
+      this.#lasts[Math.floor(i / GROUP)] = prefix;
     }
   }
 
@@ -214,16 +221,23 @@ export class IndexBlock implements Cacheable {
     }
     const prefixes = this.#prefixes;
     const prefix = prefixAt(key, common, keyLength);
-    let low = lowerBound(prefixes, 0, this.count, prefix);
+    let low = this.#firstAtOrAfter(prefix);
     if (low === this.count || prefixes[low] !== prefix) return low;
     // Among those of this prefix the whole keys decide.
-    let high = prefix === PREFIX_MAX ? this.count : lowerBound(prefixes, low, this.count - low, prefix + 1);
+    let high = prefix === PREFIX_MAX ? this.count : this.#firstAtOrAfter(prefix + 1);
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#isBefore(middle, key, seq, common)) low = middle + 1;
       else high = middle;
     }
     return low;
+  }
+
+  #firstAtOrAfter(prefix: number): number {
+    const lasts = this.#lasts;
+    const first = GROUP * lowerBound(lasts, 0, lasts.length, prefix);
+    if (first >= this.count) return this.count;
+    return lowerBound(this.#prefixes, first, Math.min(GROUP, this.count - first), prefix);
   }
 
   #isBefore(i: number, key: Uint8Array, seq: number, from: number): boolean {
@@ -234,7 +248,7 @@ export class IndexBlock implements Cacheable {
 
   /** Memory that it takes. */
   get memoryBytes(): number {
-    return this.#contents.length + this.count * (this.#seqs ? 28 : 20) + OBJECT_BYTES;
+    return this.#contents.length + this.count * (this.#seqs ? 28 : 20) + 4 * this.#lasts.length + OBJECT_BYTES;
   }
 
   /** Offset of block `i` in the file; of block `count`, where the last one ends. */

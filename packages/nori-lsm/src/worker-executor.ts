@@ -31,43 +31,18 @@ interface Pending {
 }
 
 /** One thread and the tasks it was given. */
-class Lane {
-  #worker: Worker | undefined;
-  #nextId = 1;
+class Thread {
+  readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
 
-  async run(task: Task): Promise<TaskResult> {
-    const worker = (this.#worker ??= this.#start());
-    worker.ref();
-    return new Promise((resolve, reject) => {
-      const id = this.#nextId++;
-      this.#pending.set(id, { resolve, reject });
-      worker.postMessage({ id, task } satisfies TaskRequest);
-    });
-  }
-
-  prepare(): void {
-    this.#worker ??= this.#start();
-  }
-
-  stop(): void {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    void worker?.terminate();
-  }
-
-  #start(): Worker {
+  /** @param ended called when the thread can take no more tasks */
+  constructor(ended: () => void) {
     const worker = new Worker(entryPath(), { name: 'nori-lsm' });
-    worker.on('message', (reply: TaskReply) => {
-      const pending = this.#pending.get(reply.id);
-      this.#pending.delete(reply.id);
-      if (this.#pending.size === 0) worker.unref();
-      if (pending === undefined) return;
-      if ('result' in reply) pending.resolve(reply.result);
-      else pending.reject(errorOf(reply.error));
-    });
+    this.#worker = worker;
+    worker.on('message', (reply: TaskReply) => this.#settle(reply));
     const fail = (cause: unknown): void => {
-      if (this.#worker === worker) this.#worker = undefined;
+      ended();
       const pending = [...this.#pending.values()];
       this.#pending.clear();
       for (const { reject } of pending) {
@@ -77,7 +52,55 @@ class Lane {
     worker.on('error', fail);
     worker.on('exit', (exitCode) => fail(new Error(`exit code ${exitCode}`)));
     worker.unref();
-    return worker;
+  }
+
+  run(task: Task): Promise<TaskResult> {
+    this.#worker.ref();
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#pending.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, task } satisfies TaskRequest);
+    });
+  }
+
+  stop(): void {
+    void this.#worker.terminate();
+  }
+
+  #settle(reply: TaskReply): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if (this.#pending.size === 0) this.#worker.unref();
+    if (pending === undefined) return;
+    if ('result' in reply) pending.resolve(reply.result);
+    else pending.reject(errorOf(reply.error));
+  }
+}
+
+/** Tasks of one kind, and their thread while there is one. */
+class Lane {
+  #thread: Thread | undefined;
+
+  run(task: Task): Promise<TaskResult> {
+    return this.#started().run(task);
+  }
+
+  prepare(): void {
+    this.#started();
+  }
+
+  stop(): void {
+    this.#thread?.stop();
+    this.#thread = undefined;
+  }
+
+  #started(): Thread {
+    if (this.#thread !== undefined) return this.#thread;
+    const thread = new Thread(() => {
+      if (this.#thread === thread) this.#thread = undefined;
+    });
+    this.#thread = thread;
+    return thread;
   }
 }
 
@@ -87,7 +110,7 @@ class WorkerExecutor implements TaskExecutor {
   readonly #compactions = new Lane();
   #users = 0;
 
-  run(task: Task): Promise<TaskResult> {
+  async run(task: Task): Promise<TaskResult> {
     return (task.kind === 'flush' ? this.#flushes : this.#compactions).run(task);
   }
 

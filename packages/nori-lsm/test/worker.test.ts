@@ -1,4 +1,5 @@
 // The real file system and real worker threads. Needs the build: `dist/lsm-worker.js` is what the threads run.
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,4 +79,31 @@ test('closing in the middle of a flush leaves a database that opens', async () =
   const again = await open({ dir });
   expect(Array.from(again.scanSync()).length).toBe(20);
   await again.close();
+});
+
+test('a thread on its way out takes no task of its successor with it', async () => {
+  for (let round = 0; round < 10; round++) {
+    const db = await open();
+    await db.put('a', '1');
+    await db.flush();
+    // Ends the thread; the next round starts another before that one is gone.
+    await db.close();
+  }
+});
+
+test.runIf(process.platform === 'linux')('its threads leave the processor to the event loop', async () => {
+  /** How nice each thread of this process is (field 19 of its stat; what stands before the last parenthesis is a name). */
+  const niceness = (): number[] =>
+    readdirSync('/proc/self/task').map((thread) => {
+      const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+    });
+  const yielding = (): number => niceness().filter((nice) => nice >= 10).length;
+  // Threads of the tests before may still be on their way out.
+  await expect.poll(yielding).toBe(0);
+  const db = await open();
+  await db.put('a', '1');
+  await db.flush();
+  expect(yielding()).toBe(1);
+  await db.close();
 });

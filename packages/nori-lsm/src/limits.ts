@@ -15,7 +15,6 @@ export const LEVELS = 7;
 /** Kinds of entries, as in tables and log records. */
 export const KIND_PUT = 1;
 export const KIND_TOMBSTONE = 2;
-export type EntryKind = typeof KIND_PUT | typeof KIND_TOMBSTONE;
 
 /** Throws if a key or value is larger than the engine takes. */
 export const checkEntrySize = (keyBytes: number, valueBytes: number): void => {

@@ -33,6 +33,18 @@ export class MemtableSource implements Source {
     return this.#entries.copyValue(this.#position.entry);
   }
 
+  get valueMemory(): DataView {
+    return this.#entries.view;
+  }
+
+  get valueStart(): number {
+    return this.keyStart + this.keyLength;
+  }
+
+  get valueLength(): number {
+    return this.#entries.valueLengthOf(this.#position.entry);
+  }
+
   seek(key: Uint8Array, seq: number): void {
     this.#entries.seek(this.#position, key, 0, key.length, seq);
     this.#stand();

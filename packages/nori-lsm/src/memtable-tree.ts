@@ -74,6 +74,7 @@ export class TreePosition {
 export class MemtableTree {
   words: Int32Array;
   bytes: Uint8Array;
+  #view: DataView | undefined;
   /** Grows with each change of the tree: positions found before it are void. */
   changes = 0;
   #memory: SharedArrayBuffer;
@@ -118,6 +119,12 @@ export class MemtableTree {
     return this.#memory;
   }
 
+  /** A view of the memory. */
+  get view(): DataView {
+    this.#view ??= new DataView(this.#memory);
+    return this.#view;
+  }
+
   /** Entries in the tree. */
   get count(): number {
     return this.words[COUNT]!;
@@ -135,6 +142,7 @@ export class MemtableTree {
     this.#memory = memory;
     this.words = words;
     this.bytes = new Uint8Array(memory);
+    this.#view = undefined;
   }
 
   /** Copies bytes into the tree's memory, for {@link MemtableTree.insertAt}, and returns where they begin. */
@@ -300,6 +308,10 @@ export class MemtableTree {
 
   keyLengthOf(entry: number): number {
     return this.words[entry + 2]!;
+  }
+
+  valueLengthOf(entry: number): number {
+    return this.words[entry + 3]!;
   }
 
   /** Where the key's bytes begin in {@link MemtableTree.bytes}; the value follows the key. */

@@ -3,7 +3,7 @@ import type { FileSystem } from 'nori-io';
 import { SSTableReader } from 'nori-sstable';
 import { LsmError } from './errors.js';
 import { KeyRanges } from './key-ranges.js';
-import { KIND_PUT, KIND_TOMBSTONE } from './limits.js';
+import { KIND_TOMBSTONE } from './limits.js';
 import { MemtableSource } from './memtable-source.js';
 import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
@@ -16,7 +16,6 @@ import type { CompactTask, ExpiryHorizon, FlushTask, Task, TaskResult } from './
 import { type Pacer, Throttle } from './throttle.js';
 import { VERDICT, VersionFilter } from './version-filter.js';
 
-const NO_VALUE = new Uint8Array(0);
 const READ_AHEAD_BYTES = 256 * 1024;
 /** Entries between two looks at the cancel flag and the caller's clock. */
 const STRIDE = 512;
@@ -103,11 +102,8 @@ const writeMerged = async (
       const isExpired = expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon);
       const verdict = filter.judge(seq, isTombstone, isExpired, (isTombstone || isExpired) && isBottom(source));
       if (verdict === VERDICT.drop) continue;
-      if (verdict === VERDICT.keep && !isTombstone) {
-        output.add(keyOf(source), seq, KIND_PUT, expiresAtMs, source.value());
-      } else {
-        output.add(keyOf(source), seq, KIND_TOMBSTONE, 0, NO_VALUE);
-      }
+      if (verdict === VERDICT.keep && !isTombstone) output.addPut(previous.key, source, expiresAtMs);
+      else output.addTombstone(previous.key, seq);
     }
     return output.finish();
   } catch (error) {
@@ -179,6 +175,8 @@ const sumBytes = (tables: readonly { readonly fileBytes: number }[]): number =>
 /** Remembers the key last seen. */
 class PreviousKey {
   #bytes = new Uint8Array(256);
+  /** A view of the key, good until the next one is set. */
+  key = this.#bytes.subarray(0, 0);
   #length = -1;
   #high = 0;
   #low = 0;
@@ -196,6 +194,7 @@ class PreviousKey {
     const { keyBytes, keyStart, keyLength } = source;
     if (keyLength > this.#bytes.length) this.#bytes = new Uint8Array(keyLength * 2);
     const bytes = this.#bytes;
+    if (this.#length !== keyLength) this.key = bytes.subarray(0, keyLength);
     if (keyLength > SHORT_KEY_BYTES) bytes.set(keyOf(source));
     else for (let i = 0; i < keyLength; i++) bytes[i] = keyBytes[keyStart + i]!;
     this.#length = keyLength;

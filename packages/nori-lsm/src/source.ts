@@ -18,6 +18,10 @@ export interface Source {
   readonly expiresAtMs: number;
   /** The value: immutable, not shared memory. */
   value(): Uint8Array;
+  /** Where the value lies, for whoever copies it: `valueLength` bytes from `valueStart` of `valueMemory` (possibly shared). */
+  readonly valueMemory: DataView;
+  readonly valueStart: number;
+  readonly valueLength: number;
   /** Moves to the first entry at or after (`key`, `seq`). */
   seek(key: Uint8Array, seq: number): void;
   first(): void;

@@ -8,10 +8,12 @@ import type { FileSystem } from 'nori-io';
 import { SSTableWriter, type TableProperties } from 'nori-sstable';
 import { compareRange, prefixHigh } from './bytes.js';
 import { LsmError } from './errors.js';
-import type { EntryKind } from './limits.js';
+import { KIND_PUT, KIND_TOMBSTONE } from './limits.js';
+import type { Source } from './source.js';
 import { type TableMeta, tableName } from './table-meta.js';
 import type { TableSettings } from './task.js';
 
+const NO_VALUE = new Uint8Array(0);
 const CUT_FROM = 0.8;
 const CUT_STEP = 0.05;
 const CUT_FROM_MAX = 0.95;
@@ -79,10 +81,15 @@ export class TableOutput {
     }
   }
 
-  /** Adds an entry behind all before. */
-  add(key: Uint8Array, seq: number, kind: EntryKind, expiresAtMs: number, value: Uint8Array): void {
+  /** Adds the entry that `source` stands on, whose key is `key`, behind all before. */
+  addPut(key: Uint8Array, source: Source, expiresAtMs: number): void {
     const writer = this.#writer ?? this.#begin();
-    writer.add(key, seq, kind, expiresAtMs, value);
+    writer.addFrom(key, source.seq, KIND_PUT, expiresAtMs, source.valueMemory, source.valueStart, source.valueLength);
+  }
+
+  addTombstone(key: Uint8Array, seq: number): void {
+    const writer = this.#writer ?? this.#begin();
+    writer.add(key, seq, KIND_TOMBSTONE, 0, NO_VALUE);
   }
 
   /** Ends the last table and tells of all. */

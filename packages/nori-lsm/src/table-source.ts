@@ -39,6 +39,18 @@ export class TableSource implements Source {
     return this.#cursor!.value;
   }
 
+  get valueMemory(): DataView {
+    return this.#cursor!.valueMemory;
+  }
+
+  get valueStart(): number {
+    return this.#cursor!.valueStart;
+  }
+
+  get valueLength(): number {
+    return this.#cursor!.valueLength;
+  }
+
   seek(key: Uint8Array, seq: number): void {
     this.valid = false;
     const index = firstEndingAtOrAfter(this.#tables, key);

@@ -39,6 +39,7 @@ export class DataBlock {
   file = '';
   /** Offset of the block in the file. */
   fileOffset = 0;
+  #view: DataView | undefined = undefined;
   // The block's place in the cache.
   unit: CacheUnit | undefined = undefined;
   slots: SlotArray<DataBlock> | undefined = undefined;
@@ -47,6 +48,7 @@ export class DataBlock {
   /** Becomes the block with verified contents of `size` bytes from `start` on in `data`. */
   reset(data: Uint8Array, start: number, size: number, file: string, fileOffset: number): this {
     this.data = data;
+    this.#view = undefined;
     this.start = start;
     this.file = file;
     this.fileOffset = fileOffset;
@@ -59,6 +61,12 @@ export class DataBlock {
     this.entriesEnd = entriesEnd;
     this.restartCount = count;
     return this;
+  }
+
+  /** A view of `data`. */
+  get view(): DataView {
+    this.#view ??= new DataView(this.data.buffer, this.data.byteOffset, this.data.length);
+    return this.#view;
   }
 
   /** Size of the contents. */

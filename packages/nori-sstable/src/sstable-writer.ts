@@ -7,7 +7,7 @@
 // output is written in the background, so await `drain` when `needsDrain` says that the file cannot keep up.
 import { compressWithSize, crc32c, type File, type FileSystem, varintSize, writeU32LE, writeVarint } from 'nori-io';
 import { BloomFilterBuilder } from './bloom-filter.js';
-import { copyBytes } from './compare.js';
+import { copyBytes, copyView } from './compare.js';
 import { SSTableError } from './errors.js';
 import { type BlockHandle, encodeFooter } from './footer.js';
 import {
@@ -98,9 +98,33 @@ export class SSTableWriter {
    * @throws SSTableError `SSTABLE_OUT_OF_ORDER`, `SSTABLE_LIMIT_EXCEEDED`, `SSTABLE_CLOSED`; IoError of an earlier write
    */
   add(key: Uint8Array, seq: number, kind: EntryKind, expiresAtMs: number, value: Uint8Array): void {
+    const at = this.#beginEntry(key, seq, kind, expiresAtMs, value.length);
+    copyBytes(this.#output.buffer, at, value, 0, value.length);
+    this.#endEntry(key.length, seq, kind, at, value.length);
+  }
+
+  /** As {@link SSTableWriter.add}, of a value that lies at `valueStart` of larger memory, and without a view made for it. */
+  addFrom(
+    key: Uint8Array,
+    seq: number,
+    kind: EntryKind,
+    expiresAtMs: number,
+    memory: DataView,
+    valueStart: number,
+    valueLength: number,
+  ): void {
+    if (!(valueStart >= 0 && valueLength >= 0 && valueStart + valueLength <= memory.byteLength)) {
+      throw new RangeError(`No value of ${valueLength} bytes can be at ${valueStart} of ${memory.byteLength} bytes`);
+    }
+    const at = this.#beginEntry(key, seq, kind, expiresAtMs, valueLength);
+    copyView(this.#output.view, at, memory, valueStart, valueLength);
+    this.#endEntry(key.length, seq, kind, at, valueLength);
+  }
+
+  /** Checks an entry and writes all of it but its value; returns where in the output's buffer that goes. */
+  #beginEntry(key: Uint8Array, seq: number, kind: EntryKind, expiresAtMs: number, valueLength: number): number {
     this.#assertOpen();
     const keyLength = key.length;
-    const valueLength = value.length;
     this.#checkEntry(keyLength, seq, kind, expiresAtMs, valueLength);
 
     const lastKey = this.#lastKey;
@@ -148,12 +172,14 @@ export class SSTableWriter {
       this.#countExpiry(expiresAtMs);
     }
     copyBytes(buffer, at, key, shared, keyLength);
-    at += keyLength - shared;
-    copyBytes(buffer, at, value, 0, valueLength);
-    output.length = at + valueLength;
-    this.#blockEntries++;
-
     if (!isSameKey) this.#beginKey(key, common);
+    return at + keyLength - shared;
+  }
+
+  /** Takes an entry into account whose value lies at `at` in the output's buffer. */
+  #endEntry(keyLength: number, seq: number, kind: EntryKind, at: number, valueLength: number): void {
+    this.#output.length = at + valueLength;
+    this.#blockEntries++;
     this.#lastSeq = seq;
     if (seq < this.#smallestSeq) this.#smallestSeq = seq;
     if (seq > this.#largestSeq) this.#largestSeq = seq;

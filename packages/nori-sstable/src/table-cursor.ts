@@ -105,7 +105,15 @@ export class TableCursor {
     return this.#block!.data.subarray(this.#entry.valueStart, this.#entry.end);
   }
 
-  /** Length of the value, without making a view. */
+  /** The memory that the value lies in, `valueLength` bytes from `valueStart` on: without making a view of the value alone. */
+  get valueMemory(): DataView {
+    return this.#block!.view;
+  }
+
+  get valueStart(): number {
+    return this.#entry.valueStart;
+  }
+
   get valueLength(): number {
     return this.#entry.end - this.#entry.valueStart;
   }

@@ -11,6 +11,8 @@ const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
 export class TableOutput {
   /** Bytes to be written: `length` of them, which begin at `fileOffset` in the file. */
   buffer: Uint8Array = new Uint8Array(INITIAL_BYTES);
+  /** A view of `buffer`. */
+  view = viewOf(this.buffer);
   length = 0;
   fileOffset = 0;
   readonly #file: File;
@@ -40,7 +42,7 @@ export class TableOutput {
     if (needed <= this.buffer.length) return;
     const grown = new Uint8Array(Math.max(needed, 2 * this.buffer.length));
     grown.set(this.buffer.subarray(0, this.length));
-    this.buffer = grown;
+    this.#use(grown);
   }
 
   /** Hands the bytes to the file once they fill a chunk. Call it between blocks: what was handed over cannot be changed. */
@@ -78,11 +80,16 @@ export class TableOutput {
     if (this.#failure) throw this.#failure.error;
   }
 
+  #use(buffer: Uint8Array): void {
+    this.buffer = buffer;
+    this.view = viewOf(buffer);
+  }
+
   #enqueue(): void {
     const { buffer, length, fileOffset } = this;
     this.#backlogBytes += length;
     this.#writes = this.#writes.then(() => this.#writeChunk(buffer, length, fileOffset));
-    this.buffer = this.#spares.pop() ?? new Uint8Array(Math.min(buffer.length, 2 * CHUNK_BYTES));
+    this.#use(this.#spares.pop() ?? new Uint8Array(Math.min(buffer.length, 2 * CHUNK_BYTES)));
     this.#advance();
   }
 
@@ -100,4 +107,8 @@ export class TableOutput {
     this.fileOffset += this.length;
     this.length = 0;
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

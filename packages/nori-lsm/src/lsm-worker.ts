@@ -3,10 +3,15 @@ import { parentPort } from 'node:worker_threads';
 import { nodeFileSystem, systemClock } from 'nori-io';
 import { toLsmError } from './errors.js';
 import { runTask } from './run-task.js';
+import { lowerThreadPriority } from './thread-priority.js';
 import { sleepingPacer } from './throttle.js';
 import type { TaskReply, TaskRequest } from './worker-executor.js';
 
+/** Enough for the event loop to come first; a thread alone on a core is not slower for it. */
+const NICENESS = 10;
+
 const port = parentPort;
+lowerThreadPriority(NICENESS);
 const host = { pacer: sleepingPacer(() => systemClock.monotonic()) };
 let queue: Promise<void> = Promise.resolve();
 

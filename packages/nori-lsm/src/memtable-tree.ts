@@ -21,6 +21,7 @@
 //
 // Order: key ascending, then sequence number descending, so that the newest version of a key comes first. A leaf can be
 // empty: entries that were taken back leave their nodes behind.
+import { copyOut } from 'nori-sstable';
 import { compareRange, copyBytes, prefixHigh, prefixLow } from './bytes.js';
 
 /** Entries of a leaf, and separators of an inner node, at most. */
@@ -328,10 +329,8 @@ export class MemtableTree {
   /** Copies the value out of shared memory. */
   copyValue(entry: number): Uint8Array {
     const { words } = this;
-    const length = words[entry + 3]!;
-    const out = new Uint8Array(length);
-    copyBytes(this.bytes, words[entry + 4]! + words[entry + 2]!, length, out, 0);
-    return out;
+    const start = words[entry + 4]! + words[entry + 2]!;
+    return copyOut(this.bytes, start, start + words[entry + 3]!);
   }
 
   /** Where the last descent ended, moved on to the next leaf if it ended behind a leaf's last entry. */

@@ -10,5 +10,6 @@ export { SSTableReader, type SSTableReaderOptions, type SSTableReaderStats } fro
 export { SSTableWriter } from './sstable-writer.js';
 export type { TableCursor, TableCursorOptions } from './table-cursor.js';
 export type { EntryKind, TableEntry, TableProperties } from './types.js';
+export { copyOut } from './value-pool.js';
 export type { TableVerification } from './verify.js';
 export type { SSTableWriterOptions } from './writer-options.js';

@@ -8,10 +8,14 @@ const POOLED_BYTES_MAX = 2048;
 let pool = new Uint8Array(0);
 let used = 0;
 
-/** A copy of `source[start..end)`. */
+/** A copy of `source[start..end)`, which may be shared memory. Short ones keep 16 KiB of memory that others share. */
 export function copyOut(source: Uint8Array, start: number, end: number): Uint8Array {
   const length = end - start;
-  if (length > POOLED_BYTES_MAX) return source.slice(start, end);
+  if (length > POOLED_BYTES_MAX) {
+    const copy = new Uint8Array(length);
+    copy.set(source.subarray(start, end));
+    return copy;
+  }
   if (used + length > pool.length) {
     const memory = Buffer.allocUnsafeSlow(POOL_BYTES);
     pool = new Uint8Array(memory.buffer, memory.byteOffset, POOL_BYTES);

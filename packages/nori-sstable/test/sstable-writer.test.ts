@@ -33,6 +33,34 @@ describe('the order of entries', () => {
   });
 });
 
+test('a value can be taken from where it lies in larger memory, shared or not', async () => {
+  const entries = Array.from({ length: 400 }, (_, i) =>
+    put(String(i).padStart(4, '0'), new Uint8Array(i).fill(i), 1, i % 7 === 0 ? 99 : 0),
+  );
+  const fs = await memoryFileSystem();
+  await writeTable(fs, PATH, entries);
+  const expected = await readBytes(fs, PATH);
+  for (const memory of [new ArrayBuffer(1000), new SharedArrayBuffer(1000)]) {
+    await fs.unlink(PATH);
+    const writer = await SSTableWriter.create({ fs, path: PATH });
+    const view = new DataView(memory, 3);
+    for (const { key, seq, kind, expiresAtMs, value } of entries) {
+      const start = 1 + (value.length % 5);
+      new Uint8Array(memory).set(value, 3 + start);
+      writer.addFrom(key, seq, kind, expiresAtMs, view, start, value.length);
+    }
+    for (const [start, length] of [
+      [-1, 5],
+      [990, 8],
+      [0, -1],
+    ] as const) {
+      expect(() => writer.addFrom(utf8('9999'), 1, 1, 0, view, start, length)).toThrow(RangeError);
+    }
+    await writer.finish();
+    expect(Buffer.compare(await readBytes(fs, PATH), expected)).toBe(0);
+  }
+});
+
 describe('limits', () => {
   test('of an entry are checked, and a refused entry leaves no trace', async () => {
     const { fs, writer } = await newWriter();

@@ -22,6 +22,7 @@ test('the package exports what it promises', () => {
     'SSTableWriter',
     'VALUE_BYTES_MAX',
     'compareKeys',
+    'copyOut',
     'hashKey',
   ]);
 });

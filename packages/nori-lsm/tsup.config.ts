@@ -1,3 +1,7 @@
 import { library } from '../../tsup.base.js';
 
-export default library({ index: 'src/index.ts', 'lsm-worker': 'src/lsm-worker.ts' });
+export default library({
+  index: 'src/index.ts',
+  'lsm-worker': 'src/lsm-worker.ts',
+  'abstract-level': 'src/abstract-level.ts',
+});

@@ -18,9 +18,9 @@ export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirec
   // Refusals come before the first change: a directory that is not ours, or of a newer version, stays as it is.
   const seen = await inspectDirectory(fs, dir);
   if (seen.kind === 'database' && options.errorIfExists)
-    throw new LsmError('LSM_EXISTS', `${dir} holds a database already.`);
+    throw new LsmError('LSM_EXISTS', `A database exists in ${dir} already, and errorIfExists is true.`);
   if (seen.kind !== 'database' && !options.createIfMissing) {
-    throw new LsmError('LSM_NOT_FOUND', `${dir} holds no database, and createIfMissing is false.`);
+    throw new LsmError('LSM_NOT_FOUND', `A database does not exist in ${dir}, and createIfMissing is false.`);
   }
   if (seen.kind === 'missing') await fs.mkdir(dir);
   if (seen.kind !== 'database') await syncParents(fs, dir);

@@ -3,18 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { example } from './readme-example.js';
+import { levelExample } from './readme-level-example.js';
 
 const read = (name: string): Promise<string> => readFile(new URL(name, import.meta.url), 'utf8');
 
-test('the example in the README is the one that runs here', async () => {
-  const source = await read('./readme-example.ts');
-  expect(await read('../README.md')).toContain(`\`\`\`ts\n${source}\`\`\``);
+test('the examples in the README are those that run here', async () => {
+  for (const name of ['./readme-example.ts', './readme-level-example.ts']) {
+    expect(await read('../README.md')).toContain(`\`\`\`ts\n${await read(name)}\`\`\``);
+  }
 });
 
-test('the example does what it says', async () => {
+test('the examples do what they say', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'nori-lsm-readme-'));
   try {
-    expect(await example(dir)).toEqual(['alice', 'user:42', 'user:43']);
+    expect(await example(join(dir, 'one'))).toEqual(['alice', 'user:42', 'user:43']);
+    expect(await levelExample(join(dir, 'other'))).toEqual(['alice', 'bob']);
   } finally {
     await rm(dir, { recursive: true });
   }

@@ -1,0 +1,242 @@
+// nori-lsm as a member of the abstract-level family (`nori-lsm/abstract-level`): what uses classic-level can use this in its place.
+//
+//   NoriLevel ─ Lsm        encodings: level/encoding.ts        iterators: level/level-iterator.ts        errors: level/level-error.ts
+import {
+  type AbstractDatabaseOptions,
+  AbstractLevel,
+  type AbstractOpenOptions,
+  AbstractSnapshot,
+} from 'abstract-level';
+import { type Clock, systemClock } from 'nori-io';
+import type { Format, Stored } from './level/encoding.js';
+import { decode } from './level/encoding.js';
+import { levelError, levelErrorOf } from './level/level-error.js';
+import { LevelIterator, type LevelIteratorOptions } from './level/level-iterator.js';
+import { Lsm } from './lsm.js';
+import type { BatchOperation, LsmOptions, RangeOptions, Snapshot, WriteOptions } from './types.js';
+
+/** Keys deleted together by `clear`. */
+const CLEAR_KEYS = 1000;
+
+/** What the store itself understands, beside what abstract-level does. */
+export interface NoriLevelOpenOptions
+  extends AbstractOpenOptions,
+    Omit<LsmOptions, 'dir' | 'wal' | 'collectMarks' | 'onDurable' | 'createIfMissing' | 'errorIfExists'> {}
+
+/** Options of the constructor: encodings, and those of {@link NoriLevel.open}. */
+export interface NoriLevelOptions<K, V> extends AbstractDatabaseOptions<K, V>, Omit<NoriLevelOpenOptions, 'passive'> {}
+
+/** Options of `put`, `del` and `batch` beside the encodings. */
+export interface NoriLevelWriteOptions {
+  /**
+   * When the write is acknowledged: true: after an fdatasync; false: when the operating system has it. Default: as the
+   * database's `durability` says, which is after an fdatasync.
+   */
+  readonly sync?: boolean | undefined;
+  /** Milliseconds to live from now; of `put`. Default: for ever. */
+  readonly ttlMs?: number | undefined;
+}
+
+interface ReadForm {
+  readonly keyEncoding: Format;
+  readonly valueEncoding: Format;
+  readonly snapshot?: LevelSnapshot | undefined;
+}
+
+interface PrivateOperation extends NoriLevelWriteOptions {
+  readonly type: 'put' | 'del';
+  readonly key: Stored;
+  readonly value: Stored;
+}
+
+/**
+ * A database of abstract-level in a directory. Keys are ordered by their bytes. See the README of nori-lsm for its guarantees, and
+ * that of abstract-level for its methods.
+ */
+export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLevel<Stored, KDefault, VDefault> {
+  readonly #location: string;
+  #lsm: Lsm | undefined;
+  #clock: Clock = systemClock;
+
+  /** @param location the directory; created if missing */
+  constructor(location: string, options?: NoriLevelOptions<KDefault, VDefault>) {
+    if (typeof location !== 'string' || location === '') {
+      throw new TypeError("The first argument 'location' must be a non-empty string");
+    }
+    super(
+      {
+        encodings: { buffer: true, utf8: true, view: true },
+        has: true,
+        getSync: true,
+        createIfMissing: true,
+        errorIfExists: true,
+        explicitSnapshots: true,
+        signals: { iterators: true },
+        additionalMethods: { compactRange: true },
+        // The types of the manifest do not know getSync yet.
+      } as object,
+      options,
+    );
+    this.#location = location;
+  }
+
+  /** The directory, as it was given. */
+  get location(): string {
+    return this.#location;
+  }
+
+  /** The store beneath, while the database is open: for `stats`, `verify`, `checkpoint` and all else abstract-level has no name for. */
+  get lsm(): Lsm {
+    if (this.#lsm === undefined) throw levelError('LEVEL_DATABASE_NOT_OPEN', 'The database is not open');
+    return this.#lsm;
+  }
+
+  /**
+   * Merges everything down to the last level, so that what is deleted or expired gives up its space. The range is accepted for the sake of
+   * callers of classic-level; all is compacted.
+   */
+  async compactRange(_start: unknown, _end: unknown): Promise<void> {
+    if (this.status === 'opening') return this.deferAsync(() => this.compactRange(_start, _end));
+    return asLevel(() => this.lsm.compact());
+  }
+
+  /** @internal */
+  async _open(options: NoriLevelOpenOptions & Record<string, unknown>): Promise<void> {
+    const { passive: _passive, ...rest } = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#lsm = await asLevel(() => Lsm.open({ ...(rest as object), dir: this.#location }));
+  }
+
+  /** @internal */
+  async _close(): Promise<void> {
+    await asLevel(() => this.lsm.close());
+    this.#lsm = undefined;
+  }
+
+  /** @internal */
+  async _get(key: Stored, options: ReadForm): Promise<Stored | undefined> {
+    return this._getSync(key, options);
+  }
+
+  /** @internal */
+  _getSync(key: Stored, { valueEncoding, snapshot }: ReadForm): Stored | undefined {
+    const value = readSync(() => this.lsm.getSync(key, readOptions(snapshot)));
+    return value === undefined ? undefined : decode(value, valueEncoding);
+  }
+
+  /** @internal */
+  async _getMany(keys: readonly Stored[], { valueEncoding, snapshot }: ReadForm): Promise<(Stored | undefined)[]> {
+    const values: (Stored | undefined)[] = await asLevel(() => this.lsm.getMany(keys, readOptions(snapshot)));
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      if (value !== undefined) values[i] = decode(value as Uint8Array, valueEncoding);
+    }
+    return values;
+  }
+
+  /** @internal */
+  async _has(key: Stored, { snapshot }: ReadForm): Promise<boolean> {
+    return readSync(() => this.lsm.getSync(key, readOptions(snapshot))) !== undefined;
+  }
+
+  /** @internal */
+  async _hasMany(keys: readonly Stored[], { snapshot }: ReadForm): Promise<boolean[]> {
+    const values = await asLevel(() => this.lsm.getMany(keys, readOptions(snapshot)));
+    return values.map((value) => value !== undefined);
+  }
+
+  /** @internal */
+  async _put(key: Stored, value: Stored, options: NoriLevelWriteOptions): Promise<void> {
+    return asLevel(() => this.lsm.put(key, value, writeOptions(options)));
+  }
+
+  /** @internal */
+  async _del(key: Stored, options: NoriLevelWriteOptions): Promise<void> {
+    return asLevel(() => this.lsm.delete(key, writeOptions(options)));
+  }
+
+  /** @internal */
+  async _batch(operations: readonly PrivateOperation[], options: NoriLevelWriteOptions): Promise<void> {
+    const batch = operations.map(
+      ({ type, key, value, ttlMs }): BatchOperation =>
+        type === 'del' ? { type: 'delete', key } : { type, key, value, ...(ttlMs === undefined ? {} : { ttlMs }) },
+    );
+    return asLevel(() => this.lsm.batch(batch, writeOptions(options)));
+  }
+
+  /** @internal */
+  async _clear(options: RangeOptions & { readonly limit: number; readonly snapshot?: LevelSnapshot }): Promise<void> {
+    const { limit, snapshot, ...range } = options as typeof options & { snapshot?: LevelSnapshot };
+    await asLevel(async () => {
+      const cursor = this.lsm.cursor({ ...range, ...readOptions(snapshot) });
+      try {
+        let left = limit < 0 ? Number.POSITIVE_INFINITY : limit;
+        while (cursor.valid && left > 0) {
+          const batch: BatchOperation[] = [];
+          for (; cursor.valid && left > 0 && batch.length < CLEAR_KEYS; left--) {
+            batch.push({ type: 'delete', key: cursor.key });
+            cursor.next();
+          }
+          await this.lsm.batch(batch);
+        }
+      } finally {
+        cursor.close();
+      }
+    });
+  }
+
+  /** @internal */
+  _iterator(
+    options: LevelIteratorOptions & { readonly snapshot?: LevelSnapshot },
+  ): LevelIterator<this, KDefault, VDefault> {
+    return new LevelIterator(this, this.lsm, this.#clock, options, options.snapshot?.at);
+  }
+
+  /** @internal */
+  _snapshot(options: object): LevelSnapshot {
+    return new LevelSnapshot(this.lsm.snapshot(), options);
+  }
+}
+
+/** An explicit snapshot. */
+class LevelSnapshot extends AbstractSnapshot {
+  readonly at: Snapshot;
+
+  constructor(at: Snapshot, options: object) {
+    // The constructor takes options that abstract-level's types do not tell of.
+    super(...([options] as unknown as []));
+    this.at = at;
+  }
+
+  /** @internal */
+  async _close(): Promise<void> {
+    this.at.close();
+  }
+}
+
+const readOptions = (snapshot: LevelSnapshot | undefined): { readonly snapshot: Snapshot } | undefined =>
+  snapshot === undefined ? undefined : { snapshot: snapshot.at };
+
+const writeOptions = ({ sync, ttlMs }: NoriLevelWriteOptions): WriteOptions | undefined => {
+  if (sync === undefined && ttlMs === undefined) return undefined;
+  return {
+    ...(sync === undefined ? {} : { durability: sync ? 'batch' : 'os' }),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+  };
+};
+
+const readSync = <T>(read: () => T): T => {
+  try {
+    return read();
+  } catch (error) {
+    throw levelErrorOf(error);
+  }
+};
+
+const asLevel = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw levelErrorOf(error);
+  }
+};

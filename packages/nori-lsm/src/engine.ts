@@ -291,7 +291,13 @@ export class Engine {
   #prepare(): void {
     this.#hasPrepared = true;
     const { clock, executor } = this.#options;
-    clock.nextTurn(() => executor.prepare?.());
+    clock.nextTurn(() => {
+      try {
+        executor.prepare?.();
+      } catch {
+        // Nobody asked for it. The flush is going to fail as well, and tells.
+      }
+    });
   }
 
   #applied(bytes: number): void {

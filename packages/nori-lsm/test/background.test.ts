@@ -132,6 +132,24 @@ for (const path of ['.sst', 'MANIFEST']) {
   });
 }
 
+test('an executor that cannot prepare keeps no write from being done', async () => {
+  const fs = new MemoryFileSystem();
+  let prepared = 0;
+  const executor: TaskExecutor = {
+    ...inlineExecutor(fs),
+    prepare: () => {
+      prepared++;
+      throw new Error('no threads here');
+    },
+  };
+  const db = await Lsm.open({ dir: DIR, fs, executor });
+  for (let i = 0; i < 30; i++) await db.put(`key${i}`, 'x'.repeat(10_000));
+  await wait();
+  expect(prepared).toBe(1);
+  expect(text(db.getSync('key29'))?.length).toBe(10_000);
+  await db.close();
+});
+
 test('with a full disk a database closes', async () => {
   for (const wal of [true, false]) {
     const fs = new MemoryFileSystem();

@@ -2,6 +2,7 @@
 import { BlockCache } from 'nori-sstable';
 import { Wal } from 'nori-wal';
 import { toBytes } from './bytes.js';
+import { writeCheckpoint } from './checkpoint.js';
 import { LOG_DIR } from './directory.js';
 import { openDirectory, removeOrphans } from './directory-open.js';
 import { checkBatchSize, Engine } from './engine.js';
@@ -296,6 +297,27 @@ export class Lsm {
   async compact(): Promise<void> {
     await this.flush();
     await this.#engine.compactor.compactAll();
+  }
+
+  /**
+   * Makes a copy of the database as it is now in `dir`, which must not exist or be empty: a database of its own, that holds
+   * everything acknowledged before the call. Writes go on meanwhile. Tables are linked, so that it takes little time and space, and
+   * copied where they cannot be, as on another file system.
+   * @throws LsmError `LSM_EXISTS` if there is something in `dir`; `LSM_NO_SPACE`, `LSM_IO_FAILED`: what was made is removed again
+   */
+  async checkpoint(dir: string): Promise<void> {
+    await this.flush();
+    this.#assertOpen();
+    const { current } = this.#tree;
+    const { logPosition: _, ...edit } = this.#tree.manifestEdit();
+    current.retain();
+    try {
+      await writeCheckpoint(this.#options.fs, { dir: this.#options.dir, edit }, dir);
+    } catch (error) {
+      throw toLsmError(error, `Cannot make a checkpoint in ${dir}`);
+    } finally {
+      current.release();
+    }
   }
 
   /** Reads and checks every table, while the database is in use. */

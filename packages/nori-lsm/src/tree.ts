@@ -4,7 +4,7 @@ import type { Meter } from 'nori-observe';
 import { type BlockCache, SSTableReader } from 'nori-sstable';
 import { codeOf, LsmError, toLsmError } from './errors.js';
 import type { Manifest } from './manifest.js';
-import type { ManifestEdit } from './manifest-edit.js';
+import { type ManifestEdit, ManifestState } from './manifest-edit.js';
 import { Table } from './table.js';
 import { type TableMeta, tableName } from './table-meta.js';
 import { sortLevel, Version } from './version.js';
@@ -27,6 +27,8 @@ export class Tree {
   readonly manifest: Manifest;
   readonly #options: TreeOptions;
   #current: Version = Version.empty();
+  /** What the manifest said when the current version came: the manifest itself may be a change ahead. */
+  readonly #shown = new ManifestState();
   #nextNumber: number;
   readonly #open = new Map<number, Table>();
   readonly #closing = new Set<Promise<void>>();
@@ -83,7 +85,13 @@ export class Tree {
     await this.manifest.append({ nextNumber: this.#nextNumber, ...edit });
     const before = this.#current;
     this.#current = before.edited(new Set((edit.removed ?? []).map(({ number }) => number)), added);
+    this.#shown.apply({ nextNumber: this.#nextNumber, ...edit });
     before.release();
+  }
+
+  /** The one edit that makes a manifest of the current version. */
+  manifestEdit(): ManifestEdit {
+    return this.#shown.snapshot();
   }
 
   /** Closes tables; versions still held keep theirs open until they are let go. */
@@ -99,6 +107,7 @@ export class Tree {
     for (let i = 0; i < listed.length; i += OPEN_AT_ONCE) {
       await Promise.all(listed.slice(i, i + OPEN_AT_ONCE).map((meta) => this.#table(meta)));
     }
+    this.#shown.apply(this.manifest.state.snapshot());
     this.#current = new Version(
       levels.map((tables, level) => {
         const opened = [...tables.keys()].map((number) => this.#open.get(number)!);

@@ -49,6 +49,7 @@ export class Run {
   watch: ((operation: MemoryOperation) => void) | undefined;
   /** How often the database was opened. */
   lives = 0;
+  #checkpoints = 0;
   readonly #history = new History();
   /** Operations that survive a power failure, and those that survive a killed process. */
   #durable = 0;
@@ -100,6 +101,25 @@ export class Run {
     const end = this.#history.sequence;
     await this.db.flush();
     this.#durable = Math.max(this.#durable, end);
+  }
+
+  /** Makes a checkpoint, opens it beside the database, compares it, and removes it. */
+  async checkpoint(): Promise<void> {
+    const dir = `/data/copy-${++this.#checkpoints}`;
+    const end = this.#history.sequence;
+    await this.db.checkpoint(dir);
+    this.#durable = Math.max(this.#durable, end);
+    const { fs, clock, wal } = this;
+    const copy = await Lsm.open({ dir, fs, clock, wal });
+    compareList(copy.cursor(), this.model.list({}, this.nowMs), this.model);
+    const { problems } = await copy.verify();
+    if (problems.length > 0) throw problems[0];
+    await copy.close();
+    for (const folder of wal ? [`${dir}/wal`, dir] : [dir]) {
+      for (const name of await fs.readdir(folder)) {
+        if ((await fs.stat(`${folder}/${name}`))?.kind === 'file') await fs.unlink(`${folder}/${name}`);
+      }
+    }
   }
 
   /** Closes and opens again, under other options. */

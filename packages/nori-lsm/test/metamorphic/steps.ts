@@ -207,6 +207,13 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       await run.db.compact();
     },
   },
+  checkpoint: {
+    weight: 0.7,
+    run: async (run) => {
+      run.note('checkpoint');
+      await run.checkpoint();
+    },
+  },
   verify: {
     weight: 0.5,
     run: async (run) => {

@@ -162,7 +162,10 @@ export class LogWriter {
   async #runAlone<T>(task: () => Promise<T>): Promise<T> {
     this.#exclusive = true;
     try {
-      return await task();
+      const result = await task();
+      // What goes on beside may have failed.
+      if (this.#failure) throw this.#poisoned();
+      return result;
     } catch (error) {
       if (!(error instanceof WalError)) this.#poison(error);
       throw this.#failure ? this.#poisoned() : error;
@@ -262,12 +265,14 @@ export class LogWriter {
     }
     this.#running = false;
     // What waits until nothing is under way can go ahead.
-    if (!this.#failure) this.#admit();
+    if (this.#failure) this.#failAll();
+    else this.#admit();
   }
 
   async #write(group: WriteGroup): Promise<void> {
     const store = this.#store;
     try {
+      if (this.#failure) throw this.#poisoned();
       if (group.records > 0 || group.closing) {
         if (!store.isOpen(group.segmentId)) await store.open(group.segmentId, this.#clock.now());
         group.seal(store.end, store.synced);
@@ -326,7 +331,7 @@ export class LogWriter {
       },
       (error: unknown) => {
         this.#isSyncingBehind = false;
-        if (!this.#failure) this.#poison(error);
+        this.#poison(error);
         if (!this.#running && !this.#exclusive) this.#failAll();
       },
     );
@@ -364,6 +369,7 @@ export class LogWriter {
   }
 
   #poison(cause: unknown): void {
+    if (this.#failure) return;
     const { code, file } = asWalError(cause);
     this.#failure = new WalError(
       code,

@@ -51,8 +51,10 @@ export class SegmentStore {
   #file: OpenSegment | undefined;
   /** The last segment is complete; writing goes on in a new one. */
   #complete: boolean;
-  /** A data sync that goes on beside writes. */
-  #behind: Promise<void> | undefined;
+  /** The data sync that is under way. One at a time: the kernel tells of lost pages once, and to only one of two. */
+  #syncing: Promise<void> | undefined;
+  /** A data sync failed: no later one is believed, since the kernel takes the pages that it lost for clean. */
+  #syncFailure: { readonly error: unknown } | undefined;
   /** Position up to which everything is durable. */
   synced: number;
   observer: SegmentStoreObserver | undefined;
@@ -141,23 +143,42 @@ export class SegmentStore {
   }
 
   /** Makes everything written durable. */
-  async sync(): Promise<void> {
-    // One data sync at a time: the kernel tells of lost pages once, and to only one of two.
-    await this.#behind;
-    await this.#syncFile();
+  sync(): Promise<void> {
+    return this.#syncAlone(() => this.#syncFile());
   }
 
-  /** Begins to make everything written so far durable, beside what is written next; joins what has been begun and is not done. */
+  /** Begins to make everything written so far durable, beside what is written next; joins a data sync that is under way. */
   syncBehind(): Promise<void> {
-    this.#behind ??= this.#syncFile().finally(() => (this.#behind = undefined));
-    return this.#behind;
+    return this.#syncing ?? this.#beginSync(() => this.#syncFile());
+  }
+
+  async #syncAlone(work: () => Promise<void>): Promise<void> {
+    while (this.#syncing) await this.#syncing;
+    await this.#beginSync(work);
+  }
+
+  #beginSync(work: () => Promise<void>): Promise<void> {
+    const done = work().finally(() => {
+      this.#syncing = undefined;
+    });
+    this.#syncing = done;
+    return done;
   }
 
   async #syncFile(): Promise<void> {
     const end = this.end;
-    if (this.synced === end || !this.#file) return;
-    await this.#file.datasync();
-    this.synced = Math.max(this.synced, end);
+    if (this.#file && (this.synced !== end || this.#syncFailure)) await this.#datasync(this.#file);
+    if (this.#file) this.synced = Math.max(this.synced, end);
+  }
+
+  async #datasync(file: OpenSegment): Promise<void> {
+    if (this.#syncFailure) throw this.#syncFailure.error;
+    try {
+      await file.datasync();
+    } catch (error) {
+      this.#syncFailure = { error };
+      throw error;
+    }
   }
 
   /** Begins to make room behind the end of the open segment. Nobody waits for it, and it does not fail. */
@@ -215,7 +236,7 @@ export class SegmentStore {
 
   /** Gives up spare files and closes the file. */
   async close(): Promise<void> {
-    await this.#behind?.catch(() => undefined);
+    await this.#syncing?.catch(() => undefined);
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
@@ -321,11 +342,12 @@ export class SegmentStore {
   }
 
   /** Takes back what was written of a group: it must not come back after a crash behind what is written in its place. */
-  async #withdraw(segment: Segment, file: OpenSegment): Promise<void> {
-    await this.#behind;
-    await file.trim(segment.endOffset);
-    await file.datasync();
-    this.synced = segmentEnd(segment);
+  #withdraw(segment: Segment, file: OpenSegment): Promise<void> {
+    return this.#syncAlone(async () => {
+      await file.trim(segment.endOffset);
+      await this.#datasync(file);
+      this.synced = segmentEnd(segment);
+    });
   }
 
   async #freeSpares(): Promise<boolean> {

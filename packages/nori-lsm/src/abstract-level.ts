@@ -8,12 +8,13 @@ import {
   AbstractSnapshot,
 } from 'abstract-level';
 import { type Clock, systemClock } from 'nori-io';
+import { rangeOf } from './cursor-bounds.js';
 import type { Format, Stored } from './level/encoding.js';
 import { decode } from './level/encoding.js';
 import { levelError, levelErrorOf } from './level/level-error.js';
-import { LevelIterator, type LevelIteratorOptions } from './level/level-iterator.js';
+import { LevelIterator, type LevelIteratorOptions, type LevelRange } from './level/level-iterator.js';
 import { Lsm } from './lsm.js';
-import type { BatchOperation, LsmOptions, RangeOptions, Snapshot, WriteOptions } from './types.js';
+import type { BatchOperation, LsmOptions, Snapshot, WriteOptions } from './types.js';
 
 /** Keys deleted together by `clear`. */
 const CLEAR_KEYS = 1000;
@@ -109,8 +110,10 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
 
   /** @internal */
   async _close(): Promise<void> {
-    await asLevel(() => this.lsm.close());
+    const lsm = this.#lsm;
+    // Closed it is, whatever that had to say: who is told of an error and closes again succeeds.
     this.#lsm = undefined;
+    if (lsm !== undefined) await asLevel(() => lsm.close());
   }
 
   /** @internal */
@@ -141,8 +144,14 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
 
   /** @internal */
   async _hasMany(keys: readonly Stored[], { snapshot }: ReadForm): Promise<boolean[]> {
-    const values = await asLevel(() => this.lsm.getMany(keys, readOptions(snapshot)));
-    return values.map((value) => value !== undefined);
+    // Of all reads, abstract-level holds the snapshot for this one only until it returns.
+    snapshot?.ref();
+    try {
+      const values = await asLevel(() => this.lsm.getMany(keys, readOptions(snapshot)));
+      return values.map((value) => value !== undefined);
+    } finally {
+      snapshot?.unref();
+    }
   }
 
   /** @internal */
@@ -165,12 +174,11 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   }
 
   /** @internal */
-  async _clear(options: RangeOptions & { readonly limit: number; readonly snapshot?: LevelSnapshot }): Promise<void> {
-    const { limit, snapshot, ...range } = options as typeof options & { snapshot?: LevelSnapshot };
+  async _clear(options: LevelRange & { readonly limit: number; readonly snapshot?: LevelSnapshot }): Promise<void> {
     await asLevel(async () => {
-      const cursor = this.lsm.cursor({ ...range, ...readOptions(snapshot) });
+      const cursor = this.lsm.cursor({ ...rangeOptions(options), ...readOptions(options.snapshot) });
       try {
-        let left = limit < 0 ? Number.POSITIVE_INFINITY : limit;
+        let left = options.limit < 0 ? Number.POSITIVE_INFINITY : options.limit;
         while (cursor.valid && left > 0) {
           const batch: BatchOperation[] = [];
           for (; cursor.valid && left > 0 && batch.length < CLEAR_KEYS; left--) {
@@ -189,7 +197,10 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   _iterator(
     options: LevelIteratorOptions & { readonly snapshot?: LevelSnapshot },
   ): LevelIterator<this, KDefault, VDefault> {
-    return new LevelIterator(this, this.lsm, this.#clock, options, options.snapshot?.at);
+    // Before the iterator, which is the database's from its first moment: what is refused must leave none behind.
+    const range = rangeOptions(options);
+    const cursor = readSync(() => this.lsm.cursor({ ...range, ...readOptions(options.snapshot), unpositioned: true }));
+    return new LevelIterator(this, { cursor, range: rangeOf(range), clock: this.#clock }, options);
   }
 
   /** @internal */
@@ -213,6 +224,9 @@ class LevelSnapshot extends AbstractSnapshot {
     this.at.close();
   }
 }
+
+/** The bounds and the direction: all that callers may choose by; other names mean nothing to abstract-level, nor to sublevels. */
+const rangeOptions = ({ gte, gt, lte, lt, reverse }: LevelRange): LevelRange => ({ gte, gt, lte, lt, reverse });
 
 const readOptions = (snapshot: LevelSnapshot | undefined): { readonly snapshot: Snapshot } | undefined =>
   snapshot === undefined ? undefined : { snapshot: snapshot.at };

@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { EntryStream, KeyStream } from 'level-read-stream';
 import { systemClock } from 'nori-io';
-import { afterEach, describe, expect, test } from 'vitest';
+import { MemoryFileSystem } from 'nori-io/memory';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { NoriLevel, type NoriLevelOptions } from '../src/abstract-level.js';
+import { Lsm, LsmError } from '../src/index.js';
 
 const run = promisify(execFile);
 const dirs: string[] = [];
@@ -116,6 +118,47 @@ describe('iterators', () => {
     await db.close();
   });
 
+  test('take bounds, a direction and a limit, and no other way to choose: what nori-lsm knows beyond that is no option of theirs', async () => {
+    const db = await filled();
+    const sublevel = db.sublevel('x');
+    await sublevel.batch([...'abc'].map((key) => ({ type: 'put' as const, key, value: key })));
+    expect(await sublevel.keys({ prefix: 'a' } as object).all()).toEqual(['a', 'b', 'c']);
+    await sublevel.clear({ prefix: 'a', gt: 'b' } as object);
+    expect(await sublevel.keys().all()).toEqual(['a', 'b']);
+    await db.iterator({ prefix: 5 } as object).close();
+    await db.close();
+  });
+
+  test('of which the making fails keep no database from being closed', async () => {
+    const db = await filled();
+    await db.lsm.close();
+    expect(() => db.iterator()).toThrow(expect.objectContaining({ code: 'LEVEL_DATABASE_NOT_OPEN' }));
+    await db.close();
+    await db.open();
+    expect((await db.keys().all()).length).toBe(8);
+    await db.close();
+  });
+
+  test('and hasMany keep a snapshot until they are done, though it is closed meanwhile', async () => {
+    const db = await open({ durability: 'os', memtableBytes: 65_536, tableBytes: 65_536 });
+    const keys = Array.from({ length: 60_000 }, (_, i) => `key${i}`);
+    for (let from = 0; from < keys.length; from += 5000) {
+      await db.batch(keys.slice(from, from + 5000).map((key) => ({ type: 'put' as const, key, value: 'v' })));
+    }
+    const snapshot = db.snapshot();
+    for (let from = 0; from < keys.length; from += 5000) {
+      await db.batch(keys.slice(from, from + 5000).map((key) => ({ type: 'del' as const, key })));
+    }
+    await db.lsm.flush();
+    // Asked over and over, so that some of it is under way while the compaction, which begins after the close, takes what was deleted.
+    const found = db.hasMany([...keys, ...keys, ...keys, ...keys], { snapshot });
+    const closed = snapshot.close();
+    await db.compactRange('', '');
+    expect((await found).filter((isThere) => isThere).length).toBe(4 * keys.length);
+    await closed;
+    await db.close();
+  });
+
   test('seek within their range, and end outside of it', async () => {
     const db = await filled();
     const up = db.keys({ gt: 'b', lte: 'g' });
@@ -189,6 +232,23 @@ test('everything is there after closing and opening again; compaction goes throu
   await db.open();
   expect(await db.get('a')).toBe('1');
   expect(await db.sublevel('users').get('b')).toBe('2');
+  await db.close();
+});
+
+test('a database of which the closing fails tells so once, and is closed', async () => {
+  const fs = new MemoryFileSystem();
+  const db = new NoriLevel('/level', { fs });
+  await db.put('a', '1');
+  const { lsm } = db;
+  const failing = vi.spyOn(lsm, 'close').mockImplementationOnce(async () => {
+    await Lsm.prototype.close.call(lsm);
+    throw new LsmError('LSM_IO_FAILED', 'the disk is gone');
+  });
+  await expect(db.close()).rejects.toMatchObject({ cause: { code: 'LEVEL_IO_ERROR' } });
+  expect(failing).toHaveBeenCalledTimes(1);
+  await db.close();
+  await db.open();
+  expect(await db.get('a')).toBe('1');
   await db.close();
 });
 

@@ -3,21 +3,30 @@
 import { AbstractIterator } from 'abstract-level';
 import type { Clock } from 'nori-io';
 import { compareKeys, toBytes } from '../bytes.js';
-import { type KeyRange, rangeOf } from '../cursor-bounds.js';
-import type { Lsm } from '../lsm.js';
+import type { KeyRange } from '../cursor-bounds.js';
 import { Slice } from '../slice.js';
-import type { Cursor, RangeOptions, Snapshot } from '../types.js';
+import type { Cursor, RangeOptions } from '../types.js';
 import { decode, decodeOwn, type Format, type Stored } from './encoding.js';
 import { abortError, levelErrorOf } from './level-error.js';
 
+/** Bounds, in whichever of the formats, and the direction. */
+export type LevelRange = Pick<RangeOptions, 'gte' | 'gt' | 'lte' | 'lt' | 'reverse'>;
+
 /** As abstract-level hands them over. */
-export interface LevelIteratorOptions extends Omit<RangeOptions, 'snapshot'> {
+export interface LevelIteratorOptions extends LevelRange {
   readonly limit: number;
   readonly keys: boolean;
   readonly values: boolean;
   readonly keyEncoding: Format;
   readonly valueEncoding: Format;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What an iterator reads from; the cursor is its own, and stands nowhere yet. */
+export interface LevelIteratorSource {
+  readonly cursor: Cursor;
+  readonly range: KeyRange;
+  readonly clock: Clock;
 }
 
 type Entry = [key: Stored | undefined, value: Stored | undefined];
@@ -35,12 +44,12 @@ export class LevelIterator<TDatabase, K, V> extends AbstractIterator<TDatabase, 
   /** The target of the last seek lies outside the range. */
   #isOutside = false;
 
-  constructor(db: TDatabase, lsm: Lsm, clock: Clock, options: LevelIteratorOptions, snapshot: Snapshot | undefined) {
+  constructor(db: TDatabase, { cursor, range, clock }: LevelIteratorSource, options: LevelIteratorOptions) {
     super(db, options as never);
     const { keys, values, keyEncoding, valueEncoding, signal } = options;
+    this.#cursor = cursor;
+    this.#range = range;
     this.#clock = clock;
-    this.#cursor = lsm.cursor({ ...options, snapshot, unpositioned: true });
-    this.#range = rangeOf(options);
     this.#keyFormat = keys ? keyEncoding : undefined;
     this.#valueFormat = values ? valueEncoding : undefined;
     this.#signal = signal ?? undefined;

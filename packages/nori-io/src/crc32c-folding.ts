@@ -33,7 +33,9 @@ export function makeFolding(table: Int32Array): Folding | undefined {
   if (host === undefined) return undefined;
   try {
     const { memory, update } = new host.Instance(new host.Module(Buffer.from(CRC32C_WASM, 'base64'))).exports;
-    new Int32Array(memory.buffer, 0, table.length).set(table);
+    // Little-endian, as WebAssembly reads it, whatever the machine.
+    const words = new DataView(memory.buffer);
+    for (let i = 0; i < table.length; i++) words.setInt32(4 * i, table[i]!, true);
     return foldingBy(update, new Uint8Array(memory.buffer, MESSAGE_OFFSET, MESSAGE_BYTES_MAX));
   } catch {
     // Not supported, or forbidden by a policy of the page it runs in.

@@ -11,7 +11,7 @@ import type { TaskReply, TaskRequest } from './worker-executor.js';
 const NICENESS = 10;
 
 const port = parentPort;
-lowerThreadPriority(NICENESS);
+if (port !== null) lowerThreadPriority(NICENESS);
 const host = { pacer: sleepingPacer(() => systemClock.monotonic()) };
 let queue: Promise<void> = Promise.resolve();
 

@@ -374,3 +374,20 @@ test('metrics and events tell of flushes, compactions and stalls', async () => {
   }
   await db.close();
 });
+
+test('a value whose memory is to be transferred takes no others with it', async () => {
+  const db = await open();
+  await db.put('a', 'first');
+  await db.put('b', 'second');
+  for (const where of ['memtable', 'table'] as const) {
+    if (where === 'table') await db.compact();
+    const [one, other] = [db.getSync('a')!, db.getSync('b')!];
+    try {
+      structuredClone(one, { transfer: [one.buffer as ArrayBuffer] });
+    } catch (error) {
+      expect(error).toMatchObject({ name: 'DataCloneError' });
+    }
+    expect([one, other, db.getSync('a')!, db.getSync('b')!].map(text)).toEqual(['first', 'second', 'first', 'second']);
+  }
+  await db.close();
+});

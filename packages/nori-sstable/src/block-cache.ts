@@ -11,10 +11,10 @@
 //
 // While there is room everything is taken. From then on a block is taken when it is missed for the second time within
 // about as many misses as there are blocks in the cache: what is read once, by a scan or by chance, drives out nothing.
-import { Buffer } from 'node:buffer';
 import { DataBlock } from './data-block.js';
 import { copyEntryIndex, prepareEntryIndex, writeEntryIndex } from './entry-index.js';
 import { SSTableError } from './errors.js';
+import { sharedMemory } from './shared-memory.js';
 
 const SLAB_BYTES_MAX = 64 * 1024;
 const SLAB_BYTES_MIN = 1024;
@@ -71,10 +71,8 @@ class Slab extends CacheUnit {
 
   constructor(bytes: number) {
     super(bytes + bytes / 16);
-    // Not filled with zeros first: it is written before it is read.
-    const memory = Buffer.allocUnsafeSlow(bytes);
-    this.bytes = new Uint8Array(memory.buffer, memory.byteOffset, bytes);
-    this.words = new Uint32Array(memory.buffer, memory.byteOffset, bytes >>> 2);
+    this.bytes = sharedMemory(bytes);
+    this.words = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, bytes >>> 2);
   }
 
   hasRoom(bytes: number): boolean {

@@ -1,6 +1,6 @@
 // Copies of values that were found in memory which is about to be used again. Short ones share a buffer, as Node's own small
 // Buffers do: an allocation of its own would cost more than the copy. What is handed out is never written to again.
-import { Buffer } from 'node:buffer';
+import { sharedMemory } from './shared-memory.js';
 
 const POOL_BYTES = 16 * 1024;
 const POOLED_BYTES_MAX = 2048;
@@ -17,8 +17,7 @@ export function copyOut(source: Uint8Array, start: number, end: number): Uint8Ar
     return copy;
   }
   if (used + length > pool.length) {
-    const memory = Buffer.allocUnsafeSlow(POOL_BYTES);
-    pool = new Uint8Array(memory.buffer, memory.byteOffset, POOL_BYTES);
+    pool = sharedMemory(POOL_BYTES);
     used = 0;
   }
   pool.set(source.subarray(start, end), used);

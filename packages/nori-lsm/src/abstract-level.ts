@@ -2,9 +2,14 @@
 //
 //   NoriLevel ─ Lsm        encodings: level/encoding.ts        iterators: level/level-iterator.ts        errors: level/level-error.ts
 import {
+  type AbstractBatchOperation,
+  type AbstractBatchOptions,
+  type AbstractChainedBatch,
   type AbstractDatabaseOptions,
+  type AbstractDelOptions,
   AbstractLevel,
   type AbstractOpenOptions,
+  type AbstractPutOptions,
   AbstractSnapshot,
 } from 'abstract-level';
 import { type Clock, systemClock } from 'nori-io';
@@ -50,6 +55,10 @@ interface PrivateOperation extends NoriLevelWriteOptions {
   readonly value: Stored;
 }
 
+/** An operation of {@link NoriLevel.batch}. */
+export type NoriLevelOperation<TDatabase, K, V> = AbstractBatchOperation<TDatabase, K, V> &
+  Pick<NoriLevelWriteOptions, 'ttlMs'>;
+
 /**
  * A database of abstract-level in a directory. Keys are ordered by their bytes. See the README of nori-lsm for its guarantees, and
  * that of abstract-level for its methods.
@@ -90,6 +99,37 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   get lsm(): Lsm {
     if (this.#lsm === undefined) throw levelError('LEVEL_DATABASE_NOT_OPEN', 'The database is not open');
     return this.#lsm;
+  }
+
+  // What may be asked of writes beyond abstract-level: only their types are new.
+
+  override put(key: KDefault, value: VDefault): Promise<void>;
+  override put<K = KDefault, V = VDefault>(
+    key: K,
+    value: V,
+    options: AbstractPutOptions<K, V> & NoriLevelWriteOptions,
+  ): Promise<void>;
+  override put(...call: unknown[]): Promise<void> {
+    return super.put(...(call as Parameters<AbstractLevel<Stored, KDefault, VDefault>['put']>));
+  }
+
+  override del(key: KDefault): Promise<void>;
+  override del<K = KDefault>(
+    key: K,
+    options: AbstractDelOptions<K> & Omit<NoriLevelWriteOptions, 'ttlMs'>,
+  ): Promise<void>;
+  override del(...call: unknown[]): Promise<void> {
+    return super.del(...(call as Parameters<AbstractLevel<Stored, KDefault, VDefault>['del']>));
+  }
+
+  override batch(operations: NoriLevelOperation<typeof this, KDefault, VDefault>[]): Promise<void>;
+  override batch<K = KDefault, V = VDefault>(
+    operations: NoriLevelOperation<typeof this, K, V>[],
+    options: AbstractBatchOptions<K, V> & NoriLevelWriteOptions,
+  ): Promise<void>;
+  override batch(): AbstractChainedBatch<typeof this, KDefault, VDefault>;
+  override batch(...call: unknown[]): never {
+    return super.batch(...(call as [])) as never;
   }
 
   /**

@@ -81,10 +81,8 @@ describe('values and keys', () => {
     let aheadMs = 0;
     const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
     const db = await open({ clock });
-    await db.put('short', '1', { ttlMs: 1000 } as object);
-    await db.batch([
-      { type: 'put', key: 'shorter', value: '2', ttlMs: 500 } as { type: 'put'; key: string; value: string },
-    ]);
+    await db.put('short', '1', { ttlMs: 1000 });
+    await db.batch([{ type: 'put', key: 'shorter', value: '2', ttlMs: 500 }]);
     expect(await db.keys().all()).toEqual(['short', 'shorter']);
     aheadMs = 600;
     expect(await db.keys().all()).toEqual(['short']);
@@ -224,7 +222,7 @@ describe('errors', () => {
 
 test('everything is there after closing and opening again; compaction goes through the same door', async () => {
   const db = await open();
-  await db.put('a', '1', { sync: true } as object);
+  await db.put('a', '1', { sync: true });
   await db.sublevel('users').put('b', '2');
   await db.compactRange('a', 'z');
   expect(db.lsm.stats().tableBytes).toBeGreaterThan(0);

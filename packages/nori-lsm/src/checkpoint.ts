@@ -27,14 +27,18 @@ export const writeCheckpoint = async (fs: FileSystem, source: CheckpointSource, 
     const tables = source.edit.added ?? [];
     for (let i = 0; i < tables.length; i += LINKS_AT_ONCE) {
       const names = tables.slice(i, i + LINKS_AT_ONCE).map(({ meta }) => tableName(meta.number));
-      await Promise.all(names.map((name) => linkOrCopy(fs, `${source.dir}/${name}`, `${dir}/${name}`)));
+      // All of them are waited for: one that came after the clean-up would stay.
+      const made = await Promise.allSettled(
+        names.map((name) => linkOrCopy(fs, `${source.dir}/${name}`, `${dir}/${name}`)),
+      );
+      for (const each of made) if (each.status === 'rejected') throw each.reason;
     }
     await fs.syncDir(dir);
     const manifest = await Manifest.create(fs, dir, source.edit);
     await manifest.close();
   } catch (error) {
     // All that is in it was made here.
-    for (const name of await fs.readdir(dir)) await fs.unlink(`${dir}/${name}`).catch(() => {});
+    for (const name of await fs.readdir(dir).catch(() => [])) await fs.unlink(`${dir}/${name}`).catch(() => {});
     throw error;
   }
 };

@@ -135,3 +135,22 @@ test('where files cannot be linked they are copied; what fails half-way leaves n
   await db.checkpoint('/backup/failed');
   await db.close();
 });
+
+test('what fails while other tables are being linked leaves none of those either', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs, { autoCompact: false });
+  for (let i = 0; i < 500; i++) await db.put(`key${i}`, `value${i}`);
+  await db.flush();
+  const [first] = (await fs.readdir(DIR)).filter((name) => name.endsWith('.sst'));
+  const failing = fs.inject({ on: ['link', 'create'], path: `${COPY}/${first}`, times: Number.POSITIVE_INFINITY });
+  // The others take longer than the one that fails.
+  fs.onOperation = ({ kind, path }) =>
+    kind === 'link' && !path.endsWith(first!) ? new Promise((resolve) => setTimeout(resolve, 20)) : undefined;
+  await expect(db.checkpoint(COPY)).rejects.toMatchObject({ code: 'LSM_IO_FAILED' });
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  expect(await fs.readdir(COPY)).toEqual([]);
+  fs.onOperation = undefined;
+  failing.remove();
+  await db.checkpoint(COPY);
+  await db.close();
+});

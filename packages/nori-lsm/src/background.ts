@@ -3,6 +3,8 @@ import type { Clock } from 'nori-io';
 import { callbackError, type LsmError } from './errors.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
+import type { RangeBook } from './range-book.js';
+import type { RangeTombstone } from './range-tombstones.js';
 import { Retrier } from './retry.js';
 import type { SnapshotList } from './snapshots.js';
 import type { ExpiryHorizon, TaskSettings } from './task.js';
@@ -18,6 +20,7 @@ export class Background {
   readonly tree: Tree;
   readonly snapshots: SnapshotList;
   readonly metrics: LsmMetrics;
+  readonly ranges: RangeBook;
   readonly retrier: Retrier;
   /** Set to 1 when running tasks are to stop. */
   readonly cancel = new Int32Array(new SharedArrayBuffer(4));
@@ -33,13 +36,13 @@ export class Background {
   expiryError: LsmError | undefined;
   /** Called when stalls may have begun or ended, after flushes, compactions and changes of the errors. */
   changed: () => void = () => {};
-
-  constructor(options: ResolvedOptions, tree: Tree, snapshots: SnapshotList, metrics: LsmMetrics) {
+  constructor(options: ResolvedOptions, tree: Tree, snapshots: SnapshotList, metrics: LsmMetrics, ranges: RangeBook) {
     this.options = options;
     this.clock = options.clock;
     this.tree = tree;
     this.snapshots = snapshots;
     this.metrics = metrics;
+    this.ranges = ranges;
     this.retrier = new Retrier(options.clock);
   }
 
@@ -75,8 +78,11 @@ export class Background {
     }
   }
 
-  /** What every task that writes tables of this level carries, sampled now. */
-  taskSettings(level: number): TaskSettings {
+  /**
+   * What every task that writes tables of this level carries, sampled now. Range tombstones must be as durable as what the
+   * task writes is going to be.
+   */
+  taskSettings(level: number, ranges: readonly RangeTombstone[], rangesSeq: number): TaskSettings {
     const { options, snapshots, cancel } = this;
     return {
       dir: options.dir,
@@ -87,9 +93,25 @@ export class Background {
       },
       snapshots: snapshots.sequences(),
       horizon: this.horizon(),
+      ranges,
+      rangesSeq,
       cancel,
       syncStepBytes: SYNC_STEP_BYTES,
     };
+  }
+
+  /** Takes range tombstones out of the manifest that have nothing left to hide. */
+  async forgetRanges(): Promise<void> {
+    const { tree, ranges, retrier } = this;
+    const gone = tree.ranges.size === 0 ? [] : ranges.leaving(tree.ranges, tree.current);
+    if (gone.length === 0) return;
+    const edit = { removedRanges: gone.map(({ seq }) => seq) };
+    await retrier.run(
+      'Cannot write the manifest',
+      () => tree.install(edit),
+      (error) => this.report(error),
+    );
+    ranges.forget(gone);
   }
 
   /** A try of a compaction failed. @param isStuck no other compaction gets on either */

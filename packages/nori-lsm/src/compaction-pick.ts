@@ -8,7 +8,7 @@ import type { Table } from './table.js';
 import type { Version } from './version.js';
 
 /** Why a compaction runs. */
-export type CompactionReason = 'size' | 'l0' | 'intra-l0' | 'drain' | 'tombstones' | 'expired' | 'manual';
+export type CompactionReason = 'size' | 'l0' | 'intra-l0' | 'drain' | 'tombstones' | 'ranges' | 'expired' | 'manual';
 
 /** Tables to merge into a level below, or to rewrite in place, if both levels are the same. */
 export interface CompactionPick {
@@ -52,8 +52,8 @@ export const pickRewrite = (reason: CompactionReason, level: number, table: Tabl
 });
 
 /** Lets tables go that hold nothing of use. */
-export const pickDrop = (level: number, upper: readonly Table[]): CompactionPick => ({
-  reason: 'expired',
+export const pickDrop = (reason: CompactionReason, level: number, upper: readonly Table[]): CompactionPick => ({
+  reason,
   kind: 'drop',
   level,
   outputLevel: level,

@@ -1,6 +1,6 @@
 // A pick as a task for the executor: everything the thread needs to know, sampled when the compaction starts.
 import type { Background } from './background.js';
-import { type CompactionPick, rangesBelow } from './compaction-pick.js';
+import { type CompactionPick, keyRange, rangesBelow } from './compaction-pick.js';
 import { cutsFor } from './compaction-picker.js';
 import type { CompactTask, TaskInput } from './task.js';
 
@@ -9,15 +9,20 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
   const { options, tree } = background;
   const version = tree.current;
   const inputs: TaskInput[] = [
-    ...pick.upper.map((table) => ({ number: table.meta.number, run: pick.level === 0 ? -1 : 0 })),
-    ...pick.lower.map((table) => ({ number: table.meta.number, run: 1 })),
+    ...pick.upper.map((table) => ({
+      number: table.meta.number,
+      sequence: table.meta.sequence,
+      run: pick.level === 0 ? -1 : 0,
+    })),
+    ...pick.lower.map((table) => ({ number: table.meta.number, sequence: table.meta.sequence, run: 1 })),
   ];
-  const bytes = [...pick.upper, ...pick.lower].reduce((sum, table) => sum + table.meta.fileBytes, 0);
+  const tables = [...pick.upper, ...pick.lower];
+  const bytes = tables.reduce((sum, table) => sum + table.meta.fileBytes, 0);
   // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
   const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16;
   return {
     kind: 'compact',
-    ...background.taskSettings(pick.outputLevel),
+    ...background.taskSettings(pick.outputLevel, tree.rangeSet.overlapping(...keyRange(tables)), tree.flushedSeq),
     inputs,
     outputLevel: pick.outputLevel,
     firstNumber: tree.allocate(numbers),

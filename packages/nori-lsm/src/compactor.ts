@@ -15,6 +15,7 @@ import { LsmError, toLsmError } from './errors.js';
 import { nextLookMs, PAYOFF_MIN, pickGarbage, type Rest, restAfter } from './garbage-picker.js';
 import { LAST_LEVEL, levelTargets } from './level-targets.js';
 import type { ManifestEdit } from './manifest-edit.js';
+import { mayHide } from './range-garbage.js';
 import type { Table } from './table.js';
 import type { TaskResult } from './task.js';
 
@@ -99,7 +100,8 @@ export class Compactor {
     const { tree } = this.#background;
     const horizon = this.#background.horizon();
     const latest = typeof horizon === 'number' ? horizon : horizon.reduce((a, b) => Math.max(a, b), 0);
-    const isDue = ({ meta }: Table): boolean =>
+    const isDue = (table: Table): boolean => isGarbage(table) || mayHide(tree.rangeSet, table);
+    const isGarbage = ({ meta }: Table): boolean =>
       meta.tombstones > 0 || meta.shadowed > 0 || (meta.expiring > 0 && meta.earliestExpiryMs <= latest);
     const due = tree.current.tablesIn(LAST_LEVEL).filter((table) => !written.has(table.meta.number) && isDue(table));
     for (const { meta } of due) {
@@ -126,6 +128,8 @@ export class Compactor {
         isBlocked,
         oldestSnapshot: snapshots.oldest,
         horizon: this.#background.horizon(),
+        ranges: tree.rangeSet,
+        snapshots: snapshots.sequences(),
         restOf: ({ meta }) => this.#rests.get(meta.number),
       },
       levelTargets(version, options).base,
@@ -240,6 +244,7 @@ export class Compactor {
       await retrier.run('Cannot write the manifest', () => tree.install(edit), failed);
       this.#settle(inputs, pick, result);
       metrics.compacted(pick, result, clock.monotonic() - startedMs, clock.now());
+      await background.forgetRanges();
       background.compactionSucceeded(this.#blocked.error);
       return result.tables.map((meta) => meta.number);
     } catch (thrown) {

@@ -7,6 +7,7 @@ import { compareKeys, compareRange, keyAfter } from './bytes.js';
 import type { KeyRange } from './cursor-bounds.js';
 import { KIND_PUT } from './limits.js';
 import type { MergingCursor } from './merging-cursor.js';
+import { RangeProbe, type RangeTombstones } from './range-tombstones.js';
 import type { Source } from './source.js';
 import type { Cursor } from './types.js';
 
@@ -15,6 +16,8 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
 
 /** What a cursor needs of the engine. */
 export interface CursorHost {
+  /** What hides entries by range; undefined: nothing does. */
+  readonly ranges: RangeTombstones | undefined;
   /** The time at which a key is read; undefined: expired entries are shown. */
   readonly readNowMs: ((key: Uint8Array) => number) | undefined;
   /** Turns what reading threw into the engine's error. */
@@ -30,6 +33,7 @@ export class RangeCursor implements Cursor {
   readonly #reverse: boolean;
   readonly #seq: number;
   readonly #host: CursorHost;
+  readonly #probe: RangeProbe | undefined;
   #open = true;
   #valid = false;
   /** True while the merge goes up and stands on the current entry. */
@@ -47,6 +51,7 @@ export class RangeCursor implements Cursor {
     this.#reverse = reverse;
     this.#seq = seq;
     this.#host = host;
+    this.#probe = host.ranges && new RangeProbe(host.ranges);
   }
 
   get valid(): boolean {
@@ -207,6 +212,7 @@ export class RangeCursor implements Cursor {
 
   #isLive(top: Source): boolean {
     if (top.kind !== KIND_PUT) return false;
+    if (this.#probe?.hides(top.keyBytes, top.keyStart, top.keyLength, top.seq, this.#seq)) return false;
     const { expiresAtMs } = top;
     const { readNowMs } = this.#host;
     if (expiresAtMs === 0 || readNowMs === undefined) return true;

@@ -10,8 +10,8 @@ import { RangeCursor } from './cursor.js';
 import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import { callbackError, LsmError, toLsmError } from './errors.js';
 import { Flusher, type SealedMemtable } from './flusher.js';
-import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, LEVELS } from './limits.js';
-import { applyLogRecord, type LogRecordHeader, readLogHeader, takeBackLogRecord } from './log-record.js';
+import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, KIND_RANGE_TOMBSTONE, LEVELS } from './limits.js';
+import { applyLogRecord, type LogRecordHeader, rangesOf, readLogHeader, takeBackLogRecord } from './log-record.js';
 import { batchFootprint, Memtable } from './memtable.js';
 import { MemtableSource } from './memtable-source.js';
 import { EMPTY_BYTES } from './memtable-tree.js';
@@ -19,6 +19,8 @@ import { MergingCursor } from './merging-cursor.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
 import { findInTables } from './point-read.js';
+import { RangeBook } from './range-book.js';
+import type { RangeTombstone } from './range-tombstones.js';
 import { SnapshotList } from './snapshots.js';
 import type { Source } from './source.js';
 import { Stall } from './stall.js';
@@ -48,6 +50,7 @@ export class Engine {
   readonly #cache: BlockCache;
   readonly #metrics: LsmMetrics;
   readonly #snapshots = new SnapshotList();
+  readonly #ranges: RangeBook;
   readonly #cursors = new Set<Cursor>();
   readonly #pool: ArenaPool;
   /** Size of a memtable's memory. */
@@ -73,7 +76,8 @@ export class Engine {
     this.#arenaBytes = EMPTY_BYTES + options.memtableBytes;
     this.#pool = new ArenaPool(this.#arenaBytes, options.memtablesMax);
     this.#active = new Memtable(1, this.#pool, this.#arenaBytes);
-    this.background = new Background(options, tree, this.#snapshots, metrics);
+    this.#ranges = new RangeBook(tree.ranges.values(), this.#snapshots);
+    this.background = new Background(options, tree, this.#snapshots, metrics, this.#ranges);
     this.flusher = new Flusher(this.background, () => this.#dropFlushed());
     this.compactor = new Compactor(this.background);
     this.stall = new Stall(this.background, () => this.flusher.sealed.length);
@@ -99,9 +103,14 @@ export class Engine {
     checkBatchSize(count, bytes);
     const memtable = this.#memtableFor(batchFootprint(count, bytes));
     const firstSeq = this.#lastSeq + 1;
+    const ranges: RangeTombstone[] = [];
     for (let i = 0; i < count; i++) {
-      memtable.entries.insert(keys[i]!, firstSeq + i, kinds[i]!, expiries[i]!, values[i]!);
+      const seq = firstSeq + i;
+      if (kinds[i] !== KIND_RANGE_TOMBSTONE) {
+        memtable.entries.insert(keys[i]!, seq, kinds[i]!, expiries[i]!, values[i]!);
+      } else ranges.push({ seq, start: keys[i]!.slice(), end: values[i]!.slice() });
     }
+    if (ranges.length > 0) this.#addRanges(memtable, ranges);
     this.#lastSeq = firstSeq + count - 1;
     this.#applied(bytes);
   }
@@ -110,6 +119,7 @@ export class Engine {
   applyRecord(record: Uint8Array, header: LogRecordHeader, position: number | undefined): void {
     if (this.#ahead[0] === record) this.#ahead.shift();
     else applyLogRecord(record, header, this.#memtableFor(header.footprint));
+    if (header.hasRanges) this.#addRanges(this.#active, rangesOf(record, header));
     this.#lastSeq = header.lastSeq;
     if (position !== undefined) this.#logPosition = position;
     this.#applied(record.length);
@@ -145,6 +155,8 @@ export class Engine {
     }
     if (entry === 0) return this.#lookUpInTables(key, seq);
     if (entries.kindOf(entry) !== KIND_PUT) return undefined;
+    const ranges = this.#ranges.set;
+    if (ranges.newestSeq !== 0 && ranges.hides(key, entries.seqOf(entry), seq)) return undefined;
     const expiresAtMs = entries.expiresAtOf(entry);
     if (expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key)) return undefined;
     return { value: entries.copyValue(entry), expiresAtMs };
@@ -163,9 +175,11 @@ export class Engine {
       for (const memtable of memtables) memtable.release();
       this.#cursors.delete(cursor);
     };
+    const ranges = this.#ranges.set;
     const merge = new MergingCursor(sourcesOf(memtables, version, range));
     const failed = (error: unknown): Error => toLsmError(error, 'Cannot read');
     const cursor = new RangeCursor(merge, range, options.reverse ?? false, seq, {
+      ranges: ranges.isEmpty ? undefined : ranges,
       readNowMs: options.showExpired ? undefined : this.#readNowMs,
       failed,
       closed,
@@ -243,6 +257,7 @@ export class Engine {
       cache: { hits, misses, bytes },
       stalled: this.stall.reason,
       snapshots: this.#snapshots.size,
+      rangeTombstones: this.#ranges.set.list.length,
       lastSequence: this.#lastSeq,
       backgroundError: this.background.error,
     };
@@ -267,6 +282,12 @@ export class Engine {
     } catch (thrown) {
       throw callbackError('collectMarks', thrown);
     }
+  }
+
+  /** Takes note of range tombstones that are applied now. */
+  #addRanges(memtable: Memtable, ranges: readonly RangeTombstone[]): void {
+    memtable.ranges.push(...ranges);
+    this.#ranges.add(ranges);
   }
 
   #memtableFor(footprint: number): Memtable {
@@ -313,7 +334,10 @@ export class Engine {
     } catch (error) {
       throw toLsmError(error, 'Cannot read');
     }
-    return entry === undefined ? undefined : this.#visible(key, entry);
+    if (entry === undefined) return undefined;
+    const ranges = this.#ranges.set;
+    if (ranges.newestSeq !== 0 && ranges.hides(key, entry.seq, seq)) return undefined;
+    return this.#visible(key, entry);
   }
 
   #visible(

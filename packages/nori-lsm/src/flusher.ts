@@ -126,12 +126,15 @@ export class Flusher {
     const { tree, retrier, clock, options } = background;
     const startedMs = clock.monotonic();
     const failed = (error: LsmError): void => this.#failed(error);
-    const result = sealed.memtable.isEmpty
-      ? undefined
-      : await retrier.run('Cannot flush', () => options.executor.run(this.#task(sealed)), failed);
+    const result =
+      sealed.memtable.entries.count === 0
+        ? undefined
+        : await retrier.run('Cannot flush', () => options.executor.run(this.#task(sealed)), failed);
     const added = (result?.tables ?? []).map((meta) => ({ level: 0, meta }));
+    const { ranges } = sealed.memtable;
     const edit: ManifestEdit = {
       flushedSeq: sealed.lastSeq,
+      addedRanges: background.ranges.needed(ranges, tree.current, result?.tables ?? []),
       added,
       marks: sealed.marks,
       ...(sealed.logPosition === undefined ? {} : { logPosition: sealed.logPosition }),
@@ -141,6 +144,8 @@ export class Flusher {
     if (log !== undefined) await retrier.run('Cannot sync the log', () => log.sync(), failed);
     await retrier.run('Cannot write the manifest', () => tree.install(edit), failed);
     this.#queue.shift();
+    const kept = new Set(edit.addedRanges);
+    background.ranges.forget(ranges.filter((range) => !kept.has(range)));
     background.flushError = undefined;
     this.#installed();
     sealed.memtable.release();
@@ -165,11 +170,12 @@ export class Flusher {
     }
   }
 
-  #task({ memtable }: SealedMemtable): FlushTask {
+  #task({ memtable, lastSeq }: SealedMemtable): FlushTask {
     const background = this.#background;
     return {
       kind: 'flush',
-      ...background.taskSettings(0),
+      // Not those of newer memtables, which a crash may lose.
+      ...background.taskSettings(0, [...background.tree.ranges.values(), ...memtable.ranges], lastSeq),
       arena: memtable.entries.memory,
       number: background.tree.allocate(),
     };

@@ -1,5 +1,6 @@
 // Chooses what to compact for what can be reclaimed, when no level is over its target: tables in which much is deleted,
-// hidden or expired. Each is judged by its payoff: the entries that would go, for each entry that has to be rewritten. A
+// hidden or expired. What range tombstones hide goes first, wherever it is: the table goes, or is rewritten where it is (range-garbage.ts).
+// Each other table is judged by its payoff: the entries that would go, for each entry that has to be rewritten. A
 // table with nothing below it is rewritten where it is; any other is merged into the first level that has something below
 // it, where its tombstones meet what they hide; one in which all has expired, with nothing below, just goes.
 //
@@ -17,6 +18,8 @@ import {
 } from './compaction-pick.js';
 import { LAST_LEVEL } from './level-targets.js';
 import { LEVELS } from './limits.js';
+import { rangeGarbage } from './range-garbage.js';
+import type { RangeTombstones } from './range-tombstones.js';
 import type { Table } from './table.js';
 import type { ExpiryHorizon } from './task.js';
 import type { Version } from './version.js';
@@ -38,6 +41,9 @@ export interface GarbageView {
   /** Sequence number of the oldest open snapshot; infinite if there is none. */
   readonly oldestSnapshot: number;
   readonly horizon: ExpiryHorizon;
+  readonly ranges: RangeTombstones;
+  /** Sequence numbers of the open snapshots, ascending. */
+  readonly snapshots: readonly number[];
   readonly isBlocked: (table: Table) => boolean;
   readonly restOf: (table: Table) => Rest | undefined;
 }
@@ -54,9 +60,15 @@ export const pickGarbage = (view: GarbageView, base: number): GarbageFound => {
   let isHeldBySnapshot = false;
   for (let level = LAST_LEVEL; level >= 0; level--) {
     for (const table of view.version.tablesIn(level)) {
+      const range = rangeGarbage(view.ranges, view.snapshots, table);
+      if (range === 'held') isHeldBySnapshot = true;
+      else if (range !== 'none' && !view.isBlocked(table)) {
+        const pick = range === 'all' ? pickDrop('ranges', level, [table]) : pickRewrite('ranges', level, table);
+        return { pick, isHeldBySnapshot };
+      }
       const { tombstones, shadowed, expiring } = table.meta;
       if (tombstones + shadowed + expiring === 0 || view.isBlocked(table)) continue;
-      if (isWhollyExpired(view, level, table)) return { pick: pickDrop(level, [table]), isHeldBySnapshot };
+      if (isWhollyExpired(view, level, table)) return { pick: pickDrop('expired', level, [table]), isHeldBySnapshot };
       // L0 overlaps itself: what is judged there is all of it, with its newest table.
       const upper = level === 0 ? view.version.tablesIn(0) : [table];
       if (!isWorthIt(view, level, upper, base)) continue;

@@ -15,6 +15,7 @@ export type {
   Durability,
   ExpirySource,
   FoundEntry,
+  KeyBounds,
   LevelStats,
   LsmOptions,
   LsmStats,

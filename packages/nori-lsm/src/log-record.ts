@@ -1,6 +1,6 @@
 // Records of the own log: one atomic group of operations each. Layout: docs/formats/lsm-wal-records.md.
 //
-//   version u8 | flags u8 | 2 bytes 0 | operation count u32 | first sequence number u64 | operations
+//   version u8 | flags u8 (1: has range tombstones) | 2 bytes 0 | operation count u32 | first sequence number u64 | operations
 //   operation: kind u8 (+ 0x10: has expiry) | key length varint | value length varint | [expiry varint] | key | value
 //
 // Operation i of a record has sequence number first + i. The log's own checksums guard the bytes.
@@ -16,11 +16,14 @@ import {
 } from 'nori-io';
 import { copyBytes } from './bytes.js';
 import { LsmError } from './errors.js';
-import { KEY_BYTES_MAX, KIND_PUT, KIND_TOMBSTONE, VALUE_BYTES_MAX } from './limits.js';
+import { KEY_BYTES_MAX, KIND_PUT, KIND_RANGE_TOMBSTONE, VALUE_BYTES_MAX } from './limits.js';
 import { batchFootprint, type Memtable } from './memtable.js';
+import type { RangeTombstone } from './range-tombstones.js';
 
 const VERSION = 1;
 const HAS_EXPIRY = 0x10;
+/** Flag of a record with operations that older versions do not know. */
+const HAS_RANGES = 1;
 
 /** Bytes before the first operation. */
 const LOG_HEADER_BYTES = 16;
@@ -36,6 +39,7 @@ export class LogRecord {
   #count = 0;
   /** Sum of key and value lengths. */
   #dataBytes = 0;
+  #flags = 0;
 
   constructor(capacity: number) {
     this.#buffer = new Uint8Array(LOG_HEADER_BYTES + capacity);
@@ -61,6 +65,7 @@ export class LogRecord {
     this.#size = LOG_HEADER_BYTES;
     this.#count = 0;
     this.#dataBytes = 0;
+    this.#flags = 0;
   }
 
   /** Copies an operation into the record. */
@@ -80,6 +85,7 @@ export class LogRecord {
     this.#size = at + valueLength;
     this.#count++;
     this.#dataBytes += keyLength + valueLength;
+    if (kind === KIND_RANGE_TOMBSTONE) this.#flags = HAS_RANGES;
   }
 
   /** Copies all operations of another record into this one, behind its own. */
@@ -90,13 +96,15 @@ export class LogRecord {
     this.#size += bytes;
     this.#count += other.#count;
     this.#dataBytes += other.#dataBytes;
+    this.#flags |= other.#flags;
   }
 
   /** Completes the record: its first operation gets `firstSeq`. The bytes are good until {@link LogRecord.clear}. */
   seal(firstSeq: number): Uint8Array {
     const buffer = this.#buffer;
     buffer[0] = VERSION;
-    buffer[1] = buffer[2] = buffer[3] = 0;
+    buffer[1] = this.#flags;
+    buffer[2] = buffer[3] = 0;
     writeU32LE(buffer, 4, this.#count);
     writeU64LE(buffer, 8, firstSeq);
     return buffer.subarray(0, this.#size);
@@ -123,15 +131,17 @@ export interface LogRecordHeader {
   readonly lastSeq: number;
   /** Bytes its operations take in a memtable, at most. */
   readonly footprint: number;
+  /** Some operations are range tombstones: see {@link rangesOf}. */
+  readonly hasRanges: boolean;
 }
 
 /** Reads a record's header. @throws LsmError `LSM_CORRUPT_LOG`, `LSM_UNSUPPORTED_VERSION` */
 export const readLogHeader = (record: Uint8Array): LogRecordHeader => {
   if (record.length < LOG_HEADER_BYTES) throw malformed('it is too short');
-  if (record[0] !== VERSION || record[1] !== 0) {
+  if (record[0] !== VERSION || (record[1]! & ~HAS_RANGES) !== 0) {
     throw new LsmError(
       'LSM_UNSUPPORTED_VERSION',
-      `A record of the log has version ${record[0]}, flags ${record[1]}; this version reads 1, 0. Open the database with a newer version.`,
+      `A record of the log has version ${record[0]}, flags ${record[1]}; this version reads 1, 0 or 1. Open the database with a newer version.`,
     );
   }
   const count = readU32LE(record, 4);
@@ -140,10 +150,11 @@ export const readLogHeader = (record: Uint8Array): LogRecordHeader => {
   // The count decides how much memory is asked for: it is not believed beyond what the record has room for.
   const isPossible = count > 0 && count <= (record.length - LOG_HEADER_BYTES) / OPERATION_BYTES_MIN;
   if (!isPossible || firstSeq === 0 || !Number.isSafeInteger(lastSeq)) throw malformed('its header is not possible');
-  return { count, firstSeq, lastSeq, footprint: batchFootprint(count, record.length) };
+  const hasRanges = record[1] === HAS_RANGES;
+  return { count, firstSeq, lastSeq, footprint: batchFootprint(count, record.length), hasRanges };
 };
 
-/** Inserts all operations of a record into a memtable that has room. @throws LsmError `LSM_CORRUPT_LOG` */
+/** Inserts all entries of a record (not its range tombstones) into a memtable that has room. @throws LsmError `LSM_CORRUPT_LOG` */
 export const applyLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
   const { entries } = memtable;
   // All of the record in one copy: the entries refer to their keys and values in it.
@@ -151,18 +162,39 @@ export const applyLogRecord = (record: Uint8Array, header: LogRecordHeader, memt
   let at = LOG_HEADER_BYTES;
   for (let i = 0; i < header.count; i++) {
     const { keyStart, keyLength, kind, expiresAtMs, valueLength, end } = operationAt(record, at, i);
-    entries.insertAt(base + keyStart, record, keyStart, keyLength, header.firstSeq + i, kind, expiresAtMs, valueLength);
+    if (kind !== KIND_RANGE_TOMBSTONE) {
+      const seq = header.firstSeq + i;
+      entries.insertAt(base + keyStart, record, keyStart, keyLength, seq, kind, expiresAtMs, valueLength);
+    }
     at = end;
   }
   if (at !== record.length) throw malformed('bytes follow its last operation');
+};
+
+/** The range tombstones of a record. @throws LsmError `LSM_CORRUPT_LOG` */
+export const rangesOf = (record: Uint8Array, header: LogRecordHeader): RangeTombstone[] => {
+  const found: RangeTombstone[] = [];
+  let at = LOG_HEADER_BYTES;
+  for (let i = 0; i < header.count; i++) {
+    const { kind, keyStart, keyLength, end } = operationAt(record, at, i);
+    at = end;
+    if (kind !== KIND_RANGE_TOMBSTONE) continue;
+    const endStart = keyStart + keyLength;
+    found.push({
+      seq: header.firstSeq + i,
+      start: record.slice(keyStart, endStart),
+      end: record.slice(endStart, end),
+    });
+  }
+  return found;
 };
 
 /** Takes all operations of a record out of a memtable again. */
 export const takeBackLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
   let at = LOG_HEADER_BYTES;
   for (let i = 0; i < header.count; i++) {
-    const { keyStart, keyLength, end } = operationAt(record, at, i);
-    memtable.entries.remove(record, keyStart, keyLength, header.firstSeq + i);
+    const { kind, keyStart, keyLength, end } = operationAt(record, at, i);
+    if (kind !== KIND_RANGE_TOMBSTONE) memtable.entries.remove(record, keyStart, keyLength, header.firstSeq + i);
     at = end;
   }
 };
@@ -186,7 +218,9 @@ const operationAt = (record: Uint8Array, start: number, index: number): Readonly
   }
   const end = at + keyLength + valueLength;
   if (
-    (kind !== KIND_PUT && kind !== KIND_TOMBSTONE) ||
+    kind < KIND_PUT ||
+    kind > KIND_RANGE_TOMBSTONE ||
+    (kind === KIND_RANGE_TOMBSTONE && record[1] !== HAS_RANGES) ||
     keyLength > KEY_BYTES_MAX ||
     valueLength > VALUE_BYTES_MAX ||
     end > record.length

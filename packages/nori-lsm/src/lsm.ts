@@ -3,11 +3,12 @@ import { BlockCache } from 'nori-sstable';
 import { Wal } from 'nori-wal';
 import { toBytes } from './bytes.js';
 import { writeCheckpoint } from './checkpoint.js';
+import { rangeOf } from './cursor-bounds.js';
 import { LOG_DIR } from './directory.js';
 import { openDirectory, removeOrphans } from './directory-open.js';
 import { checkBatchSize, Engine } from './engine.js';
 import { LsmError, toLsmError } from './errors.js';
-import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE } from './limits.js';
+import { checkEntrySize, checkRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
 import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
 import { LsmMetrics } from './metrics.js';
@@ -23,6 +24,7 @@ import type {
   CursorOptions,
   Durability,
   FoundEntry,
+  KeyBounds,
   LsmOptions,
   LsmStats,
   ReadOptions,
@@ -271,6 +273,15 @@ export class Lsm {
     }
   }
 
+  /**
+   * Deletes all keys of a range. Costs the same whatever the range holds: the space comes back as tables are compacted, those that lie
+   * wholly in the range first and without being read. To delete everything say so: `{ gte: '' }`.
+   * @throws LsmError `LSM_INVALID_ARGUMENT` if no bound is given
+   */
+  deleteRange(range: KeyBounds, options?: WriteOptions): Promise<void> {
+    return this.batch([{ ...range, type: 'deleteRange' }], options);
+  }
+
   /** Writes several operations that happen together or not at all; on one key, the last wins. */
   batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void> {
     try {
@@ -416,6 +427,11 @@ export class Lsm {
   /** Adds operations to what is going to be applied together. */
   #gather(operations: readonly BatchOperation[], options: WriteOptions | undefined, target: Gatherer): void {
     for (const operation of operations) {
+      if (operation.type === 'deleteRange') {
+        gatherRange(operation, target);
+        checkBatchSize(target.count, target.dataBytes);
+        continue;
+      }
       const key = checkedKey(operation.key);
       if (operation.type === 'put') {
         const value = checkedValue(operation.value);
@@ -425,7 +441,10 @@ export class Lsm {
       } else if (operation.type === 'delete') {
         checkEntrySize(key.length, 0);
         target.add(KIND_TOMBSTONE, key, NO_VALUE, 0);
-      } else throw invalid(`An operation's type must be put or delete, not ${(operation as { type: unknown }).type}`);
+      } else
+        throw invalid(
+          `An operation's type must be put, delete or deleteRange, not ${(operation as { type: unknown }).type}`,
+        );
       checkBatchSize(target.count, target.dataBytes);
     }
   }
@@ -484,6 +503,19 @@ const gathererOf = (batch: WriteBatch): Gatherer => ({
   },
   add(kind, key, value, expiresAtMs) {
     if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
-    else batch.delete(key);
+    else if (kind === KIND_TOMBSTONE) batch.delete(key);
+    else batch.deleteRange(key, value);
   },
 });
+
+/** Adds a delete of a range; an empty range adds nothing. */
+const gatherRange = (bounds: KeyBounds, target: Gatherer): void => {
+  const { gte, gt, lte, lt, prefix } = bounds;
+  if ((gte ?? gt ?? lte ?? lt ?? prefix) === undefined) {
+    throw invalid("A delete of a range needs a bound or a prefix; { gte: '' } deletes everything");
+  }
+  const { lower, upper } = rangeOf(bounds);
+  // Nothing comes before the empty key; behind the last one, an empty end stands for "none".
+  if (upper?.length === 0) return;
+  if (checkRange(lower, upper ?? NO_VALUE)) target.add(KIND_RANGE_TOMBSTONE, lower, upper ?? NO_VALUE, 0);
+};

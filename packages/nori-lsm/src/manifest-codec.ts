@@ -3,9 +3,10 @@
 import { readVarint, VarintCursor, varintSize, writeVarint } from 'nori-io';
 import { LsmError } from './errors.js';
 import type { AddedTable, ManifestEdit, RemovedTable } from './manifest-edit.js';
+import type { RangeTombstone } from './range-tombstones.js';
 import type { TableMeta } from './table-meta.js';
 
-/** Field ids. Reserved for later versions: 17 keyspace, 19 range tombstone, 21 removed mark. Never used again: `unused`. */
+/** Field ids. Reserved for later versions: 21 removed mark. Never used again: `unused`. */
 const FIELD = {
   nextNumber: 1,
   flushedSeq: 3,
@@ -16,7 +17,13 @@ const FIELD = {
   mark: 13,
   /** Where compaction of a level went last: was written, never needed. Skipped. */
   unused: 15,
+  range: 19,
+  usedSeq: 23,
+  removedRange: 25,
 } as const;
+
+/** Ids of further fields of a table. */
+const TABLE_FIELD = { sequence: 1, cleanSeq: 2 } as const;
 
 /** The only keyspace of this version. */
 const KEYSPACE_DEFAULT = 0;
@@ -69,17 +76,22 @@ export const encodeEdit = (edit: ManifestEdit): Uint8Array => {
   const out = new Encoder();
   out.number(FIELD.nextNumber, edit.nextNumber);
   out.number(FIELD.flushedSeq, edit.flushedSeq);
+  out.number(FIELD.usedSeq, edit.usedSeq);
   out.number(FIELD.logPosition, edit.logPosition);
   if (edit.ownLog !== undefined) out.number(FIELD.ownLog, edit.ownLog ? 1 : 0);
   for (const { level, number } of edit.removed ?? [])
     out.field(FIELD.removed, new Encoder().varint(level).varint(number));
   for (const { level, meta } of edit.added ?? []) out.field(FIELD.added, encodeTable(level, meta));
   for (const [id, mark] of edit.marks ?? []) out.field(FIELD.mark, new Encoder().varint(id).bytes(mark));
+  for (const seq of edit.removedRanges ?? []) out.number(FIELD.removedRange, seq);
+  for (const { seq, start, end } of edit.addedRanges ?? []) {
+    out.field(FIELD.range, new Encoder().varint(KEYSPACE_DEFAULT).varint(seq).sized(start).sized(end));
+  }
   return out.taken();
 };
 
-const encodeTable = (level: number, meta: TableMeta): Encoder =>
-  new Encoder()
+const encodeTable = (level: number, meta: TableMeta): Encoder => {
+  const out = new Encoder()
     .varint(level)
     .varint(KEYSPACE_DEFAULT)
     .varint(meta.number)
@@ -93,6 +105,11 @@ const encodeTable = (level: number, meta: TableMeta): Encoder =>
     .varint(meta.largestSeq)
     .sized(meta.smallestKey)
     .sized(meta.largestKey);
+  if (meta.sequence !== 0) out.number(TABLE_FIELD.sequence, meta.sequence);
+  // What is not newer than all entries says nothing.
+  if (meta.cleanSeq > meta.smallestSeq) out.number(TABLE_FIELD.cleanSeq, meta.cleanSeq);
+  return out;
+};
 
 /** Reads bytes front to back; what does not fit is corruption. */
 class Decoder {
@@ -144,6 +161,8 @@ export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
   const added: AddedTable[] = [];
   const removed: RemovedTable[] = [];
   const marks: [number, Uint8Array][] = [];
+  const addedRanges: RangeTombstone[] = [];
+  const removedRanges: number[] = [];
   const input = new Decoder(payload);
   while (!input.atEnd) {
     const id = input.varint();
@@ -155,16 +174,26 @@ export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
     else if (id === FIELD.added) added.push(decodeTable(field));
     else if (id === FIELD.removed) removed.push({ level: field.varint(), number: only(field) });
     else if (id === FIELD.mark) marks.push([field.varint(), field.rest()]);
+    else if (id === FIELD.range) addedRanges.push(decodeRange(field));
+    else if (id === FIELD.removedRange) removedRanges.push(only(field));
+    else if (id === FIELD.usedSeq) edit.usedSeq = only(field);
     else if (id !== FIELD.unused) refuseIfRequired(id);
   }
-  return { ...edit, added, removed, marks };
+  return { ...edit, added, removed, marks, addedRanges, removedRanges };
+};
+
+const decodeRange = (field: Decoder): RangeTombstone => {
+  if (field.varint() !== KEYSPACE_DEFAULT) refuseIfRequired(FIELD.range);
+  const range = { seq: field.varint(), start: field.sized(), end: field.sized() };
+  field.end();
+  return range;
 };
 
 const decodeTable = (field: Decoder): AddedTable => {
   const level = field.varint();
   const keyspace = field.varint();
   if (keyspace !== KEYSPACE_DEFAULT) refuseIfRequired(17);
-  const meta: TableMeta = {
+  const meta = {
     number: field.varint(),
     fileBytes: field.varint(),
     entries: field.varint(),
@@ -176,12 +205,16 @@ const decodeTable = (field: Decoder): AddedTable => {
     largestSeq: field.varint(),
     smallestKey: field.sized(),
     largestKey: field.sized(),
+    sequence: 0,
+    cleanSeq: 0,
   };
-  // Later versions may append fields, under the same rule.
+  // Later versions may append more fields, under the same rule.
   while (!field.atEnd) {
     const id = field.varint();
-    field.sized();
-    refuseIfRequired(id);
+    const further = new Decoder(field.sized());
+    if (id === TABLE_FIELD.sequence) meta.sequence = only(further);
+    else if (id === TABLE_FIELD.cleanSeq) meta.cleanSeq = only(further);
+    else refuseIfRequired(id);
   }
   return { level, meta };
 };

@@ -1,6 +1,7 @@
 // What one record of the manifest says, and the state that all of them make together. Encoding: manifest-codec.ts.
 import { LsmError } from './errors.js';
 import { LEVELS } from './limits.js';
+import type { RangeTombstone } from './range-tombstones.js';
 import type { TableMeta } from './table-meta.js';
 
 /** Where a table came to or went from. */
@@ -19,6 +20,8 @@ export interface ManifestEdit {
   readonly nextNumber?: number;
   /** Every entry up to this sequence number is in a table. */
   readonly flushedSeq?: number;
+  /** Sequence numbers up to this one have been used, perhaps beyond the last entry. */
+  readonly usedSeq?: number;
   /** Position in the own log of the last record that is wholly in tables. */
   readonly logPosition?: number;
   /** Whether the database keeps its own log. */
@@ -26,15 +29,21 @@ export interface ManifestEdit {
   readonly added?: readonly AddedTable[];
   readonly removed?: readonly RemovedTable[];
   readonly marks?: readonly (readonly [id: number, mark: Uint8Array])[];
+  readonly addedRanges?: readonly RangeTombstone[];
+  /** Sequence numbers of range tombstones. */
+  readonly removedRanges?: readonly number[];
 }
 
 /** Everything the manifest says. */
 export class ManifestState {
   nextNumber = 1;
   flushedSeq = 0;
+  usedSeq = 0;
   logPosition: number | undefined;
   ownLog = true;
   readonly marks = new Map<number, Uint8Array>();
+  /** Sequence number → range tombstone. */
+  readonly ranges = new Map<number, RangeTombstone>();
   /** Per level: number → table. */
   readonly levels: readonly Map<number, TableMeta>[] = Array.from({ length: LEVELS }, () => new Map());
 
@@ -43,11 +52,14 @@ export class ManifestState {
     this.#check(edit);
     if (edit.nextNumber !== undefined) this.nextNumber = Math.max(this.nextNumber, edit.nextNumber);
     if (edit.flushedSeq !== undefined) this.flushedSeq = Math.max(this.flushedSeq, edit.flushedSeq);
+    if (edit.usedSeq !== undefined) this.usedSeq = Math.max(this.usedSeq, edit.usedSeq);
     if (edit.logPosition !== undefined) this.logPosition = edit.logPosition;
     if (edit.ownLog !== undefined) this.ownLog = edit.ownLog;
     for (const { level, number } of edit.removed ?? []) this.levels[level]!.delete(number);
     for (const { level, meta } of edit.added ?? []) this.levels[level]!.set(meta.number, meta);
     for (const [id, mark] of edit.marks ?? []) this.marks.set(id, mark);
+    for (const seq of edit.removedRanges ?? []) this.ranges.delete(seq);
+    for (const range of edit.addedRanges ?? []) this.ranges.set(range.seq, range);
   }
 
   /** The one edit that makes this state out of nothing. */
@@ -59,10 +71,12 @@ export class ManifestState {
     return {
       nextNumber: this.nextNumber,
       flushedSeq: this.flushedSeq,
+      ...(this.usedSeq === 0 ? {} : { usedSeq: this.usedSeq }),
       ...(this.logPosition === undefined ? {} : { logPosition: this.logPosition }),
       ownLog: this.ownLog,
       added,
       marks: [...this.marks],
+      addedRanges: [...this.ranges.values()],
     };
   }
 

@@ -2,6 +2,7 @@
 // waiting for its flush), then released once its table is installed and no cursor reads it any more.
 import type { ArenaPool } from './arena-pool.js';
 import { EMPTY_BYTES, ENTRY_OVERHEAD, MemtableTree } from './memtable-tree.js';
+import type { RangeTombstone } from './range-tombstones.js';
 
 /** What is kept free of a memtable, at most: how much memory the splits of a batch need is estimated, not known. */
 const SPARE_BYTES_MAX = 64 * 1024;
@@ -14,6 +15,8 @@ export class Memtable {
   /** Seal sequence: grows by one with each memtable. */
   readonly number: number;
   readonly entries: MemtableTree;
+  /** Range tombstones that came with its entries, oldest first. */
+  readonly ranges: RangeTombstone[] = [];
   readonly #pool: ArenaPool;
   readonly #fullBytes: number;
   readonly #spareBytes: number;
@@ -28,12 +31,12 @@ export class Memtable {
   }
 
   get isEmpty(): boolean {
-    return this.entries.count === 0;
+    return this.entries.count === 0 && this.ranges.length === 0;
   }
 
   /** True if nothing has ever been inserted. */
   get isUnused(): boolean {
-    return this.entries.usedBytes === EMPTY_BYTES;
+    return this.entries.usedBytes === EMPTY_BYTES && this.ranges.length === 0;
   }
 
   /** True if a batch with this footprint may go in; an unused memtable takes any batch. */

@@ -15,14 +15,14 @@ export const findInTables = (version: Version, key: Uint8Array, seq: number): Ta
   for (let i = 0; i < level0.length; i++) {
     const table = level0[i]!;
     if (compareKeys(key, table.smallestKey) < 0 || compareKeys(key, table.largestKey) > 0) continue;
-    const entry = table.reader.get(key, seq, hash);
+    const entry = table.get(key, seq, hash);
     if (entry !== undefined) return entry;
   }
   for (let i = 0; i < lastRun; i++) {
     const table = runs[i]!.tableFor(key);
     if (table === undefined || compareKeys(key, table.smallestKey) < 0) continue;
-    const entry = table.reader.get(key, seq, hash);
+    const entry = table.get(key, seq, hash);
     if (entry !== undefined) return entry;
   }
-  return lastRun < 0 ? undefined : runs[lastRun]!.tableFor(key)?.reader.getExpected(key, seq);
+  return lastRun < 0 ? undefined : runs[lastRun]!.tableFor(key)?.getExpected(key, seq);
 };

@@ -7,9 +7,10 @@ import { KIND_TOMBSTONE } from './limits.js';
 import { MemtableSource } from './memtable-source.js';
 import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
+import { RangeSweeper } from './range-sweeper.js';
 import type { Source } from './source.js';
 import { withSyncSteps } from './sync-steps.js';
-import { tableName } from './table-meta.js';
+import { type TableMeta, tableName } from './table-meta.js';
 import { type OutputSettings, TableOutput } from './table-output.js';
 import { type SourceTable, TableSource } from './table-source.js';
 import type { CompactTask, ExpiryHorizon, FlushTask, Task, TaskResult } from './task.js';
@@ -51,11 +52,11 @@ const runCompaction = async (fs: FileSystem, task: CompactTask, host: TaskHost):
   try {
     const runs = new Map<number, SourceTable[]>();
     let bytesRead = 0;
-    for (const { number, run } of task.inputs) {
+    for (const { number, run, sequence } of task.inputs) {
       const reader = SSTableReader.openSync({ fs, path: `${task.dir}/${tableName(number)}` });
       readers.push(reader);
       bytesRead += reader.properties.fileBytes;
-      const table = asSourceTable(reader);
+      const table = asSourceTable(reader, sequence);
       const key = run < 0 ? -number : run;
       const together = runs.get(key);
       if (together === undefined) runs.set(key, [table]);
@@ -77,8 +78,9 @@ const writeMerged = async (
   task: Task,
   isBottom: (source: Source) => boolean,
   host: TaskHost,
-) => {
+): Promise<readonly TableMeta[]> => {
   try {
+    const sweeper = new RangeSweeper(task.ranges, task.rangesSeq, task.snapshots);
     const filter = new VersionFilter(task.snapshots);
     const previous = new PreviousKey();
     const breather = new Breather(output, task, host);
@@ -91,6 +93,7 @@ const writeMerged = async (
         if (wait !== undefined) await wait;
       }
       const source = merge.top;
+      if (sweeper.drops(source)) continue;
       if (!previous.equals(source)) {
         previous.set(source);
         filter.nextKey();
@@ -105,7 +108,8 @@ const writeMerged = async (
       if (verdict === VERDICT.keep && !isTombstone) output.addPut(previous.key, source, expiresAtMs);
       else output.addTombstone(previous.key, seq);
     }
-    return output.finish();
+    const { cleanSeq } = sweeper;
+    return output.finish().map((meta) => ({ ...meta, cleanSeq }));
   } catch (error) {
     await output.abandon();
     throw error;
@@ -161,7 +165,8 @@ const hasExpired = (source: Source, expiresAtMs: number, horizon: ExpiryHorizon)
 const keyOf = ({ keyBytes, keyStart, keyLength }: Source): Uint8Array =>
   keyStart === 0 && keyLength === keyBytes.length ? keyBytes : keyBytes.subarray(keyStart, keyStart + keyLength);
 
-const asSourceTable = (reader: SSTableReader): SourceTable => ({
+const asSourceTable = (reader: SSTableReader, sequence: number): SourceTable => ({
+  sequence,
   smallestKey: reader.properties.smallestKey,
   largestKey: reader.properties.largestKey,
   openCursor: () => reader.cursor({ fillCache: false, readAheadBytes: READ_AHEAD_BYTES }),

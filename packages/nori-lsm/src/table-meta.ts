@@ -14,6 +14,12 @@ export interface TableMeta {
   readonly shadowed: number;
   readonly smallestSeq: number;
   readonly largestSeq: number;
+  /** Nothing in it is hidden by a range tombstone up to this sequence number. */
+  readonly cleanSeq: number;
+  /**
+   * The sequence number that all of its entries have, whatever the file says: of a table that was ingested. 0: each has its own.
+   */
+  readonly sequence: number;
   readonly smallestKey: Uint8Array;
   readonly largestKey: Uint8Array;
 }

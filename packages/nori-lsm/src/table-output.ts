@@ -147,6 +147,8 @@ const metaOf = (number: number, properties: TableProperties): TableMeta => ({
   shadowed: properties.entries - properties.keys,
   smallestSeq: properties.smallestSeq,
   largestSeq: properties.largestSeq,
+  cleanSeq: 0,
+  sequence: 0,
   smallestKey: properties.smallestKey,
   largestKey: properties.largestKey,
 });

@@ -9,6 +9,8 @@ const NO_BYTES = new Uint8Array(0);
 export interface SourceTable {
   readonly smallestKey: Uint8Array;
   readonly largestKey: Uint8Array;
+  /** The sequence number that all of its entries have, whatever the file says; 0: each has its own. */
+  readonly sequence: number;
   /** A new cursor, not yet positioned. */
   openCursor(): TableCursor;
 }
@@ -26,6 +28,8 @@ export class TableSource implements Source {
   readonly #tables: readonly SourceTable[];
   #index = -1;
   #cursor: TableCursor | undefined;
+  /** That of the open table, see {@link SourceTable}. */
+  #sequence = 0;
 
   constructor(tables: readonly SourceTable[]) {
     this.#tables = tables;
@@ -55,7 +59,13 @@ export class TableSource implements Source {
     this.valid = false;
     const index = firstEndingAtOrAfter(this.#tables, key);
     if (index >= this.#tables.length) return;
-    this.#open(index).seek(key, seq);
+    const cursor = this.#open(index);
+    if (this.#sequence === 0) cursor.seek(key, seq);
+    else {
+      cursor.seek(key, Number.MAX_SAFE_INTEGER);
+      // The only version of the key is newer than what is sought.
+      if (seq < this.#sequence && cursor.valid && compareKeys(cursor.key, key) === 0) cursor.next();
+    }
     this.#skipForward();
   }
 
@@ -89,7 +99,9 @@ export class TableSource implements Source {
     if (this.#index !== index || this.#cursor === undefined) {
       this.#cursor = undefined;
       this.#index = index;
-      this.#cursor = this.#tables[index]!.openCursor();
+      const table = this.#tables[index]!;
+      this.#cursor = table.openCursor();
+      this.#sequence = table.sequence;
     }
     return this.#cursor;
   }
@@ -118,7 +130,7 @@ export class TableSource implements Source {
     this.keyLength = key.length;
     this.high = prefixHigh(key, 0, key.length);
     this.low = prefixLow(key, 0, key.length);
-    this.seq = cursor.seq;
+    this.seq = this.#sequence === 0 ? cursor.seq : this.#sequence;
     this.kind = cursor.kind;
   }
 }

@@ -1,10 +1,12 @@
 // An open table of the tree. Versions hold references; when the last one goes, the file is closed, and removed if no
 // version lists the table any more. A table that cannot be opened because it is damaged stays in the tree: what
 // does not touch it can be read, what does fails with the error that names file and offset.
-import type { SSTableReader, TableCursor, TableCursorOptions } from 'nori-sstable';
+import type { KeyHash, SSTableReader, TableCursor, TableCursorOptions, TableEntry } from 'nori-sstable';
 import type { LsmError } from './errors.js';
 import type { TableMeta } from './table-meta.js';
 import type { SourceTable } from './table-source.js';
+
+const NEWEST = Number.MAX_SAFE_INTEGER;
 
 /** One table; see the top of the file. */
 export class Table implements SourceTable {
@@ -39,6 +41,20 @@ export class Table implements SourceTable {
     return latestExpiryMs >= earliestExpiryMs ? latestExpiryMs : Number.POSITIVE_INFINITY;
   }
 
+  /** About how many bytes of its data lie before `key`: see `SSTableReader.approximateOffset`. 0 if it is damaged. */
+  approximateOffset(key: Uint8Array): number {
+    return this.#reader instanceof Error ? 0 : this.#reader.approximateOffset(key);
+  }
+
+  /** Size of its data blocks, and the size each of them should have. */
+  get dataBytes(): number {
+    return this.#reader instanceof Error ? this.meta.fileBytes : this.#reader.properties.dataBytes;
+  }
+
+  get blockBytes(): number {
+    return this.#reader instanceof Error ? 0 : this.#reader.properties.blockBytes;
+  }
+
   /** Bytes of the file that are kept in memory: index, filter, properties. */
   get pinnedBytes(): number {
     return this.#reader instanceof Error ? 0 : this.#reader.stats().pinnedBytes;
@@ -49,6 +65,35 @@ export class Table implements SourceTable {
     const reader = this.#reader;
     if (reader instanceof Error) throw reader;
     return reader;
+  }
+
+  /** See {@link TableMeta.sequence}. */
+  get sequence(): number {
+    return this.meta.sequence;
+  }
+
+  /** The newest version of `key` not above `seq`, tombstones included. @throws SSTableError, IoError */
+  get(key: Uint8Array, seq: number, hash: KeyHash): TableEntry | undefined {
+    const { sequence } = this.meta;
+    return sequence === 0
+      ? this.reader.get(key, seq, hash)
+      : this.#renumbered(seq, () => this.reader.get(key, NEWEST, hash));
+  }
+
+  /** As {@link Table.get}, for a key that is probably here: see `SSTableReader.getExpected`. */
+  getExpected(key: Uint8Array, seq: number): TableEntry | undefined {
+    const { sequence } = this.meta;
+    return sequence === 0
+      ? this.reader.getExpected(key, seq)
+      : this.#renumbered(seq, () => this.reader.getExpected(key, NEWEST));
+  }
+
+  /** What `find` finds, under the one sequence number that all entries of this table have. */
+  #renumbered(seq: number, find: () => TableEntry | undefined): TableEntry | undefined {
+    const { sequence } = this.meta;
+    if (seq < sequence) return undefined;
+    const entry = find();
+    return entry && { ...entry, seq: sequence };
   }
 
   openCursor(options?: TableCursorOptions): TableCursor {

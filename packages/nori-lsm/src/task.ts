@@ -1,6 +1,7 @@
 // Background tasks as plain data: what a flush or a compaction needs to know, and what it answers. Nothing here holds
 // a function or a handle, so that a task can be posted to another thread as it is.
 import type { Compression } from 'nori-io';
+import type { RangeTombstone } from './range-tombstones.js';
 import type { TableMeta } from './table-meta.js';
 
 /** Settings of the tables to write. */
@@ -21,6 +22,10 @@ export interface TaskSettings {
   /** Sequence numbers of the open snapshots, ascending. */
   readonly snapshots: readonly number[];
   readonly horizon: ExpiryHorizon;
+  /** Range tombstones that may hide entries of the input. */
+  readonly ranges: readonly RangeTombstone[];
+  /** All range tombstones up to this sequence number were looked at. */
+  readonly rangesSeq: number;
   /** One shared word: not 0 asks the task to stop with `LSM_CANCELLED`. */
   readonly cancel: Int32Array;
   /** Written bytes are synced in steps of so many, so that no sync is long; absent: at the end of each table. */
@@ -38,6 +43,8 @@ export interface FlushTask extends TaskSettings {
 /** A table to read. */
 export interface TaskInput {
   readonly number: number;
+  /** See {@link TableMeta}. */
+  readonly sequence: number;
   /** Inputs of one run are disjoint and in key order, so they are read one after the other; -1: a run of its own. */
   readonly run: number;
 }

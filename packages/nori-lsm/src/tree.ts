@@ -5,6 +5,7 @@ import { type BlockCache, SSTableReader } from 'nori-sstable';
 import { codeOf, LsmError, toLsmError } from './errors.js';
 import type { Manifest } from './manifest.js';
 import { type ManifestEdit, ManifestState } from './manifest-edit.js';
+import { type RangeTombstone, RangeTombstones } from './range-tombstones.js';
 import { Table } from './table.js';
 import { type TableMeta, tableName } from './table-meta.js';
 import { sortLevel, Version } from './version.js';
@@ -29,6 +30,7 @@ export class Tree {
   #current: Version = Version.empty();
   /** What the manifest said when the current version came: the manifest itself may be a change ahead. */
   readonly #shown = new ManifestState();
+  #rangeSet: RangeTombstones | undefined;
   #nextNumber: number;
   readonly #open = new Map<number, Table>();
   readonly #closing = new Set<Promise<void>>();
@@ -60,6 +62,22 @@ export class Tree {
     return this.#current;
   }
 
+  /** The range tombstones in the manifest, by sequence number. */
+  get ranges(): ReadonlyMap<number, RangeTombstone> {
+    return this.#shown.ranges;
+  }
+
+  /** As {@link Tree.ranges}, for looking up. */
+  get rangeSet(): RangeTombstones {
+    this.#rangeSet ??= RangeTombstones.of([...this.#shown.ranges.values()]);
+    return this.#rangeSet;
+  }
+
+  /** Every entry, and every range tombstone, up to this sequence number is in the tables and the manifest. */
+  get flushedSeq(): number {
+    return this.#shown.flushedSeq;
+  }
+
   /** Takes `count` consecutive file numbers and returns the first. */
   allocate(count = 1): number {
     const first = this.#nextNumber;
@@ -85,6 +103,7 @@ export class Tree {
     await this.manifest.append({ nextNumber: this.#nextNumber, ...edit });
     const before = this.#current;
     this.#current = before.edited(new Set((edit.removed ?? []).map(({ number }) => number)), added);
+    this.#rangeSet = undefined;
     this.#shown.apply({ nextNumber: this.#nextNumber, ...edit });
     before.release();
   }

@@ -112,7 +112,8 @@ export interface WriteOptions {
 /** One operation of {@link Lsm.batch}. */
 export type BatchOperation =
   | { readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number }
-  | { readonly type: 'delete'; readonly key: Bytes };
+  | { readonly type: 'delete'; readonly key: Bytes }
+  | ({ readonly type: 'deleteRange' } & KeyBounds);
 
 /** A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. */
 export interface Snapshot {
@@ -127,13 +128,17 @@ export interface ReadOptions {
   readonly snapshot?: Snapshot | undefined;
 }
 
-/** What a scan covers. `prefix` and bounds together mean both; `gte` beats `gt`, `lte` beats `lt`. */
-export interface RangeOptions extends ReadOptions {
+/** A range of keys. `prefix` and bounds together mean both; `gte` beats `gt`, `lte` beats `lt`. */
+export interface KeyBounds {
   readonly gte?: Bytes | undefined;
   readonly gt?: Bytes | undefined;
   readonly lte?: Bytes | undefined;
   readonly lt?: Bytes | undefined;
   readonly prefix?: Bytes | undefined;
+}
+
+/** What a scan covers. */
+export interface RangeOptions extends ReadOptions, KeyBounds {
   /** From the largest key to the smallest. Default false. */
   readonly reverse?: boolean | undefined;
 }
@@ -238,6 +243,8 @@ export interface LsmStats {
   readonly stalls: number;
   readonly stalledMs: number;
   readonly snapshots: number;
+  /** Deletes of ranges whose space has not all come back yet. */
+  readonly rangeTombstones: number;
   readonly lastSequence: number;
   /** What keeps flushes or compactions from getting on, if anything. */
   readonly backgroundError: LsmError | undefined;

@@ -30,25 +30,24 @@ export class VersionFilter {
    * @param isBottom nothing older than these entries can hold this key
    */
   judge(seq: number, isTombstone: boolean, isExpired: boolean, isBottom: boolean): number {
-    const stripe = this.#stripeOf(seq);
+    const stripe = stripeOf(this.#snapshots, seq);
     if (stripe === this.#stripe) return VERDICT.drop;
     this.#stripe = stripe;
     if (!isTombstone && !isExpired) return VERDICT.keep;
     if (isBottom && stripe === 0) return VERDICT.drop;
     return isTombstone ? VERDICT.keep : VERDICT.makeTombstone;
   }
-
-  /** Number of snapshots below `seq`: those cannot see it. */
-  #stripeOf(seq: number): number {
-    const snapshots = this.#snapshots;
-    if (snapshots.length === 0) return 0;
-    let low = 0;
-    let high = snapshots.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (snapshots[middle]! < seq) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
 }
+
+/** Number of snapshots (ascending) below `seq`: those cannot see it. */
+export const stripeOf = (snapshots: readonly number[], seq: number): number => {
+  if (snapshots.length === 0) return 0;
+  let low = 0;
+  let high = snapshots.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (snapshots[middle]! < seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};

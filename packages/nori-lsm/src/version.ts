@@ -75,6 +75,17 @@ export class Version {
     return tables.slice(first, end);
   }
 
+  /** The tables of a level that hold keys from `start` on, and before `end`; an empty `end`: to the last key. */
+  overlappingRange(level: number, start: Uint8Array, end: Uint8Array): readonly Table[] {
+    const tables = this.levels[level]!;
+    const isBefore = ({ smallestKey }: Table): boolean => end.length === 0 || compareKeys(smallestKey, end) < 0;
+    if (level === 0) return tables.filter((table) => compareKeys(table.largestKey, start) >= 0 && isBefore(table));
+    const first = firstEndingAtOrAfter(tables, start);
+    let last = first;
+    while (last < tables.length && isBefore(tables[last]!)) last++;
+    return tables.slice(first, last);
+  }
+
   /** The version that follows when tables go and others come, each to its level. */
   edited(removed: ReadonlySet<number>, added: readonly { readonly level: number; readonly table: Table }[]): Version {
     const bytes: (number | undefined)[] = [...this.#bytes];

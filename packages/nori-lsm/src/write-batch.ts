@@ -1,11 +1,11 @@
 // Operations that are applied together or not at all. Holds references, column by column, so that filling one
 // allocates nothing per operation. The owner must not change keys and values before the batch has been applied.
 import { LsmError } from './errors.js';
-import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE } from './limits.js';
+import { checkEntrySize, checkRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
 
 const NO_VALUE = new Uint8Array(0);
 
-/** A reusable list of puts and deletes; within one batch the last operation on a key wins. */
+/** A reusable list of puts, deletes and deletes of ranges; within one batch the last operation on a key wins. */
 export class WriteBatch {
   /** Columns, `count` long; for the engine and for tests. */
   readonly keys: Uint8Array[] = [];
@@ -45,6 +45,15 @@ export class WriteBatch {
   delete(key: Uint8Array): this {
     checkEntrySize(key.length, 0);
     this.#push(key, NO_VALUE, KIND_TOMBSTONE, 0);
+    return this;
+  }
+
+  /**
+   * Adds a delete of all keys from `start` on and before `end` (empty: to the last key). An empty range adds nothing.
+   * @throws LsmError `LSM_KEY_TOO_LARGE`
+   */
+  deleteRange(start: Uint8Array, end: Uint8Array): this {
+    if (checkRange(start, end)) this.#push(start, end, KIND_RANGE_TOMBSTONE, 0);
     return this;
   }
 

@@ -28,6 +28,7 @@ const WRITING = [
   'delete',
   'burst',
   'batch',
+  'deleteRange',
   'openSnapshot',
   'closeSnapshot',
   'passTime',

@@ -164,7 +164,7 @@ const randomRun = async (rng: Rng): Promise<void> => {
         () => {
           for (const operation of operations) {
             if (operation.type === 'put') model.put(operation.key as Uint8Array, operation.value as Uint8Array);
-            else model.delete(operation.key as Uint8Array);
+            else if (operation.type === 'delete') model.delete(operation.key as Uint8Array);
           }
         },
         () => void refused.add(String(number)),

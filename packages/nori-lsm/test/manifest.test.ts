@@ -28,6 +28,8 @@ const edit = (number: number): ManifestEdit => ({
         shadowed: 1,
         expiring: 2,
         earliestExpiryMs: 1_700_000_000_000,
+        cleanSeq: number % 2 === 0 ? 0 : number * 10 + 5,
+        sequence: number % 3,
         smallestSeq: number * 10 - 9,
         largestSeq: number * 10,
         smallestKey: utf8(`a${number}`),
@@ -37,6 +39,9 @@ const edit = (number: number): ManifestEdit => ({
   ],
   removed: [],
   marks: [[number % 4, utf8(`mark ${number}`)]],
+  usedSeq: number * 11,
+  addedRanges: [{ seq: number * 10, start: utf8(`c${number}`), end: utf8(number % 2 === 0 ? '' : `d${number}`) }],
+  removedRanges: number > 3 ? [(number - 3) * 10] : [],
 });
 
 const build = async (edits: number): Promise<{ fs: MemoryFileSystem; manifest: Manifest }> => {

@@ -52,7 +52,7 @@ const checkPrefix = async (promised: number): Promise<number> => {
   for (let number = 1; number <= count; number++) {
     for (const operation of batchAt(number)) {
       if (operation.type === 'put') expected.set(String(operation.key), String(operation.value));
-      else expected.delete(String(operation.key));
+      else if (operation.type === 'delete') expected.delete(String(operation.key));
     }
   }
   const found = new Map(Array.from(db.scanSync(), ([key, value]) => [text(key)!, text(value)!]));

@@ -103,9 +103,9 @@ export class History {
     return new HistoryView(this.#groups);
   }
 
-  /** Adds a group and tells the sequence number of its last operation. */
-  add(writes: readonly ModelWrite[]): number {
-    const end = this.sequence + writes.length;
+  /** Adds a group, of so many operations for the database, and tells the sequence number of its last operation. */
+  add(writes: readonly ModelWrite[], operations = writes.length): number {
+    const end = this.sequence + operations;
     this.#groups.push({ end, writes });
     return end;
   }

@@ -87,9 +87,14 @@ export class Run {
     return this.wal ? ['sync', 'batch', 'os', 'none'] : ['none'];
   }
 
-  /** Issues one write; `call` makes it happen. */
-  write(writes: readonly ModelWrite[], durability: Durability, call: () => Promise<void>): Promise<void> {
-    const end = this.#history.add(writes);
+  /** Issues one write, of so many operations for the database; `call` makes it happen. */
+  write(
+    writes: readonly ModelWrite[],
+    durability: Durability,
+    call: () => Promise<void>,
+    operations = writes.length,
+  ): Promise<void> {
+    const end = this.#history.add(writes, operations);
     this.model.apply(writes);
     return call().then(() => {
       if (durability === 'sync' || durability === 'batch') this.#durable = Math.max(this.#durable, end);

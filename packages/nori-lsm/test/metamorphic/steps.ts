@@ -2,6 +2,7 @@
 // failing run without changing the others.
 import type { Rng } from 'nori-testkit';
 import { compareKeys } from '../../src/bytes.js';
+import { rangeOf } from '../../src/cursor-bounds.js';
 import type { BatchOperation, Durability, RangeOptions } from '../../src/index.js';
 import { hex } from '../support.js';
 import { compareEntry, compareList, compareValue } from './compare.js';
@@ -54,6 +55,27 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const operations = writes.map(({ key, entry }) => operationOf(run, key, entry));
       if (writes.length === 0) await run.db.batch([], { durability });
       else await run.write(writes, durability, () => run.db.batch(operations, { durability }));
+    },
+  },
+  deleteRange: {
+    weight: 1.5,
+    run: async (run, rng) => {
+      const { reverse: _, ...bounds } = randomRange(run, rng);
+      const range = { gte: run.keys[0]!, ...bounds };
+      const durability = rng.pick(run.durabilities);
+      const deleted = run.keys.flatMap((key, slot) => (isInRange(key, range) ? [slot] : []));
+      const after = rng.chance(0.3) ? [randomWrite(run, rng, 0.2)] : [];
+      run.note(`delete range ${describe(range)}, then ${after.map(({ key }) => `#${key}`)} ${durability}`);
+      const writes = [...deleted.map((key): ModelWrite => ({ key, entry: undefined })), ...after];
+      const operations: BatchOperation[] = [
+        { type: 'deleteRange', ...range },
+        ...after.map(({ key, entry }) => operationOf(run, key, entry)),
+      ];
+      // A range without keys of the run may still be one for the database.
+      const count = operations.length - (isEmptyRange(range) ? 1 : 0);
+      const call = (): Promise<void> => run.db.batch(operations, { durability });
+      if (count === 0) await call();
+      else await run.write(writes, durability, call, count);
     },
   },
   get: {
@@ -275,6 +297,12 @@ const randomRange = (run: Run, rng: Rng): RangeOptions => {
   if (rng.chance(0.15)) options.lt = rng.pick(run.keys);
   if (rng.chance(0.2)) options.prefix = rng.pick(run.keys).slice(0, rng.int(4));
   return options;
+};
+
+/** True if no key at all lies in the range: the database then has nothing to write. */
+const isEmptyRange = (range: RangeOptions): boolean => {
+  const { lower, upper } = rangeOf(range);
+  return upper !== undefined && compareKeys(lower, upper) >= 0;
 };
 
 const describe = (options: RangeOptions): string =>

@@ -1,0 +1,245 @@
+// Range tombstones: deletes of whole ranges of keys (docs/adr/0007-range-tombstones-in-the-manifest.md). One of sequence number S hides
+// every entry in its range with a smaller sequence number from readers at S and later.
+//
+// The set cuts the keys into intervals at the bounds of all tombstones; each interval lists those that cover it, newest first. A
+// look-up is a binary search by four bytes of the bounds, those behind what all of them share. Sets never change: cursors
+// keep the one they began with.
+import { compareKeys, compareRange, prefixHigh } from './bytes.js';
+
+/** One range tombstone. */
+export interface RangeTombstone {
+  readonly seq: number;
+  /** First key. */
+  readonly start: Uint8Array;
+  /** The key behind the last; empty: the range has no end. */
+  readonly end: Uint8Array;
+}
+
+/** Sequence numbers, descending. */
+type Cover = readonly number[];
+
+const NONE: Cover = [];
+
+/** An immutable set; see the top of the file. */
+export class RangeTombstones {
+  static readonly EMPTY = new RangeTombstones([], [], [], 0);
+  /** All of them, in the order in which they were added. */
+  readonly list: readonly RangeTombstone[];
+  /** Sequence number of the newest; 0 if there are none: nothing at or above it is hidden. */
+  readonly newestSeq: number;
+  /** Interval i goes from bound i to bound i + 1, the last one to the end of all keys. Before bound 0 nothing is covered. */
+  readonly #bounds: readonly Uint8Array[];
+  readonly #covers: readonly Cover[];
+  /** Bytes that all bounds begin with, and of each bound the word behind them; made when first needed. */
+  #common: Uint8Array | undefined;
+  #words: Int32Array | undefined;
+
+  private constructor(
+    list: readonly RangeTombstone[],
+    bounds: readonly Uint8Array[],
+    covers: readonly Cover[],
+    newestSeq: number,
+  ) {
+    this.list = list;
+    this.#bounds = bounds;
+    this.#covers = covers;
+    this.newestSeq = newestSeq;
+  }
+
+  /** The set of these tombstones. */
+  static of(list: readonly RangeTombstone[]): RangeTombstones {
+    if (list.length === 0) return RangeTombstones.EMPTY;
+    const bounds = distinct(list.flatMap(({ start, end }) => (end.length === 0 ? [start] : [start, end])));
+    const covers: number[][] = bounds.map(() => []);
+    for (const { seq, start, end } of [...list].sort((a, b) => b.seq - a.seq)) {
+      const to = end.length === 0 ? bounds.length : lowerBound(bounds, end);
+      for (let i = lowerBound(bounds, start); i < to; i++) covers[i]!.push(seq);
+    }
+    return new RangeTombstones(
+      list,
+      bounds,
+      covers,
+      list.reduce((newest, { seq }) => Math.max(newest, seq), 0),
+    );
+  }
+
+  /** This set with one more, which is newer than all. */
+  with(added: RangeTombstone): RangeTombstones {
+    const bounds = this.#bounds.slice();
+    const covers = this.#covers.slice();
+    const split = (key: Uint8Array): number => {
+      const at = lowerBound(bounds, key);
+      if (at < bounds.length && compareKeys(bounds[at]!, key) === 0) return at;
+      bounds.splice(at, 0, key);
+      covers.splice(at, 0, covers[at - 1] ?? NONE);
+      return at;
+    };
+    const from = split(added.start);
+    const to = added.end.length === 0 ? bounds.length : split(added.end);
+    for (let i = from; i < to; i++) covers[i] = [added.seq, ...covers[i]!];
+    return new RangeTombstones([...this.list, added], bounds, covers, added.seq);
+  }
+
+  get isEmpty(): boolean {
+    return this.list.length === 0;
+  }
+
+  /** The interval that holds a key; -1: it lies before all of them. */
+  intervalOf(bytes: Uint8Array, start: number, length: number): number {
+    const words = this.#words ?? this.#index();
+    const bounds = this.#bounds;
+    const common = this.#common!;
+    const shared = common.length;
+    if (shared > 0) {
+      const order = compareRange(bytes, start, length < shared ? length : shared, common, 0, shared, 0);
+      if (order !== 0) return order < 0 ? -1 : bounds.length - 1;
+    }
+    const word = prefixHigh(bytes, start + shared, length - shared);
+    let low = 0;
+    let high = words.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const other = words[middle]!;
+      if (other < word) low = middle + 1;
+      else if (other > word) high = middle;
+      else {
+        const bound = bounds[middle]!;
+        if (compareRange(bound, 0, bound.length, bytes, start, length, shared) <= 0) low = middle + 1;
+        else high = middle;
+      }
+    }
+    return low - 1;
+  }
+
+  /** True if the interval holds the key, which is known to be at or after its beginning if `isAfterStart`. */
+  isIn(interval: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const bounds = this.#bounds;
+    const from = bounds[interval];
+    if (from !== undefined && compareRange(bytes, start, length, from, 0, from.length, 0) < 0) return false;
+    const to = bounds[interval + 1];
+    return to === undefined || compareRange(bytes, start, length, to, 0, to.length, 0) < 0;
+  }
+
+  /** The newest tombstone of an interval that a reader at `readSeq` sees; 0: none. */
+  newestIn(interval: number, readSeq: number): number {
+    if (interval < 0) return 0;
+    for (const seq of this.#covers[interval]!) if (seq <= readSeq) return seq;
+    return 0;
+  }
+
+  /** The oldest tombstone of an interval that is newer than `entrySeq`; 0: none. */
+  oldestAbove(interval: number, entrySeq: number): number {
+    if (interval < 0) return 0;
+    let found = 0;
+    for (const seq of this.#covers[interval]!) {
+      if (seq <= entrySeq) break;
+      found = seq;
+    }
+    return found;
+  }
+
+  /** True if a reader at `readSeq` does not see the entry of `key` with sequence number `entrySeq`. */
+  hides(key: Uint8Array, entrySeq: number, readSeq: number): boolean {
+    if (entrySeq >= this.newestSeq) return false;
+    return this.newestIn(this.intervalOf(key, 0, key.length), readSeq) > entrySeq;
+  }
+
+  /** First key of an interval. */
+  startOf(interval: number): Uint8Array {
+    return this.#bounds[interval]!;
+  }
+
+  /** The key behind an interval; undefined: it has no end. */
+  endOf(interval: number): Uint8Array | undefined {
+    return this.#bounds[interval + 1];
+  }
+
+  /** Sequence numbers of those that hide something which no newer one hides from the same readers. @param snapshots ascending */
+  needed(snapshots: readonly number[]): Set<number> {
+    const found = new Set<number>();
+    for (const cover of this.#covers) {
+      let newer = Number.POSITIVE_INFINITY;
+      for (const seq of cover) {
+        // A snapshot from here on, but before the newer one, sees this one alone.
+        if (newer === Number.POSITIVE_INFINITY || snapshots.some((at) => at >= seq && at < newer)) found.add(seq);
+        newer = seq;
+      }
+    }
+    return found;
+  }
+
+  /** The intervals that hold keys from `smallest` to `largest`, both included: first and last. */
+  intervals(smallest: Uint8Array, largest: Uint8Array): readonly [first: number, last: number] {
+    return [this.intervalOf(smallest, 0, smallest.length), this.intervalOf(largest, 0, largest.length)];
+  }
+
+  /** Those that may hide keys from `smallest` to `largest`, both included. */
+  overlapping(smallest: Uint8Array, largest: Uint8Array): readonly RangeTombstone[] {
+    return this.list.filter((tombstone) => overlaps(tombstone, smallest, largest));
+  }
+
+  #index(): Int32Array {
+    const bounds = this.#bounds;
+    const first = bounds[0] ?? new Uint8Array(0);
+    const last = bounds.at(-1) ?? first;
+    let common = 0;
+    while (common < first.length && common < last.length && first[common] === last[common]) common++;
+    this.#common = first.subarray(0, common);
+    this.#words = Int32Array.from(bounds, (bound) => prefixHigh(bound, common, bound.length - common));
+    return this.#words;
+  }
+}
+
+/** Asks one set about entries that come in key order, in either direction: most lie in the interval of the one before. */
+export class RangeProbe {
+  readonly #set: RangeTombstones;
+  #interval = -2;
+
+  constructor(set: RangeTombstones) {
+    this.#set = set;
+  }
+
+  /** The interval of the key that was asked about last, if it was looked up. */
+  get interval(): number {
+    return this.#interval;
+  }
+
+  /** Finds the interval of a key. */
+  moveTo(bytes: Uint8Array, start: number, length: number): number {
+    if (this.#interval < 0 || !this.#set.isIn(this.#interval, bytes, start, length)) {
+      this.#interval = this.#set.intervalOf(bytes, start, length);
+    }
+    return this.#interval;
+  }
+
+  /** As {@link RangeTombstones.hides}. */
+  hides(bytes: Uint8Array, start: number, length: number, entrySeq: number, readSeq: number): boolean {
+    if (entrySeq >= this.#set.newestSeq) return false;
+    return this.#set.newestIn(this.moveTo(bytes, start, length), readSeq) > entrySeq;
+  }
+}
+
+/** True if the tombstone covers a key from `smallest` to `largest`, both included. */
+export const overlaps = ({ start, end }: RangeTombstone, smallest: Uint8Array, largest: Uint8Array): boolean =>
+  compareKeys(start, largest) <= 0 && (end.length === 0 || compareKeys(smallest, end) < 0);
+
+/** True if the tombstone covers all keys from `smallest` to `largest`, both included. */
+export const covers = ({ start, end }: RangeTombstone, smallest: Uint8Array, largest: Uint8Array): boolean =>
+  compareKeys(start, smallest) <= 0 && (end.length === 0 || compareKeys(largest, end) < 0);
+
+const distinct = (keys: Uint8Array[]): Uint8Array[] => {
+  keys.sort(compareKeys);
+  return keys.filter((key, i) => i === 0 || compareKeys(keys[i - 1]!, key) !== 0);
+};
+
+/** Index of the first bound at or after `key`. */
+const lowerBound = (bounds: readonly Uint8Array[], key: Uint8Array): number => {
+  let low = 0;
+  let high = bounds.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareKeys(bounds[middle]!, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};

@@ -13,6 +13,8 @@ import type { Cursor } from './types.js';
 
 const NO_BYTES = new Uint8Array(0);
 const NEWEST = Number.MAX_SAFE_INTEGER;
+/** After so many entries in a row that a range tombstone hides it is worth a search to get behind all of them. */
+const SKIP_AFTER = 16;
 
 /** What a cursor needs of the engine. */
 export interface CursorHost {
@@ -43,6 +45,8 @@ export class RangeCursor implements Cursor {
   #keyLength = 0;
   #value: Uint8Array | undefined;
   #expiresAtMs = 0;
+  /** Entries in a row that a range tombstone has hidden. */
+  #hidden = 0;
   #keyCopy: Uint8Array | undefined;
 
   constructor(merge: MergingCursor, range: KeyRange, reverse: boolean, seq: number, host: CursorHost) {
@@ -163,7 +167,7 @@ export class RangeCursor implements Cursor {
     const merge = this.#merge;
     const { upper } = this.#range;
     let skipping = skip;
-    for (; merge.valid; merge.advance()) {
+    for (; merge.valid; this.#advance()) {
       const top = merge.top;
       if (skipping && this.#isKept(top)) continue;
       if (
@@ -191,7 +195,7 @@ export class RangeCursor implements Cursor {
     const { lower } = this.#range;
     let haveKey = false;
     let live = false;
-    for (; merge.valid; merge.advance()) {
+    for (; merge.valid; this.#advance()) {
       const top = merge.top;
       if (haveKey && !this.#isKept(top)) {
         if (live) break;
@@ -210,9 +214,31 @@ export class RangeCursor implements Cursor {
     this.#valid = live;
   }
 
+  /** One entry on; within a range that is deleted, where the current source has nothing newer, behind all of it. */
+  #advance(): void {
+    if (this.#hidden < SKIP_AFTER || !this.#skipRange()) this.#merge.advance();
+  }
+
+  #skipRange(): boolean {
+    this.#hidden = 0;
+    const { ranges } = this.#host;
+    const merge = this.#merge;
+    const { top } = merge;
+    const interval = this.#probe!.moveTo(top.keyBytes, top.keyStart, top.keyLength);
+    if (ranges === undefined || ranges.newestIn(interval, this.#seq) <= top.newestSeq) return false;
+    const end = this.#goesUp ? (ranges.endOf(interval) ?? this.#range.upper) : ranges.startOf(interval);
+    if (end === undefined) return false;
+    merge.skipTop(end);
+    return true;
+  }
+
   #isLive(top: Source): boolean {
     if (top.kind !== KIND_PUT) return false;
-    if (this.#probe?.hides(top.keyBytes, top.keyStart, top.keyLength, top.seq, this.#seq)) return false;
+    if (this.#probe?.hides(top.keyBytes, top.keyStart, top.keyLength, top.seq, this.#seq)) {
+      this.#hidden++;
+      return false;
+    }
+    this.#hidden = 0;
     const { expiresAtMs } = top;
     const { readNowMs } = this.#host;
     if (expiresAtMs === 0 || readNowMs === undefined) return true;

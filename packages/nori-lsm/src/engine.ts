@@ -25,6 +25,7 @@ import { SnapshotList } from './snapshots.js';
 import type { Source } from './source.js';
 import { Stall } from './stall.js';
 import { treeStats } from './stats.js';
+import type { Table } from './table.js';
 import { firstEndingAtOrAfter, type SourceTable, TableSource } from './table-source.js';
 import type { Tree } from './tree.js';
 import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
@@ -176,7 +177,9 @@ export class Engine {
       this.#cursors.delete(cursor);
     };
     const ranges = this.#ranges.set;
-    const merge = new MergingCursor(sourcesOf(memtables, version, range));
+    const merge = new MergingCursor(
+      sourcesOf(memtables, version, range, (table) => ranges.hidesAllOf(table.meta, seq)),
+    );
     const failed = (error: unknown): Error => toLsmError(error, 'Cannot read');
     const cursor = new RangeCursor(merge, range, options.reverse ?? false, seq, {
       ranges: ranges.isEmpty ? undefined : ranges,
@@ -372,18 +375,25 @@ export const checkBatchSize = (count: number, bytes: number): void => {
   );
 };
 
-/** Everything that may hold entries in a range, as sources of a merge. */
-const sourcesOf = (memtables: readonly Memtable[], version: Version, { lower, upper }: KeyRange): Source[] => {
+/** Everything that may hold entries in a range that are not all hidden, as sources of a merge. */
+const sourcesOf = (
+  memtables: readonly Memtable[],
+  version: Version,
+  { lower, upper }: KeyRange,
+  isHidden: (table: Table) => boolean,
+): Source[] => {
   const sources: Source[] = memtables.map((memtable) => new MemtableSource(memtable.entries));
   const mayHold = ({ smallestKey, largestKey }: SourceTable): boolean =>
     compareKeys(largestKey, lower) >= 0 && (upper === undefined || compareKeys(smallestKey, upper) < 0);
-  for (const table of version.tablesIn(0)) if (mayHold(table)) sources.push(new TableSource([table]));
+  for (const table of version.tablesIn(0))
+    if (mayHold(table) && !isHidden(table)) sources.push(new TableSource([table]));
   for (let level = 1; level < LEVELS; level++) {
     const tables = version.tablesIn(level);
     const first = firstEndingAtOrAfter(tables, lower);
     let end = upper === undefined ? tables.length : firstEndingAtOrAfter(tables, upper);
     if (end < tables.length && mayHold(tables[end]!)) end++;
-    if (first < end) sources.push(new TableSource(tables.slice(first, end)));
+    const shown = tables.slice(first, end).filter((table) => !isHidden(table));
+    if (shown.length > 0) sources.push(new TableSource(shown));
   }
   return sources;
 };

@@ -25,6 +25,9 @@ export class MemtableSource implements Source {
     this.#entries = entries;
   }
 
+  /** It takes entries while it is read. */
+  readonly newestSeq = Number.POSITIVE_INFINITY;
+
   get expiresAtMs(): number {
     return this.#entries.expiresAtOf(this.#position.entry);
   }

@@ -64,11 +64,29 @@ export class MergingCursor {
     this.#build(-1);
   }
 
+  /**
+   * Moves the current source to its first entry at or behind `key` in the direction of the merge, which must lie ahead: going
+   * down, to the last entry whose key is below `key`.
+   */
+  skipTop(key: Uint8Array): void {
+    const top = this.#heap[0]!;
+    top.seek(key, Number.MAX_SAFE_INTEGER);
+    if (this.#direction < 0) {
+      if (top.valid) top.previous();
+      else top.last();
+    }
+    this.#settleTop(top);
+  }
+
   /** One entry on in the direction of the last positioning: up after `first` and `seek`, else down. */
   advance(): void {
     const top = this.#heap[0]!;
     if (this.#direction > 0) top.next();
     else top.previous();
+    this.#settleTop(top);
+  }
+
+  #settleTop(top: Source): void {
     if (!top.valid) {
       const last = this.#heap.pop()!;
       if (this.#heap.length === 0) return;

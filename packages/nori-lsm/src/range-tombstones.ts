@@ -5,6 +5,7 @@
 // look-up is a binary search by four bytes of the bounds, those behind what all of them share. Sets never change: cursors
 // keep the one they began with.
 import { compareKeys, compareRange, prefixHigh } from './bytes.js';
+import type { TableMeta } from './table-meta.js';
 
 /** One range tombstone. */
 export interface RangeTombstone {
@@ -142,6 +143,16 @@ export class RangeTombstones {
   hides(key: Uint8Array, entrySeq: number, readSeq: number): boolean {
     if (entrySeq >= this.newestSeq) return false;
     return this.newestIn(this.intervalOf(key, 0, key.length), readSeq) > entrySeq;
+  }
+
+  /** True if a reader at `readSeq` sees nothing of a table because range tombstones cover all of it. */
+  hidesAllOf({ smallestKey, largestKey, largestSeq }: TableMeta, readSeq: number): boolean {
+    if (largestSeq >= this.newestSeq) return false;
+    const [first, last] = this.intervals(smallestKey, largestKey);
+    for (let interval = first; interval <= last; interval++) {
+      if (this.newestIn(interval, readSeq) <= largestSeq) return false;
+    }
+    return true;
   }
 
   /** First key of an interval. */

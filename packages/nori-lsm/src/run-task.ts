@@ -167,6 +167,7 @@ const keyOf = ({ keyBytes, keyStart, keyLength }: Source): Uint8Array =>
 
 const asSourceTable = (reader: SSTableReader, sequence: number): SourceTable => ({
   sequence,
+  largestSeq: sequence === 0 ? reader.properties.largestSeq : sequence,
   smallestKey: reader.properties.smallestKey,
   largestKey: reader.properties.largestKey,
   openCursor: () => reader.cursor({ fillCache: false, readAheadBytes: READ_AHEAD_BYTES }),

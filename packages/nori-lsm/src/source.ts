@@ -22,6 +22,8 @@ export interface Source {
   readonly valueMemory: DataView;
   readonly valueStart: number;
   readonly valueLength: number;
+  /** No entry of the source is newer. */
+  readonly newestSeq: number;
   /** Moves to the first entry at or after (`key`, `seq`). */
   seek(key: Uint8Array, seq: number): void;
   first(): void;

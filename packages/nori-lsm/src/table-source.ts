@@ -11,6 +11,8 @@ export interface SourceTable {
   readonly largestKey: Uint8Array;
   /** The sequence number that all of its entries have, whatever the file says; 0: each has its own. */
   readonly sequence: number;
+  /** Sequence number of its newest entry. */
+  readonly largestSeq: number;
   /** A new cursor, not yet positioned. */
   openCursor(): TableCursor;
 }
@@ -26,6 +28,7 @@ export class TableSource implements Source {
   seq = 0;
   kind = 0;
   readonly #tables: readonly SourceTable[];
+  #newestSeq = -1;
   #index = -1;
   #cursor: TableCursor | undefined;
   /** That of the open table, see {@link SourceTable}. */
@@ -33,6 +36,13 @@ export class TableSource implements Source {
 
   constructor(tables: readonly SourceTable[]) {
     this.#tables = tables;
+  }
+
+  get newestSeq(): number {
+    if (this.#newestSeq < 0) {
+      for (const { largestSeq } of this.#tables) this.#newestSeq = Math.max(this.#newestSeq, largestSeq);
+    }
+    return this.#newestSeq;
   }
 
   get expiresAtMs(): number {

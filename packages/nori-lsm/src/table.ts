@@ -67,6 +67,10 @@ export class Table implements SourceTable {
     return reader;
   }
 
+  get largestSeq(): number {
+    return this.meta.largestSeq;
+  }
+
   /** See {@link TableMeta.sequence}. */
   get sequence(): number {
     return this.meta.sequence;

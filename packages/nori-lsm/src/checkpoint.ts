@@ -43,7 +43,8 @@ export const writeCheckpoint = async (fs: FileSystem, source: CheckpointSource, 
   }
 };
 
-const makeEmptyDirectory = async (fs: FileSystem, dir: string): Promise<void> => {
+/** Makes a directory that is there and empty. @throws LsmError `LSM_EXISTS` */
+export const makeEmptyDirectory = async (fs: FileSystem, dir: string): Promise<void> => {
   const found = await fs.stat(dir);
   if (found === undefined) await fs.mkdir(dir);
   else if (found.kind !== 'directory' || (await fs.readdir(dir)).length > 0) {
@@ -53,7 +54,7 @@ const makeEmptyDirectory = async (fs: FileSystem, dir: string): Promise<void> =>
 };
 
 /** Links a table; copies it where that cannot be, as from one file system to another. */
-const linkOrCopy = async (fs: FileSystem, from: string, to: string): Promise<void> => {
+export const linkOrCopy = async (fs: FileSystem, from: string, to: string): Promise<void> => {
   try {
     await fs.link(from, to);
   } catch {

@@ -76,6 +76,11 @@ export class Compactor {
     await this.#rewriteLast(written);
   }
 
+  /** Runs `work` while no compaction runs or begins. */
+  async alone(work: () => Promise<void>): Promise<void> {
+    await this.#claimed(work);
+  }
+
   /** Resolves once nothing runs; to be called after the background was told to stop. */
   async stopped(): Promise<void> {
     this.#timer?.cancel();

@@ -4,7 +4,7 @@
 import type { BlockCache, TableEntry } from 'nori-sstable';
 import { ArenaPool } from './arena-pool.js';
 import { Background } from './background.js';
-import { compareKeys } from './bytes.js';
+import { compareKeys, compareRange } from './bytes.js';
 import { Compactor } from './compactor.js';
 import { RangeCursor } from './cursor.js';
 import { type KeyRange, rangeOf } from './cursor-bounds.js';
@@ -72,7 +72,7 @@ export class Engine {
     this.#tree = tree;
     this.#cache = cache;
     this.#metrics = metrics;
-    this.#lastSeq = tree.manifest.state.flushedSeq;
+    this.#lastSeq = tree.flushedSeq;
     this.#readNowMs = (key) => options.expiry.readNowMs(key);
     this.#arenaBytes = EMPTY_BYTES + options.memtableBytes;
     this.#pool = new ArenaPool(this.#arenaBytes, options.memtablesMax);
@@ -95,6 +95,11 @@ export class Engine {
   /** Number of the active memtable. */
   get sealSequence(): number {
     return this.#active.number;
+  }
+
+  /** After the log was replayed: goes on behind all sequence numbers that were ever used. */
+  replayed(): void {
+    this.#lastSeq = Math.max(this.#lastSeq, this.#tree.manifest.state.usedSeq);
   }
 
   /** Applies a batch, giving its operations the next sequence numbers. */
@@ -196,6 +201,34 @@ export class Engine {
       throw error;
     }
     return cursor;
+  }
+
+  /** True if a memtable has a key of the range, both ends included; an empty `end` stands for all keys from `start` on. */
+  memtablesHold(start: Uint8Array, end: Uint8Array): boolean {
+    return [this.#active, ...this.#sealed].some((memtable) => {
+      const source = new MemtableSource(memtable.entries);
+      source.seek(start, Number.MAX_SAFE_INTEGER);
+      if (!source.valid) return false;
+      return (
+        end.length === 0 || compareRange(source.keyBytes, source.keyStart, source.keyLength, end, 0, end.length, 0) <= 0
+      );
+    });
+  }
+
+  /** True if all that was applied is in tables. */
+  get isFlushed(): boolean {
+    return this.#active.isEmpty && this.#sealed.length === 0;
+  }
+
+  /** In the moment in which the tree changed by more than a flush or compaction: takes note of what came with it. */
+  ingested(seq: number, ranges: readonly RangeTombstone[]): void {
+    this.#lastSeq = seq;
+    if (ranges.length > 0) this.#ranges.add(ranges);
+  }
+
+  /** Sequence numbers of the open snapshots, ascending. */
+  snapshotSequences(): number[] {
+    return this.#snapshots.sequences();
   }
 
   snapshot(): Snapshot {

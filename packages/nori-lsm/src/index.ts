@@ -6,7 +6,16 @@ export { type InlineExecutorOptions, inlineExecutor } from './inline-executor.js
 export { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from './limits.js';
 export { Lsm } from './lsm.js';
 export { type TableMeta, tableName } from './table-meta.js';
-export type { CompactTask, ExpiryHorizon, FlushTask, TableSettings, Task, TaskInput, TaskResult } from './task.js';
+export type {
+  CompactTask,
+  ExpiryHorizon,
+  ExportTask,
+  FlushTask,
+  TableSettings,
+  Task,
+  TaskInput,
+  TaskResult,
+} from './task.js';
 export type {
   BatchOperation,
   Bytes,
@@ -14,7 +23,12 @@ export type {
   CursorOptions,
   Durability,
   ExpirySource,
+  ExportedTable,
+  ExportOptions,
+  ExportReport,
   FoundEntry,
+  IngestOptions,
+  IngestReport,
   KeyBounds,
   LevelStats,
   LsmOptions,

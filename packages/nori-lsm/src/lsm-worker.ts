@@ -10,6 +10,8 @@ import type { TaskReply, TaskRequest } from './worker-executor.js';
 /** Enough for the event loop to come first; a thread alone on a core is not slower for it. */
 const NICENESS = 10;
 
+const DOING = { flush: 'Cannot write a memtable', compact: 'Cannot compact tables', export: 'Cannot export tables' };
+
 const port = parentPort;
 if (port !== null) lowerThreadPriority(NICENESS);
 const host = { pacer: sleepingPacer(() => systemClock.monotonic()) };
@@ -19,7 +21,7 @@ const answer = async ({ id, task }: TaskRequest): Promise<TaskReply> => {
   try {
     return { id, result: await runTask(nodeFileSystem, task, host) };
   } catch (thrown) {
-    const doing = task.kind === 'flush' ? 'Cannot write a memtable' : 'Cannot compact tables';
+    const doing = DOING[task.kind];
     const { code, message, file, offset } = toLsmError(thrown, doing);
     return { id, error: { code, message, file, offset } };
   }

@@ -8,6 +8,8 @@ import { LOG_DIR } from './directory.js';
 import { openDirectory, removeOrphans } from './directory-open.js';
 import { checkBatchSize, Engine } from './engine.js';
 import { LsmError, toLsmError } from './errors.js';
+import { exportTables } from './export.js';
+import { type IngestTarget, ingest } from './ingest.js';
 import { checkEntrySize, checkRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
 import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
@@ -23,7 +25,11 @@ import type {
   Cursor,
   CursorOptions,
   Durability,
+  ExportOptions,
+  ExportReport,
   FoundEntry,
+  IngestOptions,
+  IngestReport,
   KeyBounds,
   LsmOptions,
   LsmStats,
@@ -64,6 +70,8 @@ export class Lsm {
   #waiting: Promise<void> = Promise.resolve();
   #waitingCount = 0;
   #closing: Promise<void> | undefined;
+  /** What is under way beside flushes and compactions: closing waits for it. */
+  readonly #works = new Set<Promise<unknown>>();
 
   private constructor(
     options: ResolvedOptions,
@@ -132,6 +140,7 @@ export class Lsm {
         // A manifest and a log that do not meet have lost something: what is unlisted may be what is missing.
         checkLogMeetsTables(wal, manifest.state);
       }
+      engine.replayed();
       await removeOrphans(options, manifest);
       // Nothing was flushed before: a log that is refused must leave the directory as it is.
       engine.flusher.begin(wal);
@@ -150,13 +159,17 @@ export class Lsm {
 
   /**
    * Applies a batch to the active memtable, all of it to the same one; a full memtable is sealed before. Synchronous, and
-   * visible at once. Takes it even while {@link stalled}: whoever applies looks at that first.
-   * @throws LsmError `LSM_CLOSED`, `LSM_BATCH_TOO_LARGE`, `LSM_INVALID_ARGUMENT` if the database has its own log
+   * visible at once. Takes it even while {@link stalled}, but for the moment in which tables are ingested: whoever applies looks
+   * at that first.
+   * @throws LsmError `LSM_CLOSED`, `LSM_BUSY`, `LSM_BATCH_TOO_LARGE`, `LSM_INVALID_ARGUMENT` if the database has its own log
    */
   apply(batch: WriteBatch): void {
     this.#assertOpen();
     if (this.#queue !== undefined) {
       throw new LsmError('LSM_INVALID_ARGUMENT', 'apply is for databases opened with wal: false. Use batch.');
+    }
+    if (this.#engine.stall.isHeld) {
+      throw new LsmError('LSM_BUSY', 'Tables are being taken in at this moment. Await whenWritable, then apply again.');
     }
     this.#engine.apply(batch);
   }
@@ -323,11 +336,58 @@ export class Lsm {
     const { logPosition: _, ...edit } = this.#tree.manifestEdit();
     current.retain();
     try {
-      await writeCheckpoint(this.#options.fs, { dir: this.#options.dir, edit }, dir);
+      await this.#atWork(writeCheckpoint(this.#options.fs, { dir: this.#options.dir, edit }, dir));
     } catch (error) {
       throw toLsmError(error, `Cannot make a checkpoint in ${dir}`);
     } finally {
       current.release();
+    }
+  }
+
+  /**
+   * Takes tables into the database without writing their entries anew: tables of {@link exportTables}, or of `SSTableWriter` (each key
+   * once, tombstones allowed). They become visible and durable together, as if all their entries had been written in this moment. Files
+   * are linked, and copied where they cannot be: do not change them afterwards; they may be removed.
+   * @throws LsmError, and nothing has changed: `LSM_NOT_FOUND`, `LSM_INVALID_TABLE` (no table, or several versions of a key),
+   * `LSM_CORRUPT_TABLE`, `LSM_UNSUPPORTED_VERSION`, `LSM_TABLES_OVERLAP` (each other, or older ones at the level asked for),
+   * `LSM_INVALID_ARGUMENT`, `LSM_NO_SPACE`, `LSM_IO_FAILED`
+   */
+  async ingest(paths: readonly string[], options: IngestOptions = {}): Promise<IngestReport> {
+    this.#assertOpen();
+    try {
+      return await this.#atWork(ingest(this.#ingestTarget(), paths, options));
+    } catch (error) {
+      throw toLsmError(error, 'Cannot take tables');
+    }
+  }
+
+  /**
+   * Writes what a range of keys holds as tables of `dir`, which must not exist or be empty: each key once, nothing that is deleted. Works in
+   * a thread of its own, while the database is in use.
+   * @throws LsmError `LSM_EXISTS` if there is something in `dir`; `LSM_NO_SPACE`, `LSM_IO_FAILED`: what was written is removed again
+   */
+  async exportTables(dir: string, options: ExportOptions = {}): Promise<ExportReport> {
+    this.#assertOpen();
+    const { snapshot: given, tableBytes = this.#options.tableBytes } = options;
+    const range = rangeOf(options);
+    const snapshot = given ?? this.snapshot();
+    try {
+      await this.flush();
+      this.#assertOpen();
+      const version = this.#tree.current;
+      version.retain();
+      try {
+        const { background } = this.#engine;
+        const ranges = [...this.#tree.ranges.values()];
+        const source = { background, version, ranges, range, seq: snapshot.seq, tableBytes };
+        return await this.#atWork(exportTables(this.#options.fs, source, dir));
+      } finally {
+        version.release();
+      }
+    } catch (error) {
+      throw toLsmError(error, `Cannot export to ${dir}`);
+    } finally {
+      if (given === undefined) snapshot.close();
     }
   }
 
@@ -359,6 +419,7 @@ export class Lsm {
     try {
       await this.#queue?.close();
       await this.#engine.stop();
+      await Promise.allSettled(this.#works);
       await this.#wal?.close();
     } catch (error) {
       throw toLsmError(error, `Cannot close ${this.#options.dir} in order`);
@@ -384,6 +445,26 @@ export class Lsm {
       waitWritable: () => (engine.stall.isStalled ? engine.stall.wait() : undefined),
       flushApplied: () => engine.flush(),
     };
+  }
+
+  async #atWork<T>(work: Promise<T>): Promise<T> {
+    this.#works.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#works.delete(work);
+    }
+  }
+
+  #ingestTarget(): IngestTarget {
+    const takeSequence = (count: number): number => {
+      if (this.#queue === undefined) return this.#engine.lastSeq + 1;
+      const first = this.#nextSeq;
+      this.#nextSeq += count;
+      return first;
+    };
+    const [options, tree, engine] = [this.#options, this.#tree, this.#engine];
+    return { options, tree, engine, wal: this.#wal, queue: this.#queue, takeSequence };
   }
 
   #assertOpen(): void {
@@ -458,7 +539,8 @@ export class Lsm {
     this.#waitingCount++;
     const done = this.#waiting.then(async () => {
       try {
-        await this.whenWritable();
+        do await this.whenWritable();
+        while (this.#engine.stall.isHeld);
         this.apply(batch);
       } finally {
         this.#waitingCount--;

@@ -1,6 +1,7 @@
 // The work of a flush or compaction, on whatever thread it runs: walk the input in order, judge each version, write tables.
 import type { FileSystem } from 'nori-io';
 import { SSTableReader } from 'nori-sstable';
+import { compareRange } from './bytes.js';
 import { LsmError } from './errors.js';
 import { KeyRanges } from './key-ranges.js';
 import { KIND_TOMBSTONE } from './limits.js';
@@ -8,12 +9,13 @@ import { MemtableSource } from './memtable-source.js';
 import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
 import { RangeSweeper } from './range-sweeper.js';
+import { RangeProbe, RangeTombstones } from './range-tombstones.js';
 import type { Source } from './source.js';
 import { withSyncSteps } from './sync-steps.js';
 import { type TableMeta, tableName } from './table-meta.js';
 import { type OutputSettings, TableOutput } from './table-output.js';
 import { type SourceTable, TableSource } from './table-source.js';
-import type { CompactTask, ExpiryHorizon, FlushTask, Task, TaskResult } from './task.js';
+import type { CompactTask, ExpiryHorizon, ExportTask, FlushTask, Task, TaskResult } from './task.js';
 import { type Pacer, Throttle } from './throttle.js';
 import { VERDICT, VersionFilter } from './version-filter.js';
 
@@ -34,7 +36,12 @@ export interface TaskHost {
 /** Runs a task to its end; what it began is removed if it fails. */
 export const runTask = async (fs: FileSystem, task: Task, host: TaskHost = {}): Promise<TaskResult> => {
   const target = task.syncStepBytes === undefined ? fs : withSyncSteps(fs, task.syncStepBytes);
-  return task.kind === 'flush' ? runFlush(target, task, host) : runCompaction(target, task, host);
+  if (task.kind === 'flush') return runFlush(target, task, host);
+  return withInputs(target, task, (merge, bytesRead) =>
+    task.kind === 'compact'
+      ? runCompaction(target, task, host, merge, bytesRead)
+      : runExport(target, task, host, merge, bytesRead),
+  );
 };
 
 const runFlush = async (fs: FileSystem, task: FlushTask, host: TaskHost): Promise<TaskResult> => {
@@ -47,7 +54,12 @@ const runFlush = async (fs: FileSystem, task: FlushTask, host: TaskHost): Promis
   return { tables, bytesRead: 0, bytesWritten: sumBytes(tables) };
 };
 
-const runCompaction = async (fs: FileSystem, task: CompactTask, host: TaskHost): Promise<TaskResult> => {
+/** Opens the tables of a task for the time of `work`. */
+const withInputs = async (
+  fs: FileSystem,
+  task: CompactTask | ExportTask,
+  work: (merge: MergingCursor, bytesRead: number) => Promise<TaskResult>,
+): Promise<TaskResult> => {
   const readers: SSTableReader[] = [];
   try {
     const runs = new Map<number, SourceTable[]>();
@@ -62,13 +74,69 @@ const runCompaction = async (fs: FileSystem, task: CompactTask, host: TaskHost):
       if (together === undefined) runs.set(key, [table]);
       else together.push(table);
     }
-    const merge = new MergingCursor([...runs.values()].map((tables) => new TableSource(tables)));
-    const deeper = new KeyRanges(task.deeper);
-    const output = new TableOutput(fs, { ...outputSettings(task), ...task, level: task.outputLevel });
-    const tables = await writeMerged(output, merge, task, (source) => !deeper.mayHold(keyOf(source)), host);
-    return { tables, bytesRead, bytesWritten: sumBytes(tables) };
+    return await work(new MergingCursor([...runs.values()].map((tables) => new TableSource(tables))), bytesRead);
   } finally {
     for (const reader of readers) reader.closeSync();
+  }
+};
+
+const runCompaction = async (
+  fs: FileSystem,
+  task: CompactTask,
+  host: TaskHost,
+  merge: MergingCursor,
+  bytesRead: number,
+): Promise<TaskResult> => {
+  const deeper = new KeyRanges(task.deeper);
+  const output = new TableOutput(fs, { ...outputSettings(task), ...task, level: task.outputLevel });
+  const tables = await writeMerged(output, merge, task, (source) => !deeper.mayHold(keyOf(source)), host);
+  return { tables, bytesRead, bytesWritten: sumBytes(tables) };
+};
+
+const runExport = async (
+  fs: FileSystem,
+  task: ExportTask,
+  host: TaskHost,
+  merge: MergingCursor,
+  bytesRead: number,
+): Promise<TaskResult> => {
+  const { outputDir: dir, tableBytes, lower, upper, seq, horizon } = task;
+  const output = new TableOutput(fs, {
+    ...outputSettings(task),
+    dir,
+    tableBytes,
+    level: 0,
+    firstNumber: 1,
+    numbers: Infinity,
+  });
+  try {
+    const ranges = new RangeProbe(RangeTombstones.of(task.ranges));
+    const previous = new PreviousKey();
+    const breather = new Breather(output, task, host);
+    let untilLook = STRIDE;
+    for (merge.seek(lower, Number.MAX_SAFE_INTEGER); merge.valid; merge.advance()) {
+      if (--untilLook === 0) {
+        untilLook = STRIDE;
+        const wait = breather.breathe();
+        if (wait !== undefined) await wait;
+      }
+      const source = merge.top;
+      const { keyBytes, keyStart, keyLength } = source;
+      if (upper !== undefined && compareRange(keyBytes, keyStart, keyLength, upper, 0, upper.length, 0) >= 0) break;
+      // The first version that the reader sees is the only one that counts.
+      if (source.seq > seq || previous.equals(source)) continue;
+      previous.set(source);
+      const { expiresAtMs } = source;
+      if (source.kind === KIND_TOMBSTONE || (expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon))) continue;
+      if (ranges.hides(keyBytes, keyStart, keyLength, source.seq, seq)) continue;
+      output.beginKey(source.high, keyBytes, keyStart, keyLength);
+      output.addPut(previous.key, source, expiresAtMs);
+    }
+    const tables = output.finish();
+    return { tables, bytesRead, bytesWritten: sumBytes(tables) };
+  } catch (error) {
+    await output.abandon();
+    throw error;
   }
 };
 

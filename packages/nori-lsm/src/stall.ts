@@ -2,6 +2,7 @@
 // the end, or of why there will be none for now.
 import type { Background } from './background.js';
 import { LsmError } from './errors.js';
+import type { LsmStats } from './types.js';
 
 interface Waiter {
   readonly resolve: () => void;
@@ -12,7 +13,9 @@ interface Waiter {
 export class Stall {
   readonly #background: Background;
   readonly #sealedCount: () => number;
-  #reason: 'memtables' | 'l0' | undefined;
+  #reason: LsmStats['stalled'];
+  /** True while nothing may be written for another reason than a lack of room. */
+  #isHeld = false;
   #sinceMs = 0;
   #waiters: Waiter[] = [];
 
@@ -27,8 +30,19 @@ export class Stall {
   }
 
   /** What writers wait for, if they do. */
-  get reason(): 'memtables' | 'l0' | undefined {
+  get reason(): LsmStats['stalled'] {
     return this.#reason;
+  }
+
+  /** True while nothing may be written, not even by those who do not wait. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Lets writes wait until it is called with false. */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld;
+    this.update();
   }
 
   /** Looks again; to be called after everything that changes the answer. */
@@ -55,6 +69,7 @@ export class Stall {
     const { flushError, compactionError, isCompactionStuck } = this.#background;
     if (this.#reason === undefined) return undefined;
     const stuck = isCompactionStuck ? compactionError : undefined;
+    if (this.#reason === 'ingest') return undefined;
     const error = this.#reason === 'memtables' ? flushError : (stuck ?? flushError);
     if (error === undefined) return undefined;
     if (error.code === 'LSM_NO_SPACE') return error;
@@ -78,14 +93,15 @@ export class Stall {
     for (const { reject } of waiters) reject(error);
   }
 
-  #find(): 'memtables' | 'l0' | undefined {
+  #find(): LsmStats['stalled'] {
+    if (this.#isHeld) return 'ingest';
     const { options, tree } = this.#background;
     if (this.#sealedCount() >= options.memtablesMax - 1) return 'memtables';
     if (options.autoCompact && tree.current.tablesIn(0).length >= options.l0Stop) return 'l0';
     return undefined;
   }
 
-  #begin(reason: 'memtables' | 'l0'): void {
+  #begin(reason: 'memtables' | 'l0' | 'ingest'): void {
     const { metrics, clock } = this.#background;
     this.#sinceMs = clock.monotonic();
     metrics.counts.stalls++;

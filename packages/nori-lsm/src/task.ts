@@ -69,7 +69,23 @@ export interface CompactTask extends TaskSettings {
   readonly deeper: readonly (readonly [Uint8Array, Uint8Array])[];
 }
 
-export type Task = FlushTask | CompactTask;
+/** Writes what a reader sees of a range of keys as tables of another directory. */
+export interface ExportTask extends TaskSettings {
+  readonly kind: 'export';
+  readonly inputs: readonly TaskInput[];
+  /** Holds the new tables, numbered from 1. */
+  readonly outputDir: string;
+  /** First key. */
+  readonly lower: Uint8Array;
+  /** The key behind the last; undefined: there is no end. */
+  readonly upper: Uint8Array | undefined;
+  /** The reader's sequence number. */
+  readonly seq: number;
+  /** Tables are about so large. */
+  readonly tableBytes: number;
+}
+
+export type Task = FlushTask | CompactTask | ExportTask;
 
 /** What a task wrote: tables in key order, durable but for their names. None if nothing was left. */
 export interface TaskResult {

@@ -88,8 +88,9 @@ export class Tree {
   /**
    * Makes a change durable, then visible. Added tables must be complete and their data durable; their names are made
    * durable here. If it fails, it may be tried again.
+   * @param visible called in the moment in which the change becomes visible
    */
-  async install(edit: ManifestEdit): Promise<void> {
+  async install(edit: ManifestEdit, visible?: () => void): Promise<void> {
     const added: { readonly level: number; readonly table: Table }[] = [];
     const tables = edit.added ?? [];
     // A few at a time: decoding what an open table pins takes the thread for a moment, and others want their turn.
@@ -105,6 +106,7 @@ export class Tree {
     this.#current = before.edited(new Set((edit.removed ?? []).map(({ number }) => number)), added);
     this.#rangeSet = undefined;
     this.#shown.apply({ nextNumber: this.#nextNumber, ...edit });
+    visible?.();
     before.release();
   }
 

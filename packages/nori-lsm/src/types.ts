@@ -238,7 +238,7 @@ export interface LsmStats {
   readonly movedTables: number;
   readonly droppedTables: number;
   /** What writers wait for now, if they do. */
-  readonly stalled: 'memtables' | 'l0' | undefined;
+  readonly stalled: 'memtables' | 'l0' | 'ingest' | undefined;
   /** How often writers had to wait, and for how long in all. */
   readonly stalls: number;
   readonly stalledMs: number;
@@ -248,6 +248,57 @@ export interface LsmStats {
   readonly lastSequence: number;
   /** What keeps flushes or compactions from getting on, if anything. */
   readonly backgroundError: LsmError | undefined;
+}
+
+/** Options of {@link Lsm.ingest}. */
+export interface IngestOptions {
+  /**
+   * The level that the tables are to be in, 0 to 6; `LSM_TABLES_OVERLAP` if older entries in their range are there or above. Default:
+   * for each table the lowest level it can be in.
+   */
+  readonly level?: number;
+  /** A range that is emptied in the same moment: the tables take the place of all that was there. */
+  readonly replace?: KeyBounds;
+  /** Only with `wal: false`: marks that become durable in the same moment. */
+  readonly marks?: Iterable<readonly [id: number, mark: Uint8Array]>;
+  /** Read and check every block first. Default false: index, filter and properties are checked now, blocks when they are read. */
+  readonly verify?: boolean;
+}
+
+/** What {@link Lsm.ingest} did. */
+export interface IngestReport {
+  /** Sequence number of all entries. */
+  readonly sequence: number;
+  readonly tables: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** How many tables went to each level. */
+  readonly levels: readonly number[];
+}
+
+/** Options of {@link Lsm.exportTables}. */
+export interface ExportOptions extends KeyBounds, ReadOptions {
+  /** Size of a table, about, in bytes. Default: that of the database. */
+  readonly tableBytes?: number;
+}
+
+/** One table that was exported. */
+export interface ExportedTable {
+  readonly path: string;
+  readonly entries: number;
+  readonly bytes: number;
+  readonly smallestKey: Uint8Array;
+  readonly largestKey: Uint8Array;
+}
+
+/** What {@link Lsm.exportTables} wrote. */
+export interface ExportReport {
+  /** The tables hold what a reader at this sequence number sees. */
+  readonly sequence: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** In key order, disjoint. */
+  readonly tables: readonly ExportedTable[];
 }
 
 /** What {@link Lsm.verify} found. */

@@ -1,5 +1,5 @@
-// Adapter: runs background tasks in worker threads, one for flushes and one for compactions, so that a flush never waits for
-// a long compaction. Threads are shared by all databases of the process, start with the first task or shortly before, do not
+// Adapter: runs background tasks in worker threads, one for flushes, one for compactions and one for exports, so that a flush never waits
+// for a long compaction. Threads are shared by all databases of the process, start with the first task or shortly before, do not
 // keep the process alive while idle, and end when the last database is closed.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -108,10 +108,12 @@ class Lane {
 class WorkerExecutor implements TaskExecutor {
   readonly #flushes = new Lane();
   readonly #compactions = new Lane();
+  readonly #exports = new Lane();
   #users = 0;
 
   async run(task: Task): Promise<TaskResult> {
-    return (task.kind === 'flush' ? this.#flushes : this.#compactions).run(task);
+    const lane = { flush: this.#flushes, compact: this.#compactions, export: this.#exports }[task.kind];
+    return lane.run(task);
   }
 
   prepare(): void {
@@ -126,6 +128,7 @@ class WorkerExecutor implements TaskExecutor {
     if (--this.#users > 0) return;
     this.#flushes.stop();
     this.#compactions.stop();
+    this.#exports.stop();
   }
 }
 

@@ -84,6 +84,8 @@ export class WriteQueue {
   #unloggedFlushed = 0;
   #isClosing = false;
   #idle: (() => void) | undefined;
+  /** Who waits until nothing is in flight. */
+  #drained: (() => void)[] = [];
 
   /** @param groupBytesMax a group of several calls does not grow beyond this */
   constructor(log: RecordLog, target: WriteTarget, groupBytesMax: number) {
@@ -123,6 +125,18 @@ export class WriteQueue {
   /** Resolves once everything added so far is settled, whether it succeeded or not. */
   async settled(): Promise<void> {
     await (this.#unsent.at(-1) ?? this.#inFlight.at(-1))?.done.catch(() => {});
+  }
+
+  /** Runs `work` once everything handed to the log so far is settled; what is added meanwhile waits. */
+  async alone(work: () => Promise<void>): Promise<void> {
+    this.#blocks++;
+    try {
+      if (this.#inFlight.length > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
+      await work();
+    } finally {
+      this.#blocks--;
+      this.#send();
+    }
   }
 
   /** Fails what waits for room, then resolves once the log has answered for the rest. Nothing may be added any more. */
@@ -260,6 +274,7 @@ export class WriteQueue {
       this.#apply(group);
     }
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.state !== 'waiting') this.#settle(this.#inFlight.shift()!);
+    if (this.#inFlight.length === 0) for (const resolve of this.#drained.splice(0)) resolve();
     if (this.#unsent.length + this.#inFlight.length === 0) this.#idle?.();
   }
 

@@ -29,6 +29,7 @@ const WRITING = [
   'burst',
   'batch',
   'deleteRange',
+  'ingest',
   'openSnapshot',
   'closeSnapshot',
   'passTime',

@@ -29,7 +29,7 @@ export type LsmEvent = EventBase &
         readonly bytesOut: number;
         readonly durationMs: number;
       }
-    | { readonly type: 'lsm.stalled'; readonly reason: 'memtables' | 'l0' }
+    | { readonly type: 'lsm.stalled'; readonly reason: 'memtables' | 'l0' | 'ingest' }
     | { readonly type: 'lsm.stall_ended'; readonly durationMs: number }
     | { readonly type: 'lsm.background_error'; readonly message: string }
   );

@@ -3,13 +3,14 @@
 //
 //   write ─ history (in the order of the calls) ─ acknowledged: must survive   crash ─ history is cut to what was recovered
 import { MemoryFileSystem, type MemoryOperation } from 'nori-io/memory';
+import { SSTableWriter } from 'nori-sstable';
 import { Rng } from 'nori-testkit';
 import { compareKeys } from '../../src/bytes.js';
-import type { Cursor, Durability, RangeOptions, Snapshot } from '../../src/index.js';
+import type { Cursor, Durability, KeyBounds, RangeOptions, Snapshot } from '../../src/index.js';
 import { Lsm, type LsmOptions } from '../../src/index.js';
 import { hardKeys, TestClock, utf8 } from '../support.js';
 import { checkRecovered, compareList, MARK_ID } from './compare.js';
-import { History, type HistoryView, KeyModel, type ModelWrite } from './model.js';
+import { History, type HistoryView, isInRange, KeyModel, type ModelWrite } from './model.js';
 import { randomOptions } from './options.js';
 
 export const DIR = '/data/db';
@@ -49,7 +50,8 @@ export class Run {
   watch: ((operation: MemoryOperation) => void) | undefined;
   /** How often the database was opened. */
   lives = 0;
-  #checkpoints = 0;
+  /** Folders made beside the database. */
+  #folders = 0;
   readonly #history = new History();
   /** Operations that survive a power failure, and those that survive a killed process. */
   #durable = 0;
@@ -110,7 +112,7 @@ export class Run {
 
   /** Makes a checkpoint, opens it beside the database, compares it, and removes it. */
   async checkpoint(): Promise<void> {
-    const dir = `/data/copy-${++this.#checkpoints}`;
+    const dir = `/data/copy-${++this.#folders}`;
     const end = this.#history.sequence;
     await this.db.checkpoint(dir);
     this.#durable = Math.max(this.#durable, end);
@@ -120,11 +122,55 @@ export class Run {
     const { problems } = await copy.verify();
     if (problems.length > 0) throw problems[0];
     await copy.close();
-    for (const folder of wal ? [`${dir}/wal`, dir] : [dir]) {
-      for (const name of await fs.readdir(folder)) {
-        if ((await fs.stat(`${folder}/${name}`))?.kind === 'file') await fs.unlink(`${folder}/${name}`);
-      }
-    }
+    for (const folder of wal ? [`${dir}/wal`, dir] : [dir]) await removeFiles(fs, folder);
+  }
+
+  /** Takes prebuilt tables, written beside the database, which hold `entries` (ascending slots; cut into `parts` tables). */
+  async ingest(
+    entries: readonly ModelWrite[],
+    parts: number,
+    replace: KeyBounds | undefined,
+    level?: number,
+  ): Promise<void> {
+    // Without its own log what memtables hold has no place in the order of what survives.
+    if (!this.wal) await this.flush();
+    const dir = `/data/tables-${++this.#folders}`;
+    const paths = await writeTables(this.fs, dir, this.keys, entries, parts);
+    const end = this.#history.sequence + 2;
+    const marks: [number, Uint8Array][] = this.wal ? [] : [[MARK_ID, utf8(String(end))]];
+    const deleted =
+      replace === undefined ? [] : this.keys.flatMap((key, slot) => (isInRange(key, replace) ? [slot] : []));
+    const writes = [...deleted.map((key): ModelWrite => ({ key, entry: undefined })), ...entries];
+    const options = { marks, ...(replace && { replace }), ...(level === undefined ? {} : { level }) };
+    const take = async (): Promise<void> => {
+      const { sequence } = await this.db.ingest(paths, options);
+      if (sequence !== end) throw new Error(`took sequence number ${sequence} instead of ${end}`);
+    };
+    await this.write(writes, 'sync', take, 2);
+    for (const path of paths) await this.fs.unlink(path);
+  }
+
+  /** Exports a range, takes the tables into another database, compares it with the model, and removes both. */
+  async exportTables(
+    range: KeyBounds,
+    held: { readonly snapshot: Snapshot; readonly model: KeyModel } | undefined,
+  ): Promise<void> {
+    const dir = `/data/export-${++this.#folders}`;
+    const end = this.#history.sequence;
+    const model = held?.model ?? this.model.copy();
+    const { tables } = await this.db.exportTables(dir, {
+      ...range,
+      tableBytes: 1024,
+      ...(held && { snapshot: held.snapshot }),
+    });
+    this.#durable = Math.max(this.#durable, end);
+    const { fs, clock } = this;
+    const other = await Lsm.open({ dir: `${dir}/db`, fs, clock, wal: false });
+    await other.ingest(tables.map(({ path }) => path));
+    compareList(other.cursor(), model.list(range, this.nowMs), model);
+    await other.close();
+    await removeFiles(fs, `${dir}/db`);
+    await removeFiles(fs, dir);
   }
 
   /** Closes and opens again, under other options. */
@@ -234,3 +280,39 @@ export class Run {
     this.cursors.length = 0;
   }
 }
+
+/** Writes entries as tables of a folder, and tells their paths. */
+const writeTables = async (
+  fs: MemoryFileSystem,
+  dir: string,
+  keys: readonly Uint8Array[],
+  entries: readonly ModelWrite[],
+  parts: number,
+): Promise<string[]> => {
+  await fs.mkdir(dir);
+  const paths: string[] = [];
+  const each = Math.max(1, Math.ceil(entries.length / parts));
+  for (let i = 0; i < entries.length; i += each) {
+    const path = `${dir}/${i}.sst`;
+    const writer = SSTableWriter.createSync({ fs, path, blockBytes: 256 });
+    for (const { key, entry } of entries.slice(i, i + each)) {
+      // Whatever sequence number it has: the database gives its own.
+      writer.add(
+        keys[key]!,
+        7,
+        entry === undefined ? 2 : 1,
+        entry?.expiresAtMs ?? 0,
+        entry?.value ?? new Uint8Array(0),
+      );
+    }
+    writer.finishSync();
+    paths.push(path);
+  }
+  return paths;
+};
+
+const removeFiles = async (fs: MemoryFileSystem, dir: string): Promise<void> => {
+  for (const name of await fs.readdir(dir)) {
+    if ((await fs.stat(`${dir}/${name}`))?.kind === 'file') await fs.unlink(`${dir}/${name}`);
+  }
+};

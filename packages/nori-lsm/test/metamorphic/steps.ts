@@ -236,6 +236,30 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       await run.checkpoint();
     },
   },
+  ingest: {
+    weight: 1,
+    run: async (run, rng) => {
+      const slots = run.keys.flatMap((_, slot) => (rng.chance(0.3) ? [slot] : []));
+      const entries = slots.map((key) => ({ ...randomWrite(run, rng, 0.2), key }));
+      const { reverse: _, ...bounds } = randomRange(run, rng);
+      const replace = rng.chance(0.4) ? { gte: run.keys[0]!, ...bounds } : undefined;
+      const level = rng.chance(0.2) ? 0 : undefined;
+      const parts = rng.range(1, 4);
+      run.note(
+        `ingest ${slots} in ${parts} tables${replace ? ` in place of ${describe(replace)}` : ''}${level === 0 ? ' to L0' : ''}`,
+      );
+      await run.ingest(entries, parts, replace, level);
+    },
+  },
+  export: {
+    weight: 0.7,
+    run: async (run, rng) => {
+      const { reverse: _, ...range } = randomRange(run, rng);
+      const held = rng.chance(0.3) && run.snapshots.length > 0 ? rng.pick(run.snapshots) : undefined;
+      run.note(`export ${describe(range)}${held ? ` as of ${held.snapshot.seq}` : ''}`);
+      await run.exportTables(range, held);
+    },
+  },
   verify: {
     weight: 0.5,
     run: async (run) => {

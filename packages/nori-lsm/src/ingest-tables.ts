@@ -1,0 +1,188 @@
+// The tables of an ingestion (ingest.ts): how they come into the directory, what is refused, which change of the tree takes them in.
+//
+// All entries of an ingested table have one sequence number, which the manifest keeps (`sequence` of TableMeta): they are newer than
+// everything before, so that a table may lie only above all that overlaps it. The lowest such level is where it goes.
+import type { FileSystem } from 'nori-io';
+import { SSTableReader, type TableProperties } from 'nori-sstable';
+import { compareKeys } from './bytes.js';
+import { linkOrCopy } from './checkpoint.js';
+import { codeOf, LsmError, toLsmError } from './errors.js';
+import { LAST_LEVEL } from './level-targets.js';
+import { LEVELS } from './limits.js';
+import type { ManifestEdit, RemovedTable } from './manifest-edit.js';
+import { covers, type RangeTombstone } from './range-tombstones.js';
+import { type TableMeta, tableName } from './table-meta.js';
+import type { Tree } from './tree.js';
+import { stripeOf } from './version-filter.js';
+
+/** A table that is in the directory but not yet in the tree. */
+export interface PreparedTable {
+  readonly number: number;
+  readonly properties: TableProperties;
+}
+
+/** Links tables into the directory of the database and looks at them; in key order. Nothing is left if it fails. */
+export const prepareTables = async (
+  fs: FileSystem,
+  dir: string,
+  tree: Tree,
+  paths: readonly string[],
+  isVerified: boolean,
+): Promise<PreparedTable[]> => {
+  const prepared: PreparedTable[] = [];
+  const first = tree.allocate(paths.length);
+  try {
+    for (const [i, path] of paths.entries()) {
+      const own = `${dir}/${tableName(first + i)}`;
+      const properties = await takeTable(fs, path, own, isVerified);
+      if (properties !== undefined) prepared.push({ number: first + i, properties });
+    }
+    prepared.sort((a, b) => compareKeys(a.properties.smallestKey, b.properties.smallestKey));
+    checkDisjoint(prepared);
+    return prepared;
+  } catch (error) {
+    await removeFiles(
+      fs,
+      dir,
+      paths.map((_, i) => first + i),
+    );
+    throw error;
+  }
+};
+
+/** Removes tables that are not in the tree. */
+export const removeFiles = async (fs: FileSystem, dir: string, numbers: readonly number[]): Promise<void> => {
+  for (const number of numbers) await fs.unlink(`${dir}/${tableName(number)}`).catch(() => {});
+};
+
+/** Undefined if the table has no entries: then it is not taken. */
+const takeTable = async (
+  fs: FileSystem,
+  path: string,
+  own: string,
+  isVerified: boolean,
+): Promise<TableProperties | undefined> => {
+  if ((await fs.stat(path))?.kind !== 'file') {
+    throw new LsmError('LSM_NOT_FOUND', `There is no table at ${path}. Nothing was taken.`, { file: path });
+  }
+  await linkOrCopy(fs, path, own);
+  const reader = await openForeign(fs, own, path);
+  try {
+    if (isVerified) await reader.verify();
+    const { properties } = reader;
+    if (properties.entries !== properties.keys) {
+      throw new LsmError(
+        'LSM_INVALID_TABLE',
+        `${path} has several versions of a key; a table to be taken must have each key once. Nothing was taken.`,
+        { file: path },
+      );
+    }
+    if (properties.entries === 0) {
+      await fs.unlink(own);
+      return undefined;
+    }
+    return properties;
+  } catch (error) {
+    throw toLsmError(error, `Cannot take ${path}`);
+  } finally {
+    await reader.close();
+  }
+};
+
+const openForeign = async (fs: FileSystem, own: string, path: string): Promise<SSTableReader> => {
+  try {
+    // Whoever wrote it may not have synced it.
+    const file = await fs.open(own, 'read');
+    try {
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    return await SSTableReader.open({ fs, path: own });
+  } catch (error) {
+    if (codeOf(error) !== 'SSTABLE_NOT_A_TABLE') throw toLsmError(error, `Cannot take ${path}`);
+    throw new LsmError('LSM_INVALID_TABLE', `${path} is no table. Nothing was taken.`, { file: path, cause: error });
+  }
+};
+
+const checkDisjoint = (prepared: readonly PreparedTable[]): void => {
+  for (let i = 1; i < prepared.length; i++) {
+    if (compareKeys(prepared[i - 1]!.properties.largestKey, prepared[i]!.properties.smallestKey) < 0) continue;
+    throw new LsmError(
+      'LSM_TABLES_OVERLAP',
+      'Two of the tables to be taken overlap. Take them one after the other, the newer one last. Nothing was taken.',
+    );
+  }
+};
+
+/** What is decided while nothing else may change the tree. */
+export interface IngestPlan {
+  readonly tables: readonly PreparedTable[];
+  /** The sequence number of all entries. */
+  readonly sequence: number;
+  /** A range that is deleted in the same moment; its sequence number is below that of the entries. */
+  readonly replaced: RangeTombstone | undefined;
+  /** Undefined: the lowest level that each table can be in. */
+  readonly level: number | undefined;
+  /** Sequence numbers of the open snapshots, ascending. */
+  readonly snapshots: readonly number[];
+}
+
+/** The change of the tree that takes the tables in. @throws LsmError `LSM_TABLES_OVERLAP` if they cannot be in the level asked for */
+export const ingestEdit = (tree: Tree, plan: IngestPlan): ManifestEdit => {
+  const removed = plan.replaced === undefined ? [] : replacedTables(tree, plan.replaced, plan.snapshots);
+  const gone = new Set(removed.map(({ number }) => number));
+  const added = plan.tables.map((table) => {
+    const lowest = lowestLevel(tree, table.properties, gone);
+    if (plan.level !== undefined && plan.level > lowest) {
+      const message = `A table cannot be in level ${plan.level}: tables in its range are in level ${lowest + 1} or above. Nothing was taken.`;
+      throw new LsmError('LSM_TABLES_OVERLAP', message);
+    }
+    return { level: plan.level ?? lowest, meta: metaOf(table, plan.sequence) };
+  });
+  return {
+    usedSeq: plan.sequence,
+    added,
+    removed,
+    ...(plan.replaced === undefined || !isNeeded(tree, plan.replaced, gone) ? {} : { addedRanges: [plan.replaced] }),
+  };
+};
+
+/** Tables of which nobody will see anything: they need not wait for a compaction. */
+const replacedTables = (tree: Tree, replaced: RangeTombstone, snapshots: readonly number[]): RemovedTable[] =>
+  tree.current.levels.flatMap((_, level) =>
+    tree.current.overlappingRange(level, replaced.start, replaced.end).flatMap(({ meta }) => {
+      const isSeen = stripeOf(snapshots, meta.smallestSeq) !== stripeOf(snapshots, replaced.seq);
+      return covers(replaced, meta.smallestKey, meta.largestKey) && !isSeen ? [{ level, number: meta.number }] : [];
+    }),
+  );
+
+const isNeeded = (tree: Tree, { start, end }: RangeTombstone, gone: ReadonlySet<number>): boolean =>
+  tree.current.levels.some((_, level) =>
+    tree.current.overlappingRange(level, start, end).some(({ meta }) => !gone.has(meta.number)),
+  );
+
+const lowestLevel = (tree: Tree, properties: TableProperties, gone: ReadonlySet<number>): number => {
+  const { smallestKey, largestKey } = properties;
+  for (let level = 0; level < LEVELS; level++) {
+    const overlapping = tree.current.overlapping(level, smallestKey, largestKey);
+    if (overlapping.some(({ meta }) => !gone.has(meta.number))) return Math.max(0, level - 1);
+  }
+  return LAST_LEVEL;
+};
+
+const metaOf = ({ number, properties }: PreparedTable, sequence: number): TableMeta => ({
+  number,
+  fileBytes: properties.fileBytes,
+  entries: properties.entries,
+  tombstones: properties.tombstones,
+  expiring: properties.expiring,
+  earliestExpiryMs: properties.earliestExpiryMs,
+  shadowed: 0,
+  smallestSeq: sequence,
+  largestSeq: sequence,
+  cleanSeq: sequence,
+  sequence,
+  smallestKey: properties.smallestKey,
+  largestKey: properties.largestKey,
+});

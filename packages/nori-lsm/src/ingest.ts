@@ -1,0 +1,121 @@
+// Takes prebuilt tables into the tree, in one moment, without writing their entries anew.
+//
+//   tables linked into the directory, looked at ─ compactions wait ─ writes wait ─ memtables in the way are flushed ─
+//   one sequence number for all ─ manifest edit: tables, replaced range, marks ─ visible ─ writes and compactions go on
+//
+// Until the edit is written what fails leaves nothing. From then on it is tried until it succeeds: what a failed write of the manifest
+// has left on the disk is not known.
+import type { Wal } from 'nori-wal';
+import { type KeyRange, rangeOf } from './cursor-bounds.js';
+import type { Engine } from './engine.js';
+import { LsmError } from './errors.js';
+import { ingestEdit, type PreparedTable, prepareTables, removeFiles } from './ingest-tables.js';
+import { LEVELS } from './limits.js';
+import type { ResolvedOptions } from './options.js';
+import type { Tree } from './tree.js';
+import type { IngestOptions, IngestReport } from './types.js';
+import type { WriteQueue } from './write-queue.js';
+
+/** The database that takes the tables. */
+export interface IngestTarget {
+  readonly options: ResolvedOptions;
+  readonly tree: Tree;
+  readonly engine: Engine;
+  readonly wal: Wal | undefined;
+  readonly queue: WriteQueue | undefined;
+  /** Takes the next sequence numbers and tells the first. */
+  takeSequence(count: number): number;
+}
+
+const NO_KEY = new Uint8Array(0);
+
+/** See the top of the file, and `Lsm.ingest`. */
+export const ingest = async (
+  target: IngestTarget,
+  paths: readonly string[],
+  options: IngestOptions,
+): Promise<IngestReport> => {
+  const { fs, dir } = target.options;
+  const { level } = options;
+  if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < LEVELS)) {
+    throw new LsmError('LSM_INVALID_ARGUMENT', `level must be an integer from 0 to ${LEVELS - 1}, not ${level}.`);
+  }
+  const marks = Array.from(options.marks ?? [], ([id, mark]) => [id, mark.slice()] as const);
+  if (marks.length > 0 && target.options.wal) throw new LsmError('LSM_INVALID_ARGUMENT', 'marks need wal: false.');
+  const replace = options.replace === undefined ? undefined : rangeOf(options.replace);
+  const tables = await prepareTables(fs, dir, target.tree, paths, options.verify ?? false);
+  const step = { tables, replace, level, marks, isInstalling: false };
+  let report: IngestReport | undefined;
+  try {
+    await target.engine.compactor.alone(() =>
+      withoutWrites(target, async () => {
+        report = await install(target, step);
+      }),
+    );
+  } catch (error) {
+    if (!step.isInstalling) {
+      const numbers = tables.map(({ number }) => number);
+      await removeFiles(fs, dir, numbers);
+    }
+    throw error;
+  }
+  return report!;
+};
+
+interface IngestStep {
+  readonly tables: readonly PreparedTable[];
+  readonly replace: KeyRange | undefined;
+  readonly level: number | undefined;
+  readonly marks: readonly (readonly [number, Uint8Array])[];
+  isInstalling: boolean;
+}
+
+/** Runs `work` while nothing is written. */
+const withoutWrites = async ({ queue, engine }: IngestTarget, work: () => Promise<void>): Promise<void> => {
+  if (queue !== undefined) return queue.alone(work);
+  engine.stall.hold(true);
+  try {
+    await work();
+  } finally {
+    engine.stall.hold(false);
+  }
+};
+
+const install = async (target: IngestTarget, step: IngestStep): Promise<IngestReport> => {
+  const { tree, engine, wal } = target;
+  const { tables, replace, marks } = step;
+  const isInTheWay = tables.some(({ properties }) =>
+    engine.memtablesHold(properties.smallestKey, properties.largestKey),
+  );
+  if (replace !== undefined || isInTheWay) await engine.flush();
+  // A crash must not lose what was written before, and leave this.
+  else await wal?.sync();
+  const first = target.takeSequence(2);
+  const sequence = first + 1;
+  const replaced = replace && { seq: first, start: replace.lower, end: replace.upper ?? NO_KEY };
+  const snapshots = engine.snapshotSequences();
+  const edit = {
+    ...ingestEdit(tree, { tables, sequence, replaced, level: step.level, snapshots }),
+    ...(engine.isFlushed ? { flushedSeq: sequence } : {}),
+    marks,
+  };
+  step.isInstalling = true;
+  const { retrier } = engine.background;
+  const visible = (): void => engine.ingested(sequence, edit.addedRanges ?? []);
+  await retrier.run(
+    'Cannot write the manifest',
+    () => tree.install(edit, visible),
+    (error) => engine.background.report(error),
+  );
+  engine.background.changed();
+  return {
+    sequence,
+    tables: tables.length,
+    entries: tables.reduce((sum, { properties }) => sum + properties.entries, 0),
+    bytes: tables.reduce((sum, { properties }) => sum + properties.fileBytes, 0),
+    levels: Array.from(
+      { length: LEVELS },
+      (_, level) => (edit.added ?? []).filter((each) => each.level === level).length,
+    ),
+  };
+};

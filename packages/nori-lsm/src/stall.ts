@@ -80,6 +80,7 @@ export class Stall {
 
   #find(): 'memtables' | 'l0' | undefined {
     const { options, tree } = this.#background;
+    if (options.readOnly) return undefined;
     if (this.#sealedCount() >= options.memtablesMax - 1) return 'memtables';
     if (options.autoCompact && tree.current.tablesIn(0).length >= options.l0Stop) return 'l0';
     return undefined;

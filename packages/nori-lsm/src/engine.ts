@@ -73,6 +73,7 @@ export class Engine {
     this.#cache = cache;
     this.#metrics = metrics;
     this.#lastSeq = tree.flushedSeq;
+    this.#hasPrepared = options.readOnly;
     this.#readNowMs = (key) => options.expiry.readNowMs(key);
     this.#arenaBytes = EMPTY_BYTES + options.memtableBytes;
     this.#pool = new ArenaPool(this.#arenaBytes, options.memtablesMax);

@@ -24,6 +24,8 @@ export type LsmErrorCode =
   | 'LSM_IO_FAILED'
   | 'LSM_LOG_FAILED'
   | 'LSM_BACKGROUND_ERROR'
+  | 'LSM_READ_ONLY'
+  | 'LSM_CHANGED'
   | 'LSM_CANCELLED'
   | 'LSM_INTERNAL';
 
@@ -79,6 +81,7 @@ export const toLsmError = (error: unknown, doing: string): LsmError => {
   if (code.startsWith('WAL_CORRUPT') || code === 'WAL_MISSING_SEGMENT' || code === 'WAL_NOT_A_LOG') {
     return new LsmError('LSM_CORRUPT_LOG', `${doing}: ${why}`, details);
   }
+  if (code === 'WAL_CHANGED') return new LsmError('LSM_CHANGED', `${doing}: ${why}.`, details);
   if (code.startsWith('WAL_UNSUPPORTED')) return new LsmError('LSM_UNSUPPORTED_VERSION', why, details);
   if (code.startsWith('WAL_')) return new LsmError('LSM_LOG_FAILED', `${doing}: ${why}`, details);
   if (code.startsWith('IO_')) return new LsmError('LSM_IO_FAILED', `${doing}: ${why}`, details);

@@ -10,11 +10,19 @@ import { checkBatchSize, Engine } from './engine.js';
 import { LsmError, toLsmError } from './errors.js';
 import { exportTables } from './export.js';
 import { type IngestTarget, ingest } from './ingest.js';
-import { checkEntrySize, checkRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
+import {
+  checkEntrySize,
+  checkRange,
+  KIND_PUT,
+  KIND_RANGE_TOMBSTONE,
+  KIND_TOMBSTONE,
+  LOG_RECORD_BYTES_MAX,
+} from './limits.js';
 import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
 import { LsmMetrics } from './metrics.js';
 import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
+import { openView } from './read-only.js';
 import { checkLogMeetsTables, LogReplay } from './replay.js';
 import { scanEntries, scanEntriesSync } from './scan.js';
 import { Slice } from './slice.js';
@@ -43,7 +51,6 @@ import { verifyTree } from './verify.js';
 import { WriteBatch } from './write-batch.js';
 import { closedError, WriteQueue, type WriteTarget } from './write-queue.js';
 
-const LOG_RECORD_BYTES_MAX = 2 ** 30;
 /** Calls of one turn go to the log together, up to so many bytes. */
 const GROUP_BYTES_MAX = 1024 * 1024;
 const NO_VALUE = new Uint8Array(0);
@@ -90,13 +97,15 @@ export class Lsm {
   }
 
   /**
-   * Opens the database in `options.dir`, and replays its log.
+   * Opens the database in `options.dir`, and replays its log. With `readOnly`: as it is at this moment, changing nothing.
    * @throws LsmError `LSM_INVALID_OPTIONS`, `LSM_LOCKED`, `LSM_NOT_A_DATABASE`, `LSM_NOT_FOUND`, `LSM_EXISTS`,
-   * `LSM_UNSUPPORTED_VERSION`, `LSM_CORRUPT_MANIFEST`, `LSM_CORRUPT_LOG`, `LSM_MISSING_TABLE`, `LSM_NO_SPACE`, `LSM_IO_FAILED`
+   * `LSM_UNSUPPORTED_VERSION`, `LSM_CORRUPT_MANIFEST`, `LSM_CORRUPT_LOG`, `LSM_MISSING_TABLE`, `LSM_NO_SPACE`, `LSM_IO_FAILED`,
+   * `LSM_CHANGED` (with `readOnly`: its writer was too fast; try again)
    */
   static async open(options: LsmOptions): Promise<Lsm> {
     const resolved = resolveOptions(options);
     try {
+      if (resolved.readOnly) return await Lsm.#openReadOnly(resolved, options.wal);
       const { manifest, unlock } = await openDirectory(resolved);
       resolved.executor.acquire();
       try {
@@ -110,6 +119,12 @@ export class Lsm {
     } catch (error) {
       throw toLsmError(error, `Cannot open ${resolved.dir}`);
     }
+  }
+
+  static async #openReadOnly(options: ResolvedOptions, wal: boolean | undefined): Promise<Lsm> {
+    const { engine, tree } = await openView(options, wal);
+    options.executor.acquire();
+    return new Lsm(options, engine, tree, undefined, async () => {});
   }
 
   static async #openParts(options: ResolvedOptions, manifest: Manifest, unlock: () => Promise<void>): Promise<Lsm> {
@@ -161,10 +176,10 @@ export class Lsm {
    * Applies a batch to the active memtable, all of it to the same one; a full memtable is sealed before. Synchronous, and
    * visible at once. Takes it even while {@link stalled}, but for the moment in which tables are ingested: whoever applies looks
    * at that first.
-   * @throws LsmError `LSM_CLOSED`, `LSM_BUSY`, `LSM_BATCH_TOO_LARGE`, `LSM_INVALID_ARGUMENT` if the database has its own log
+   * @throws LsmError `LSM_CLOSED`, `LSM_BUSY`, `LSM_READ_ONLY`, `LSM_BATCH_TOO_LARGE`, `LSM_INVALID_ARGUMENT` if the database has its own log
    */
   apply(batch: WriteBatch): void {
-    this.#assertOpen();
+    this.#assertWritable();
     if (this.#queue !== undefined) {
       throw new LsmError('LSM_INVALID_ARGUMENT', 'apply is for databases opened with wal: false. Use batch.');
     }
@@ -181,10 +196,15 @@ export class Lsm {
 
   /**
    * Resolves as soon as writers need not wait.
-   * @throws LsmError while flushing or compaction cannot go on: `LSM_NO_SPACE`, `LSM_BACKGROUND_ERROR`; `LSM_CLOSED`
+   * @throws LsmError while flushing or compaction cannot go on: `LSM_NO_SPACE`, `LSM_BACKGROUND_ERROR`; `LSM_CLOSED`, `LSM_READ_ONLY`
    */
   whenWritable(): Promise<void> {
-    return this.#closing === undefined ? this.#engine.stall.wait() : Promise.reject(closedError());
+    try {
+      this.#assertWritable();
+      return this.#engine.stall.wait();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** The newest durable mark of each id: describes what the tables contain. */
@@ -312,7 +332,7 @@ export class Lsm {
    * again in the background and by the next call
    */
   async flush(): Promise<void> {
-    this.#assertOpen();
+    this.#assertWritable();
     await this.#queue?.settled();
     await this.#engine.flush();
   }
@@ -353,7 +373,7 @@ export class Lsm {
    * `LSM_INVALID_ARGUMENT`, `LSM_NO_SPACE`, `LSM_IO_FAILED`
    */
   async ingest(paths: readonly string[], options: IngestOptions = {}): Promise<IngestReport> {
-    this.#assertOpen();
+    this.#assertWritable();
     try {
       return await this.#atWork(ingest(this.#ingestTarget(), paths, options));
     } catch (error) {
@@ -367,7 +387,7 @@ export class Lsm {
    * @throws LsmError `LSM_EXISTS` if there is something in `dir`; `LSM_NO_SPACE`, `LSM_IO_FAILED`: what was written is removed again
    */
   async exportTables(dir: string, options: ExportOptions = {}): Promise<ExportReport> {
-    this.#assertOpen();
+    this.#assertWritable();
     const { snapshot: given, tableBytes = this.#options.tableBytes } = options;
     const range = rangeOf(options);
     const snapshot = given ?? this.snapshot();
@@ -471,8 +491,15 @@ export class Lsm {
     if (this.#closing !== undefined) throw closedError();
   }
 
+  #assertWritable(): void {
+    if (this.#closing !== undefined) throw closedError();
+    if (!this.#options.readOnly) return;
+    const { dir } = this.#options;
+    throw new LsmError('LSM_READ_ONLY', `${dir} is open with readOnly: open it without that to write to it.`);
+  }
+
   #write(kind: number, key: Uint8Array, value: Uint8Array, options: WriteOptions | undefined): Promise<void> {
-    this.#assertOpen();
+    this.#assertWritable();
     checkEntrySize(key.length, value.length);
     const durability = this.#durability(options);
     const expiresAtMs = kind === KIND_PUT ? this.#expiryOf(options?.ttlMs) : 0;
@@ -484,7 +511,7 @@ export class Lsm {
   }
 
   #writeBatch(operations: readonly BatchOperation[], options: WriteOptions | undefined): Promise<void> {
-    this.#assertOpen();
+    this.#assertWritable();
     const durability = this.#durability(options);
     const queue = this.#queue;
     if (queue === undefined) {

@@ -86,8 +86,15 @@ export interface ManifestScan {
 /** Reads all records. @throws LsmError `LSM_CORRUPT_MANIFEST`, `LSM_UNSUPPORTED_VERSION` */
 export const scanManifest = (bytes: Uint8Array, number: number, file: string): ManifestScan => {
   checkFileHeader(bytes, number, file);
+  const scan = scanRecords(bytes, number, FILE_HEADER_BYTES, file);
+  if (scan.records[0]?.kind !== RECORD.snapshot) throw corrupt(file, FILE_HEADER_BYTES, 'its first record is damaged');
+  return scan;
+};
+
+/** Reads the records from offset `from` on, where one began or the valid ones ended. @throws LsmError `LSM_CORRUPT_MANIFEST` */
+export const scanRecords = (bytes: Uint8Array, number: number, from: number, file: string): ManifestScan => {
   const records: ManifestRecord[] = [];
-  let offset = FILE_HEADER_BYTES;
+  let offset = from;
   while (offset < bytes.length) {
     const record = recordAt(bytes, number, offset);
     if (record === undefined) {
@@ -101,7 +108,6 @@ export const scanManifest = (bytes: Uint8Array, number: number, file: string): M
     records.push(record);
     offset += RECORD_HEADER_BYTES + record.payload.length;
   }
-  if (records[0]?.kind !== RECORD.snapshot) throw corrupt(file, FILE_HEADER_BYTES, 'its first record is damaged');
   return { records, end: offset, tornBytes: bytes.length - offset, isClosed: records.at(-1)?.kind === RECORD.closed };
 };
 

@@ -6,7 +6,15 @@ import { manifestName, prepareCurrent, readWhole, switchCurrent } from './direct
 import { codeOf, LsmError } from './errors.js';
 import { decodeEdit, encodeEdit } from './manifest-codec.js';
 import { type ManifestEdit, ManifestState } from './manifest-edit.js';
-import { encodeFileHeader, encodeRecord, FILE_HEADER_BYTES, RECORD, scanManifest } from './manifest-records.js';
+import {
+  encodeFileHeader,
+  encodeRecord,
+  FILE_HEADER_BYTES,
+  type ManifestScan,
+  RECORD,
+  scanManifest,
+  scanRecords,
+} from './manifest-records.js';
 
 const REWRITE_BYTES_MIN = 1024 * 1024;
 const REWRITE_RATIO = 4;
@@ -53,22 +61,9 @@ export class Manifest {
    * @throws LsmError `LSM_CORRUPT_MANIFEST` with file and offset, `LSM_UNSUPPORTED_VERSION`
    */
   static async open(fs: FileSystem, dir: string, number: number): Promise<Manifest> {
-    const path = `${dir}/${manifestName(number)}`;
-    const scan = scanManifest(await readManifest(fs, path), number, path);
-    const state = new ManifestState();
-    for (const { kind, offset, payload } of scan.records) {
-      if (kind !== RECORD.edit && kind !== RECORD.snapshot) continue;
-      try {
-        state.apply(decodeEdit(payload));
-      } catch (error) {
-        if (!(error instanceof LsmError)) throw error;
-        throw new LsmError(error.code, `${path}, offset ${offset}: ${error.message}`, { file: path, offset });
-      }
-    }
-    const manifest = new Manifest(fs, dir, number, state);
+    const { manifest, scan, path } = await Manifest.#load(fs, dir, number);
     if (scan.isClosed && scan.tornBytes === 0) {
       manifest.#file = await fs.open(path, 'write');
-      manifest.#end = scan.end;
       manifest.#firstBytes = scan.records[0]!.payload.length + FILE_HEADER_BYTES;
     } else {
       for (const { payload, kind } of scan.records) {
@@ -78,6 +73,29 @@ export class Manifest {
       await manifest.settle();
     }
     return manifest;
+  }
+
+  /**
+   * As {@link Manifest.open}, changing nothing: what is read is all there is to it, and it takes no changes.
+   * @param known what an earlier call gave; it is brought up to date if it is of the same file. Not to be used any more if this fails
+   */
+  static async read(fs: FileSystem, dir: string, number: number, known?: Manifest): Promise<Manifest> {
+    if (known?.number !== number) return (await Manifest.#load(fs, dir, number)).manifest;
+    const path = `${dir}/${manifestName(number)}`;
+    const scan = scanRecords(await readManifest(fs, path), number, known.#end, path);
+    applyRecords(known.state, scan, path);
+    known.#end = scan.end;
+    return known;
+  }
+
+  static async #load(fs: FileSystem, dir: string, number: number) {
+    const path = `${dir}/${manifestName(number)}`;
+    const scan = scanManifest(await readManifest(fs, path), number, path);
+    const state = new ManifestState();
+    applyRecords(state, scan, path);
+    const manifest = new Manifest(fs, dir, number, state);
+    manifest.#end = scan.end;
+    return { manifest, scan, path };
   }
 
   /** Number of the current file. */
@@ -196,6 +214,18 @@ export class Manifest {
     }
   }
 }
+
+const applyRecords = (state: ManifestState, { records }: ManifestScan, file: string): void => {
+  for (const { kind, offset, payload } of records) {
+    if (kind !== RECORD.edit && kind !== RECORD.snapshot) continue;
+    try {
+      state.apply(decodeEdit(payload));
+    } catch (error) {
+      if (!(error instanceof LsmError)) throw error;
+      throw new LsmError(error.code, `${file}, offset ${offset}: ${error.message}`, { file, offset });
+    }
+  }
+};
 
 const readManifest = async (fs: FileSystem, path: string): Promise<Uint8Array> => {
   if ((await fs.stat(path)) === undefined) {

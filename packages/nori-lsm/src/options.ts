@@ -20,6 +20,7 @@ export interface ResolvedOptions {
   readonly meter: Meter;
   readonly createIfMissing: boolean;
   readonly errorIfExists: boolean;
+  readonly readOnly: boolean;
   readonly memtableBytes: number;
   readonly memtablesMax: number;
   readonly blockCacheBytes: number;
@@ -51,6 +52,8 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
   const wal = options.wal ?? true;
   if (typeof options.dir !== 'string' || options.dir === '') throw invalid('dir must name a directory');
   if (wal && options.collectMarks !== undefined) throw invalid('collectMarks needs wal: false');
+  const readOnly = options.readOnly ?? false;
+  if (readOnly) checkReadOnly(options);
   const l0Trigger = integer(options, 'l0Trigger', 8, 1, 1_000);
   // The arena is made of 32-bit words.
   const memtableBytes = Math.ceil(integer(options, 'memtableBytes', 32 * MIB, KIB, 1024 * MIB) / 4) * 4;
@@ -61,6 +64,7 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
     meter: options.meter ?? noopMeter,
     createIfMissing: options.createIfMissing ?? true,
     errorIfExists: options.errorIfExists ?? false,
+    readOnly,
     memtableBytes,
     memtablesMax: integer(options, 'memtablesMax', 3, 2, 64),
     blockCacheBytes: integer(options, 'blockCacheBytes', 64 * MIB, 0, Number.MAX_SAFE_INTEGER),
@@ -76,7 +80,7 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
     compression: resolveCompression(options.compression ?? 'none'),
     blockBytes: integer(options, 'blockBytes', 4 * KIB, 64, 16 * MIB),
     bloomBitsPerKey: integer(options, 'bloomBitsPerKey', 10, 0, 64),
-    autoCompact: options.autoCompact ?? true,
+    autoCompact: !readOnly && (options.autoCompact ?? true),
     wal,
     walSegmentBytesMax: integer(options, 'walSegmentBytesMax', 64 * MIB, 4 * KIB, 1024 * MIB),
     durability: checkDurability(options.durability ?? (wal ? 'batch' : 'none'), wal),
@@ -118,6 +122,14 @@ const resolveCompression = (choice: Compression | readonly Compression[]): reado
     }
   }
   return Array.from({ length: LEVELS }, (_, level) => choices[Math.min(level, choices.length - 1)]!);
+};
+
+/** What is never written cannot be asked for what writing gives. */
+const checkReadOnly = (options: LsmOptions): void => {
+  for (const name of ['errorIfExists', 'collectMarks', 'onDurable'] as const) {
+    const value = options[name];
+    if (value !== undefined && value !== false) throw invalid(`${name} does not go with readOnly`);
+  }
 };
 
 type NumberOption = {

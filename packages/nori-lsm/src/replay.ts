@@ -8,7 +8,7 @@ import type { ManifestState } from './manifest-edit.js';
 import { Slice } from './slice.js';
 
 /** @throws LsmError `LSM_CORRUPT_LOG` if the log does not go on where the tables end */
-export const checkLogMeetsTables = (wal: Wal, { logPosition }: ManifestState): void => {
+export const checkLogMeetsTables = (wal: Pick<Wal, 'start' | 'end'>, { logPosition }: ManifestState): void => {
   if (logPosition !== undefined && (wal.start > logPosition || wal.end <= logPosition)) {
     throw new LsmError(
       'LSM_CORRUPT_LOG',
@@ -21,11 +21,16 @@ export const checkLogMeetsTables = (wal: Wal, { logPosition }: ManifestState): v
 /** Takes the records of a log, as they are found when it is opened, into memtables. */
 export class LogReplay {
   readonly #flushedSeq: number;
+  /** Up to here gaps are known: ingested tables have sequence numbers too. */
+  readonly #usedSeq: number;
   readonly #engine: Engine;
   readonly #slice: Slice;
+  /** The first sequence number that neither the tables nor the log have, though the log goes on behind it. */
+  firstMissing: number | undefined;
 
-  constructor({ flushedSeq }: ManifestState, engine: Engine, clock: Clock) {
+  constructor({ flushedSeq, usedSeq }: ManifestState, engine: Engine, clock: Clock) {
     this.#flushedSeq = flushedSeq;
+    this.#usedSeq = usedSeq;
     this.#engine = engine;
     this.#slice = new Slice(clock);
   }
@@ -40,6 +45,8 @@ export class LogReplay {
         const message = `The record at position ${position} of the log goes back behind the one before it. Restore the database from a backup.`;
         throw new LsmError('LSM_CORRUPT_LOG', message);
       }
+      const isGap = header.firstSeq > engine.lastSeq + 1 && header.firstSeq > this.#usedSeq + 1;
+      if (isGap) this.firstMissing ??= engine.lastSeq + 1;
       engine.applyRecord(data, header, position);
       if (this.#slice.isOver()) await this.#slice.next();
     }

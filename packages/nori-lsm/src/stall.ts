@@ -96,6 +96,7 @@ export class Stall {
   #find(): LsmStats['stalled'] {
     if (this.#isHeld) return 'ingest';
     const { options, tree } = this.#background;
+    if (options.readOnly) return undefined;
     if (this.#sealedCount() >= options.memtablesMax - 1) return 'memtables';
     if (options.autoCompact && tree.current.tablesIn(0).length >= options.l0Stop) return 'l0';
     return undefined;

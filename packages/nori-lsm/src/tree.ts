@@ -126,7 +126,9 @@ export class Tree {
     const { levels } = this.manifest.state;
     const listed = levels.flatMap((tables) => [...tables.values()]);
     for (let i = 0; i < listed.length; i += OPEN_AT_ONCE) {
-      await Promise.all(listed.slice(i, i + OPEN_AT_ONCE).map((meta) => this.#table(meta)));
+      // All of them, even if one fails: those still being opened then could not be closed.
+      const opened = await Promise.allSettled(listed.slice(i, i + OPEN_AT_ONCE).map((meta) => this.#table(meta)));
+      for (const result of opened) if (result.status === 'rejected') throw result.reason;
     }
     this.#shown.apply(this.manifest.state.snapshot());
     this.#current = new Version(

@@ -43,6 +43,12 @@ export interface LsmOptions {
   readonly createIfMissing?: boolean;
   /** Fail with `LSM_EXISTS` if there is one. Default false. */
   readonly errorIfExists?: boolean;
+  /**
+   * Open what is there as it is at this moment, for reading alone: nothing on disk is changed, no lock is taken, and another process may
+   * have it open and write on. Writing methods fail with `LSM_READ_ONLY`, a missing database with `LSM_NOT_FOUND`. Not with
+   * `errorIfExists`, `collectMarks`, `onDurable`. Default false.
+   */
+  readonly readOnly?: boolean;
   /** Arena of one memtable, in bytes. Default 32 MiB. */
   readonly memtableBytes?: number;
   /** Memtables in memory, the active one included, before writes stall. Default 3. */

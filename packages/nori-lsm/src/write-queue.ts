@@ -132,6 +132,8 @@ export class WriteQueue {
     this.#blocks++;
     try {
       if (this.#inFlight.length > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
+      // What is visible but was refused by the log comes first, as for every write.
+      while (this.#mustFlush) await this.#flushUnlogged();
       await work();
     } finally {
       this.#blocks--;

@@ -1,4 +1,5 @@
 export type { WalRecord } from './log-reader.js';
+export { type LogReading, type ReadLogOptions, readLog } from './read-log.js';
 export type { RecordParts } from './record-compression.js';
 export type { RecoveryCut } from './segment-scan.js';
 export { type AppendOptions, Wal, type WalPosition, type WalRecovery, type WalStats } from './wal.js';

@@ -12,15 +12,24 @@ import {
   segmentSalt,
 } from './record-format.js';
 import { RecordScanner } from './record-scanner.js';
+import type { RecordSink } from './record-sink.js';
 import { HEADER_BYTES, type SegmentHeader } from './segment-format.js';
 import { corruptRecord, WalError } from './wal-error.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 const PAGE_BYTES = 4096;
 const zeroPage = new Uint8Array(PAGE_BYTES);
+/** How often a segment may become shorter while it is read, before it is given up. */
+const TRIMS_MAX = 100;
 
-/** Takes records as they are verified, in order; what it returns is waited for. */
-export type RecordSink = (records: WalRecord[]) => void | Promise<void>;
+/** What is behind a bad record. */
+interface Rest {
+  readonly synced: number;
+  readonly markersEnd: number;
+  readonly usedEnd: number;
+}
+
+const NO_REST: Rest = { synced: 0, markersEnd: 0, usedEnd: 0 };
 
 /** What was cut off the end of the log when it was opened. */
 export interface RecoveryCut {
@@ -35,6 +44,8 @@ export interface ScanOptions {
   /** Gets the records from `sinkFrom` on. */
   readonly sink?: RecordSink | undefined;
   readonly sinkFrom?: number | undefined;
+  /** Whether a writer may be at work on the last segment meanwhile; see read-log.ts. */
+  readonly besideWriter?: boolean;
 }
 
 /** See the top of this file. */
@@ -86,30 +97,47 @@ export class SegmentScan {
 
   /** The last segment: what follows the sound records is room for more, or a torn tail, unless a marker in it proves a loss. */
   async tail(): Promise<void> {
+    const { besideWriter = false } = this.#options;
     const { path } = this.#file;
-    const sizeBytes = this.#file.sizeSync();
-    if (await this.#walk(sizeBytes, false)) {
+    let isSound = await this.#walkToEnd(besideWriter);
+    const rest = isSound ? NO_REST : await this.#searchRest(this.#file.sizeSync());
+    const isProven = (): boolean => this.syncedOffset > this.endOffset || rest.synced > this.#base + this.#badOffset;
+    // What a marker vouches for was written before it: if it was bad only because it was being written, it is sound by now.
+    if (!isSound && besideWriter && isProven()) isSound = await this.#walkToEnd(true);
+    if (isSound) {
       // A marker alone at the end is where the next group will write its own; it holds nothing.
       if (this.#bareMarker) this.endOffset -= MARKER_BYTES;
       return;
     }
-    const rest = await this.#searchRest(sizeBytes);
-    if (this.syncedOffset > this.endOffset || rest.synced > this.#base + this.#badOffset) {
-      throw corruptRecord(path, this.#badOffset, `${this.#problem}, although it had been synced`);
-    }
+    if (isProven()) throw corruptRecord(path, this.#badOffset, `${this.#problem}, although it had been synced`);
     this.hasTail = true;
     const tornEnd = Math.max(this.#badOffset, this.#recycled ? rest.markersEnd : rest.usedEnd);
     if (tornEnd > this.endOffset) this.cut = { file: path, offset: this.endOffset, bytes: tornEnd - this.endOffset };
   }
 
-  /** True if everything up to `to` is sound, and whole batches. */
+  /** Walks from `endOffset` to the end of the file, which a writer may draw nearer meanwhile. */
+  async #walkToEnd(besideWriter: boolean): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      const sizeBytes = this.#file.sizeSync();
+      try {
+        return await this.#walk(sizeBytes, false);
+      } catch (error) {
+        const isShorter = besideWriter && error instanceof WalError && this.#file.sizeSync() < sizeBytes;
+        if (!isShorter || attempt === TRIMS_MAX) throw error;
+      }
+    }
+  }
+
+  /** True if everything from `endOffset` up to `to` is sound, and whole batches. */
   async #walk(to: number, cutThere: boolean): Promise<boolean> {
     const { sink, recordBytesMax } = this.#options;
+    this.#batch = [];
+    this.#complete = 0;
     const scanner = new RecordScanner({
       file: this.#file,
       salt: this.#salt,
       base: this.#base,
-      from: HEADER_BYTES,
+      from: this.endOffset,
       to,
       chunkBytes: CHUNK_BYTES,
       keepPayloads: sink !== undefined,
@@ -184,11 +212,11 @@ export class SegmentScan {
    * What is behind the bad record: the highest synced position that a sound marker states (0 if there is none), where the last
    * such marker ends, and where the last byte ends that is not zero.
    */
-  async #searchRest(sizeBytes: number): Promise<{ synced: number; markersEnd: number; usedEnd: number }> {
+  async #searchRest(sizeBytes: number): Promise<Rest> {
     let synced = 0;
     let markersEnd = 0;
     let usedEnd = 0;
-    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, sizeBytes - this.#badOffset));
+    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, Math.max(0, sizeBytes - this.#badOffset)));
     const view = Buffer.from(chunk.buffer);
     for (let from = this.#badOffset; from < sizeBytes; from += CHUNK_BYTES - MARKER_BYTES + 1) {
       const filled = await this.#file.read(chunk, from);

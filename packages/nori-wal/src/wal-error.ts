@@ -27,6 +27,8 @@ export type WalErrorCode =
   | 'WAL_INVALID_POSITION'
   /** The place of a reader, or a position, was dropped by `truncateBefore` or `truncateAfter`. */
   | 'WAL_TRUNCATED'
+  /** The writer of a log changed it under a reader that does not own it. */
+  | 'WAL_CHANGED'
   /** A compression that this runtime does not have. */
   | 'WAL_UNSUPPORTED_COMPRESSION'
   /** An option is out of range. */

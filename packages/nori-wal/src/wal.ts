@@ -8,8 +8,9 @@ import { cutPlace } from './log-cut.js';
 import { type ReadSource, readBatches, readRecords, type WalRecord } from './log-reader.js';
 import { LogWriter } from './log-writer.js';
 import type { RecordParts } from './record-compression.js';
+import { failureOf, guardedSink } from './record-sink.js';
 import { type Inspection, inspect, repair } from './recovery.js';
-import type { RecordSink, RecoveryCut } from './segment-scan.js';
+import type { RecoveryCut } from './segment-scan.js';
 import { SegmentStore } from './segment-store.js';
 import { asWalError, invalidPosition, WalError } from './wal-error.js';
 import { WalMetrics } from './wal-metrics.js';
@@ -114,7 +115,7 @@ export class Wal {
         throw error;
       }
     } catch (error) {
-      throw error instanceof SinkFailure ? error.cause : asWalError(error);
+      throw failureOf(error);
     }
   }
 
@@ -256,25 +257,6 @@ export class Wal {
     if (this.#closing) throw closed();
     if (!(position >= 0 && position <= this.end)) throw invalidPosition(position, `the log ends at ${this.end}`);
   }
-}
-
-/** What the caller's `onRecords` threw: the caller's own, to be passed on as it is. */
-class SinkFailure {
-  readonly cause: unknown;
-
-  constructor(cause: unknown) {
-    this.cause = cause;
-  }
-}
-
-function guardedSink(sink: RecordSink): RecordSink {
-  return async (records) => {
-    try {
-      await sink(records);
-    } catch (error) {
-      throw new SinkFailure(error);
-    }
-  };
 }
 
 async function makeDirectory(fs: FileSystem, dir: string): Promise<void> {

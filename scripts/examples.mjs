@@ -15,10 +15,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { basename, delimiter, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const root = resolve(import.meta.dirname, '..');
+/** What using an example in its own folder leaves there. */
+const LEFT_BEHIND = new Set(['node_modules', 'package-lock.json', 'data', 'bundle']);
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
 /** Runs a program; resolves to what it printed, rejects with all of it if it fails. */
@@ -71,21 +73,17 @@ export async function packAll(target) {
   for (const [name, dir] of packageFolders('nori-lsm', root)) {
     (dir.startsWith(join(root, 'packages')) ? ours : others).push([name, dir]);
   }
-  const archives = new Map();
-  // `workspace:` is what only pnpm understands: it writes the version in its place.
-  const packOurs = ours.map(async ([name, dir]) => {
-    const into = join(target, name);
-    mkdirSync(into, { recursive: true });
-    await run('pnpm', ['pack', '--pack-destination', into], { cwd: dir, env: { ...process.env, PATH: path } });
-    archives.set(name, join(into, readdirSync(into)[0]));
-  });
-  const packOthers = async () => {
-    const dirs = others.map(([, dir]) => dir);
-    const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', target, ...dirs]);
-    for (const { name, filename } of JSON.parse(packed)) archives.set(name, join(target, filename));
-  };
-  await Promise.all([...packOurs, packOthers()]);
-  return archives;
+  mkdirSync(target, { recursive: true });
+  const into = ['--json', '--pack-destination', target];
+  const [packedOurs, packedOthers] = await Promise.all([
+    // `workspace:` is what only pnpm understands: it writes the versions in its place.
+    run('pnpm', [...ours.flatMap(([name]) => ['--filter', name]), 'pack', ...into], {
+      env: { ...process.env, PATH: path },
+    }),
+    run('npm', ['pack', '--ignore-scripts', ...into, ...others.map(([, dir]) => dir)]),
+  ]);
+  const packed = [...JSON.parse(packedOurs), ...JSON.parse(packedOthers)];
+  return new Map(packed.map(({ name, filename }) => [name, resolve(target, filename)]));
 }
 
 /**
@@ -93,7 +91,8 @@ export async function packAll(target) {
  * @param env of npm: its PATH needs node and npm, and no compiler
  */
 export async function install(name, dir, archives, env = process.env) {
-  cpSync(join(root, 'examples', name), dir, { recursive: true, filter: (source) => !source.includes('node_modules') });
+  const filter = (source) => !LEFT_BEHIND.has(basename(source));
+  cpSync(join(root, 'examples', name), dir, { recursive: true, filter });
   // Tools of its developers are not what is looked at, and not in the archives: npm would ask the network about them.
   const { devDependencies: _, ...manifest } = readJson(join(dir, 'package.json'));
   const dependencies = Object.fromEntries([...archives].map(([each, file]) => [each, pathToFileURL(file).href]));

@@ -11,6 +11,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -20,6 +21,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 // @ts-expect-error a script without declarations
 import * as examples from '../scripts/examples.mjs';
+import { readText, root } from './workspace.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'nori-examples-'));
 /** Holds node and npm, and nothing else. */
@@ -73,24 +75,50 @@ test('plain-esm: an ES module', async () => {
   expect(await node(dir, ['main.js'])).toContain('visits 2\n');
 });
 
-test('plain-esm, bundled into ES modules, runs without any node_modules', async () => {
+/** esbuild, as if the example's developer had installed it. */
+const linkEsbuild = (dir: string): void => {
+  const esbuild = dirname(createRequire(import.meta.url).resolve('esbuild/package.json'));
+  symlinkSync(esbuild, join(dir, 'node_modules/esbuild'));
+};
+
+test('plain-esm, bundled as the README says, runs without any node_modules', async () => {
   const dir = join(scratch, 'plain-esm');
-  await build({
-    absWorkingDir: dir,
-    entryPoints: { main: 'main.js', 'lsm-worker': 'nori-lsm/lsm-worker' },
-    outdir: 'bundle',
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-  });
-  await rm(join(dir, 'node_modules'), { recursive: true });
+  const recipe = /```js\n(import \{ build \} from 'esbuild';.*?)```/s.exec(
+    readText('packages/nori-lsm/README.md'),
+  )![1]!;
+  writeFileSync(join(dir, 'build.js'), recipe);
+  linkEsbuild(dir);
+  await node(dir, ['build.js']);
+  await rename(join(dir, 'node_modules'), join(dir, 'modules'));
   expect(readdirSync(join(dir, 'bundle')).sort()).toEqual(['lsm-worker.js', 'main.js']);
   expect(await node(dir, ['bundle/main.js'])).toContain('visits 3\nflushes 1\n');
 });
 
+test('a single file, without threads, does with inlineExecutor', async () => {
+  const dir = join(scratch, 'plain-esm');
+  await rename(join(dir, 'modules'), join(dir, 'node_modules'));
+  const main = readFileSync(join(dir, 'main.js'), 'utf8')
+    .replace(
+      "import { Lsm } from 'nori-lsm'",
+      "import { nodeFileSystem, systemClock } from 'nori-io';\nimport { inlineExecutor, Lsm } from 'nori-lsm'",
+    )
+    .replace('Lsm.open({', 'Lsm.open({ executor: inlineExecutor(nodeFileSystem, { clock: systemClock }),');
+  writeFileSync(join(dir, 'inline.js'), main);
+  const outfile = join(scratch, 'single/inline.mjs');
+  await build({ entryPoints: [join(dir, 'inline.js')], outfile, bundle: true, platform: 'node', format: 'esm' });
+  expect(await node(dirname(outfile), ['inline.mjs'])).toContain('visits 1\nflushes 1\n');
+});
+
 test('plain-cjs: require of both entries', async () => {
   const dir = await installed('plain-cjs');
-  expect(await node(dir, ['main.js'])).toBe("lsm hello flushes 1\nlevel { name: 'alice' }\n");
+  const output = "lsm hello flushes 1\nlevel { name: 'alice' }\n";
+  expect(await node(dir, ['main.js'])).toBe(output);
+  // Bundled as CommonJS, abstract-level and all.
+  cpSync(join(root, 'examples/electron-like/build.mjs'), join(dir, 'build.mjs'));
+  linkEsbuild(dir);
+  await node(dir, ['build.mjs']);
+  await rm(join(dir, 'node_modules'), { recursive: true });
+  expect(await node(dir, ['bundle/main.js'])).toBe(output);
 });
 
 describe('session-store', () => {
@@ -209,8 +237,7 @@ describe('electron-like', () => {
   });
 
   test('bundled into two files, runs without any node_modules', async () => {
-    const esbuild = dirname(createRequire(import.meta.url).resolve('esbuild/package.json'));
-    symlinkSync(esbuild, join(dir, 'node_modules/esbuild'));
+    linkEsbuild(dir);
     await node(dir, ['build.mjs']);
     await rm(join(dir, 'node_modules'), { recursive: true });
     expect(readdirSync(join(dir, 'bundle')).sort()).toEqual(['lsm-worker.js', 'main.js']);

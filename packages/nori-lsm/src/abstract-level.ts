@@ -29,7 +29,13 @@ const CLEAR_RANGE_KEYS = 64;
 /** What the store itself understands, beside what abstract-level does. */
 export interface NoriLevelOpenOptions
   extends AbstractOpenOptions,
-    Omit<LsmOptions, 'dir' | 'wal' | 'collectMarks' | 'onDurable' | 'createIfMissing' | 'errorIfExists'> {}
+    Omit<
+      LsmOptions,
+      'dir' | 'wal' | 'collectMarks' | 'onDurable' | 'createIfMissing' | 'errorIfExists' | 'compression'
+    > {
+  /** As {@link LsmOptions.compression}, or as classic-level has it: true for `lz4`, false for `none`. Default `none`. */
+  readonly compression?: LsmOptions['compression'] | boolean | undefined;
+}
 
 /** Options of the constructor: encodings, and those of {@link NoriLevel.open}. */
 export interface NoriLevelOptions<K, V> extends AbstractDatabaseOptions<K, V>, Omit<NoriLevelOpenOptions, 'passive'> {}
@@ -103,7 +109,11 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
     return this.#lsm;
   }
 
-  // What may be asked of writes beyond abstract-level: only their types are new.
+  // What may be asked beyond abstract-level: only the types are new.
+
+  override open(options?: NoriLevelOpenOptions): Promise<void> {
+    return options === undefined ? super.open() : super.open(options);
+  }
 
   override put(key: KDefault, value: VDefault): Promise<void>;
   override put<K = KDefault, V = VDefault>(
@@ -145,9 +155,11 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
 
   /** @internal */
   async _open(options: NoriLevelOpenOptions & Record<string, unknown>): Promise<void> {
-    const { passive: _passive, ...rest } = options;
+    const { passive: _passive, compression, ...rest } = options;
     this.#clock = options.clock ?? systemClock;
-    this.#lsm = await asLevel(() => Lsm.open({ ...(rest as object), dir: this.#location }));
+    this.#lsm = await asLevel(() =>
+      Lsm.open({ ...(rest as object), dir: this.#location, ...compressionOption(compression) }),
+    );
   }
 
   /** @internal */
@@ -280,6 +292,11 @@ class LevelSnapshot extends AbstractSnapshot {
 
 /** The bounds and the direction: all that callers may choose by; other names mean nothing to abstract-level, nor to sublevels. */
 const rangeOptions = ({ gte, gt, lte, lt, reverse }: LevelRange): LevelRange => ({ gte, gt, lte, lt, reverse });
+
+const compressionOption = (chosen: NoriLevelOpenOptions['compression']): Pick<LsmOptions, 'compression'> => {
+  if (chosen === undefined) return {};
+  return { compression: typeof chosen === 'boolean' ? (chosen ? 'lz4' : 'none') : chosen };
+};
 
 const readOptions = (snapshot: LevelSnapshot | undefined): { readonly snapshot: Snapshot } | undefined =>
   snapshot === undefined ? undefined : { snapshot: snapshot.at };

@@ -2,11 +2,11 @@
 // for a long compaction. Threads are shared by all databases of the process, start with the first task or shortly before, do not
 // keep the process alive while idle, and end when the last database is closed.
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { LsmError, type LsmErrorCode } from './errors.js';
 import type { TaskExecutor } from './executor.js';
 import type { Task, TaskResult } from './task.js';
+import { workerEntry } from './worker-entry.js';
 
 /** What goes to the thread and what comes back. */
 export interface TaskRequest {
@@ -36,9 +36,12 @@ class Thread {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
 
-  /** @param ended called when the thread can take no more tasks */
-  constructor(ended: () => void) {
-    const worker = new Worker(entryPath(), { name: 'nori-lsm' });
+  /**
+   * @param entry the file it runs
+   * @param ended called when it can take no more tasks
+   */
+  constructor(entry: string, ended: () => void) {
+    const worker = new Worker(entry, { name: 'nori-lsm' });
     this.#worker = worker;
     worker.on('message', (reply: TaskReply) => this.#settle(reply));
     const fail = (cause: unknown): void => {
@@ -79,7 +82,12 @@ class Thread {
 
 /** Tasks of one kind, and their thread while there is one. */
 class Lane {
+  readonly #entry: string;
   #thread: Thread | undefined;
+
+  constructor(entry: string) {
+    this.#entry = entry;
+  }
 
   run(task: Task): Promise<TaskResult> {
     return this.#started().run(task);
@@ -96,7 +104,7 @@ class Lane {
 
   #started(): Thread {
     if (this.#thread !== undefined) return this.#thread;
-    const thread = new Thread(() => {
+    const thread = new Thread(this.#entry, () => {
       if (this.#thread === thread) this.#thread = undefined;
     });
     this.#thread = thread;
@@ -106,10 +114,16 @@ class Lane {
 
 /** The threads and who uses them. */
 class WorkerExecutor implements TaskExecutor {
-  readonly #flushes = new Lane();
-  readonly #compactions = new Lane();
-  readonly #exports = new Lane();
+  readonly #flushes: Lane;
+  readonly #compactions: Lane;
+  readonly #exports: Lane;
   #users = 0;
+
+  constructor(entry: string) {
+    this.#flushes = new Lane(entry);
+    this.#compactions = new Lane(entry);
+    this.#exports = new Lane(entry);
+  }
 
   async run(task: Task): Promise<TaskResult> {
     const lane = { flush: this.#flushes, compact: this.#compactions, export: this.#exports }[task.kind];
@@ -134,19 +148,12 @@ class WorkerExecutor implements TaskExecutor {
 
 let shared: WorkerExecutor | undefined;
 
-/** The executor with worker threads on the real file system, shared by the whole process. */
-export const workerExecutor = (): TaskExecutor => (shared ??= new WorkerExecutor());
-
-/** The thread's entry lies beside this file when built; from the sources, in the build's folder. */
-const entryPath = (): string => {
-  for (const relative of ['./lsm-worker.js', '../dist/lsm-worker.js']) {
-    const path = fileURLToPath(new URL(relative, import.meta.url));
-    if (existsSync(path)) return path;
-  }
-  const message =
-    'The entry of the worker thread, lsm-worker.js, is missing. Build the package, or pass inlineExecutor.';
-  throw new LsmError('LSM_INTERNAL', message);
-};
+/**
+ * The executor with worker threads on the real file system, shared by the whole process.
+ * @throws LsmError `LSM_INVALID_OPTIONS` if the file that threads run is missing: told now, not by the first flush
+ */
+export const workerExecutor = (): TaskExecutor =>
+  (shared ??= new WorkerExecutor(workerEntry(import.meta.url, existsSync)));
 
 const errorOf = (error: { code: string; message: string; file?: string | undefined; offset?: number | undefined }) => {
   const code = error.code as LsmErrorCode;

@@ -233,6 +233,23 @@ test('everything is there after closing and opening again; compaction goes throu
   await db.close();
 });
 
+test('compression may be told as classic-level is told: whether, not how', async () => {
+  for (const [compression, smaller] of [
+    [false, false],
+    [true, true],
+    ['deflate', true],
+  ] as const) {
+    const db = await open({ compression });
+    await db.put('a', 'x'.repeat(20_000));
+    await db.lsm.flush();
+    expect(db.lsm.stats().tableBytes < 10_000).toBe(smaller);
+    await db.close();
+    await db.open({ compression: false });
+    expect(await db.get('a')).toBe('x'.repeat(20_000));
+    await db.close();
+  }
+});
+
 test('a database of which the closing fails tells so once, and is closed', async () => {
   const fs = new MemoryFileSystem();
   const db = new NoriLevel('/level', { fs });

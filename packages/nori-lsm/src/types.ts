@@ -120,7 +120,10 @@ export type BatchOperation =
   | { readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number }
   | { readonly type: 'delete'; readonly key: Bytes };
 
-/** A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. */
+/**
+ * A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. One that is garbage-collected
+ * without having been closed is let go then, and reported: `lsm.snapshot_leaked`.
+ */
 export interface Snapshot {
   /** Everything up to this sequence number is in it. */
   readonly seq: number;
@@ -244,6 +247,8 @@ export interface LsmStats {
   readonly stalls: number;
   readonly stalledMs: number;
   readonly snapshots: number;
+  /** How long the oldest open snapshot has been open; 0 if none is. */
+  readonly oldestSnapshotMs: number;
   readonly lastSequence: number;
   /** What keeps flushes or compactions from getting on, if anything. */
   readonly backgroundError: LsmError | undefined;

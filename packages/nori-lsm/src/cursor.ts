@@ -5,6 +5,7 @@
 // moved past all of them before the newest is known: the entry is kept aside. Turning round seeks anew from the key.
 import { compareKeys, compareRange, keyAfter } from './bytes.js';
 import type { KeyRange } from './cursor-bounds.js';
+import { Hold, type HoldList } from './holds.js';
 import { KIND_PUT } from './limits.js';
 import type { MergingCursor } from './merging-cursor.js';
 import { RangeProbe, type RangeTombstones } from './range-tombstones.js';
@@ -24,8 +25,24 @@ export interface CursorHost {
   readonly readNowMs: ((key: Uint8Array) => number) | undefined;
   /** Turns what reading threw into the engine's error. */
   readonly failed: (error: unknown) => Error;
-  /** Called once, when the cursor is closed. */
-  readonly closed: () => void;
+  /** What keeps the sources of the merge: once it is closed, by whomever, so is the cursor. */
+  readonly hold: Hold;
+}
+
+/** Keeps what a cursor reads from being reclaimed. */
+export class CursorHold extends Hold {
+  readonly kind = 'cursor';
+  readonly #held: readonly { release(): void }[];
+
+  /** @param held retained for the cursor; released when it is closed */
+  constructor(list: HoldList, seq: number, held: readonly { release(): void }[]) {
+    super(list, seq);
+    this.#held = held;
+  }
+
+  protected letGo(): void {
+    for (const each of this.#held) each.release();
+  }
 }
 
 /** {@link Cursor} over a merge; not positioned until its first move. */
@@ -35,8 +52,8 @@ export class RangeCursor implements Cursor {
   readonly #reverse: boolean;
   readonly #seq: number;
   readonly #host: CursorHost;
+  readonly #hold: Hold;
   readonly #probe: RangeProbe | undefined;
-  #open = true;
   #valid = false;
   /** True while the merge goes up and stands on the current entry. */
   #goesUp = true;
@@ -56,10 +73,11 @@ export class RangeCursor implements Cursor {
     this.#seq = seq;
     this.#host = host;
     this.#probe = host.ranges && new RangeProbe(host.ranges);
+    this.#hold = host.hold;
   }
 
   get valid(): boolean {
-    return this.#valid;
+    return this.#valid && this.#hold.isOpen;
   }
 
   get key(): Uint8Array {
@@ -68,7 +86,7 @@ export class RangeCursor implements Cursor {
 
   get value(): Uint8Array {
     if (this.#value === undefined) {
-      if (!this.#valid) return NO_BYTES;
+      if (!this.valid) return NO_BYTES;
       this.#value = this.#merge.top.value();
     }
     return this.#value;
@@ -79,23 +97,23 @@ export class RangeCursor implements Cursor {
   }
 
   next(): void {
-    if (this.#valid) this.#run(this.#reverse ? this.#stepDown : this.#stepUp);
+    if (this.valid) this.#run(this.#reverse ? this.#stepDown : this.#stepUp);
   }
 
   previous(): void {
-    if (this.#valid) this.#run(this.#reverse ? this.#stepUp : this.#stepDown);
+    if (this.valid) this.#run(this.#reverse ? this.#stepUp : this.#stepDown);
   }
 
   first(): void {
-    if (this.#open) this.#run(this.#reverse ? this.#toUpperEnd : this.#toLowerEnd);
+    if (this.#hold.isOpen) this.#run(this.#reverse ? this.#toUpperEnd : this.#toLowerEnd);
   }
 
   last(): void {
-    if (this.#open) this.#run(this.#reverse ? this.#toLowerEnd : this.#toUpperEnd);
+    if (this.#hold.isOpen) this.#run(this.#reverse ? this.#toLowerEnd : this.#toUpperEnd);
   }
 
   seek(key: Uint8Array): void {
-    if (!this.#open) return;
+    if (!this.#hold.isOpen) return;
     const { lower, upper } = this.#range;
     const isOutside = this.#reverse
       ? upper !== undefined && compareKeys(key, upper) >= 0
@@ -105,10 +123,8 @@ export class RangeCursor implements Cursor {
   }
 
   close(): void {
-    if (!this.#open) return;
-    this.#open = false;
+    this.#hold.close();
     this.#valid = false;
-    this.#host.closed();
   }
 
   #run(move: (key: Uint8Array) => void, key: Uint8Array = NO_BYTES): void {

@@ -6,10 +6,11 @@ import { ArenaPool } from './arena-pool.js';
 import { Background } from './background.js';
 import { compareKeys, compareRange } from './bytes.js';
 import { Compactor } from './compactor.js';
-import { RangeCursor } from './cursor.js';
+import { CursorHold, RangeCursor } from './cursor.js';
 import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import { callbackError, LsmError, toLsmError } from './errors.js';
 import { Flusher, type SealedMemtable } from './flusher.js';
+import { HoldList } from './holds.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, KIND_RANGE_TOMBSTONE, LEVELS } from './limits.js';
 import { applyLogRecord, type LogRecordHeader, rangesOf, readLogHeader, takeBackLogRecord } from './log-record.js';
 import { batchFootprint, Memtable } from './memtable.js';
@@ -50,9 +51,9 @@ export class Engine {
   readonly #tree: Tree;
   readonly #cache: BlockCache;
   readonly #metrics: LsmMetrics;
-  readonly #snapshots = new SnapshotList();
+  readonly #holds: HoldList;
+  readonly #snapshots: SnapshotList;
   readonly #ranges: RangeBook;
-  readonly #cursors = new Set<Cursor>();
   readonly #pool: ArenaPool;
   /** Size of a memtable's memory. */
   readonly #arenaBytes: number;
@@ -72,6 +73,8 @@ export class Engine {
     this.#tree = tree;
     this.#cache = cache;
     this.#metrics = metrics;
+    this.#holds = new HoldList(options.clock, (hold, openMs) => metrics.leaked(hold, openMs, options.clock.now()));
+    this.#snapshots = new SnapshotList(this.#holds);
     this.#lastSeq = tree.flushedSeq;
     this.#hasPrepared = options.readOnly;
     this.#readNowMs = (key) => options.expiry.readNowMs(key);
@@ -177,11 +180,7 @@ export class Engine {
     const range = rangeOf(options);
     version.retain();
     for (const memtable of memtables) memtable.retain();
-    const closed = (): void => {
-      version.release();
-      for (const memtable of memtables) memtable.release();
-      this.#cursors.delete(cursor);
-    };
+    const hold = new CursorHold(this.#holds, seq, [version, ...memtables]);
     const ranges = this.#ranges.set;
     const merge = new MergingCursor(
       sourcesOf(memtables, version, range, (table) => ranges.hidesAllOf(table.meta, seq)),
@@ -191,9 +190,9 @@ export class Engine {
       ranges: ranges.isEmpty ? undefined : ranges,
       readNowMs: options.showExpired ? undefined : this.#readNowMs,
       failed,
-      closed,
+      hold,
     });
-    this.#cursors.add(cursor);
+    this.#holds.add(hold, cursor);
     if (options.unpositioned) return cursor;
     try {
       cursor.first();
@@ -295,6 +294,7 @@ export class Engine {
       stalled: this.stall.reason,
       snapshots: this.#snapshots.size,
       rangeTombstones: this.#ranges.set.list.length,
+      oldestSnapshotMs: this.#snapshots.oldestMs,
       lastSequence: this.#lastSeq,
       backgroundError: this.background.error,
     };
@@ -305,7 +305,9 @@ export class Engine {
     this.background.stop();
     this.stall.fail(new LsmError('LSM_CLOSED', 'The database is closed.'));
     await Promise.all([this.flusher.stopped(), this.compactor.stopped()]);
-    for (const cursor of [...this.#cursors]) cursor.close();
+    this.#holds.stop();
+    for (const hold of this.#holds) if (hold.kind === 'cursor') hold.close();
+    if (this.#snapshots.size > 0) this.#metrics.closedWith(this.#snapshots.size, this.#options.clock.now());
   }
 
   #collectMarks(): SealedMemtable['marks'] {

@@ -1,6 +1,7 @@
 // What the engine measures, bound once. Names and labels are those of the metrics reference.
 import type { Counter, Gauge, Histogram, Meter } from 'nori-observe';
 import type { CompactionPick } from './compaction-pick.js';
+import type { Hold } from './holds.js';
 import { LEVELS } from './limits.js';
 import type { TaskResult } from './task.js';
 import type { Version } from './version.js';
@@ -85,6 +86,18 @@ export class LsmMetrics {
       this.#compactionSeconds.set(key, histogram);
     }
     return histogram;
+  }
+
+  /** Counts and tells a snapshot or cursor that was collected without having been closed. */
+  leaked({ kind, seq }: Pick<Hold, 'kind' | 'seq'>, openMs: number, atMs: number): void {
+    const { meter } = this;
+    meter.counter('lsm_leaked_total', { kind }, { help: 'Snapshots and cursors dropped without being closed.' }).inc();
+    if (meter.wantsEvents) meter.event({ type: 'lsm.snapshot_leaked', atMs, held: kind, sequence: seq, openMs });
+  }
+
+  /** Tells that the database was closed while snapshots were open. */
+  closedWith(snapshots: number, atMs: number): void {
+    if (this.meter.wantsEvents) this.meter.event({ type: 'lsm.closed_with_snapshots', atMs, snapshots });
   }
 
   /** Counts a compaction that is done. */

@@ -121,7 +121,10 @@ export type BatchOperation =
   | { readonly type: 'delete'; readonly key: Bytes }
   | ({ readonly type: 'deleteRange' } & KeyBounds);
 
-/** A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. */
+/**
+ * A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. One that is garbage-collected
+ * without having been closed is let go then, and reported: `lsm.snapshot_leaked`.
+ */
 export interface Snapshot {
   /** Everything up to this sequence number is in it. */
   readonly seq: number;
@@ -251,6 +254,8 @@ export interface LsmStats {
   readonly snapshots: number;
   /** Deletes of ranges whose space has not all come back yet. */
   readonly rangeTombstones: number;
+  /** How long the oldest open snapshot has been open; 0 if none is. */
+  readonly oldestSnapshotMs: number;
   readonly lastSequence: number;
   /** What keeps flushes or compactions from getting on, if anything. */
   readonly backgroundError: LsmError | undefined;

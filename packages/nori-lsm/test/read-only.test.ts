@@ -218,7 +218,6 @@ test('nothing goes on in the background, however full memtables and L0 are and w
   const view = await openView(killed, { clock, meter, memtableBytes: 1024, memtablesMax: 2 });
   expect(view.stats().sealedMemtables).toBeGreaterThan(10);
   expect(text(view.getSync('key'))).toBe('19');
-  view.snapshot().close();
   clock.nowMs += 5000;
   expect(view.getSync('key')).toBeUndefined();
   await new Promise((resolve) => setImmediate(resolve));

@@ -32,6 +32,19 @@ export type LsmEvent = EventBase &
     | { readonly type: 'lsm.stalled'; readonly reason: 'memtables' | 'l0' | 'ingest' }
     | { readonly type: 'lsm.stall_ended'; readonly durationMs: number }
     | { readonly type: 'lsm.background_error'; readonly message: string }
+    | {
+        /** A snapshot or cursor was garbage-collected without having been closed; what it held has been let go. */
+        readonly type: 'lsm.snapshot_leaked';
+        readonly held: 'snapshot' | 'cursor';
+        /** What it saw ends with this sequence number. */
+        readonly sequence: number;
+        readonly openMs: number;
+      }
+    | {
+        /** The database was closed while so many snapshots were open. */
+        readonly type: 'lsm.closed_with_snapshots';
+        readonly snapshots: number;
+      }
   );
 
 /** Events of the server. */

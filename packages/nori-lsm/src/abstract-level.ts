@@ -231,7 +231,9 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   async _clear(options: LevelRange & { readonly limit: number; readonly snapshot?: LevelSnapshot }): Promise<void> {
     await asLevel(async () => {
       if (options.limit < 0 && options.snapshot === undefined && this.#holdsMany(options)) {
-        return this.lsm.deleteRange({ gte: '', ...rangeOptions(options) });
+        const { gte, gt, lte, lt } = rangeOptions(options);
+        const isBounded = (gte ?? gt ?? lte ?? lt) !== undefined;
+        return this.lsm.deleteRange(isBounded ? { gte, gt, lte, lt } : { gte: '' });
       }
       const cursor = this.lsm.cursor({ ...rangeOptions(options), ...readOptions(options.snapshot) });
       try {

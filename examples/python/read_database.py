@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads a closed nori-lsm database, from nothing but docs/formats, and prints its live entries: key<TAB>value, in hexadecimal.
 
-    python3 read_database.py DIRECTORY        checks every checksum; needs Python 3.8, and no packages
+    python3 read_database.py DIRECTORY [KEYSPACE]        checks every checksum; needs Python 3.8, and no packages
 
 It keeps everything in memory, and stands for what a reader in another language has to do: CURRENT, manifest, tables, log."""
 import os, struct, sys, time, zlib
@@ -135,41 +135,77 @@ def log_entries(record):
         yield record[at:at + key_length], sequence + i, kind & 15, expiry, record[at + key_length:at + key_length + value_length]
         at += key_length + value_length
 
-def main(directory):
+def user_key(stored, keyspace):
+    """The key that is stored so in this keyspace (0: the default one); None: it is of another."""
+    if stored[:1] != b"\xff":
+        return stored if keyspace == 0 else None
+    if stored[1] == 0:
+        return b"\xff" + stored[2:] if keyspace == 0 else None
+    return stored[4:] if stored[2] << 8 | stored[3] == keyspace else None
+
+def main(directory, name=None):
     version, manifest, crc = open(os.path.join(directory, "CURRENT")).read().split("\n")[:3]
     need(version == "nori-lsm 1" and int(crc, 16) == crc32c(f"{version}\n{manifest}\n".encode()), "CURRENT")
-    tables, flushed = set(), 0
+    tables, flushed, ranges, keyspaces, mapped = {}, 0, {}, {}, False
     for payload in manifest_edits(os.path.join(directory, manifest), int(manifest[9:])):
         fields, at = [], 0
         while at < len(payload):
             field, at = varint(payload, at)
             content, at = sized(payload, at)
             fields.append((field, content))
-        for field, content in sorted(fields, key=lambda each: each[0] == 9):  # removals before additions
-            need(field % 2 == 0 or field <= 15, f"field {field} of the manifest")
+        for field, content in sorted(fields, key=lambda each: each[0] in (9, 17, 19)):  # removals before additions
+            need(field % 2 == 0 or field <= 31 and field != 21, f"field {field} of the manifest")
             if field == 3:
                 flushed = max(flushed, varint(content, 0)[0])
             elif field == 11:
-                tables.discard(varints(content, 0, 2)[1])
+                del tables[varints(content, 0, 2)[1]]
             elif field == 9:
-                tables.add(varints(content, 0, 3)[2])
+                *numbers, at = varints(content, 0, 11)
+                _, at = sized(content, at)
+                _, at = sized(content, at)
+                tables[numbers[2]] = None
+                while at < len(content):
+                    further, at = varint(content, at)
+                    value, at = sized(content, at)
+                    need(further % 2 == 0 or further == 1, f"field {further} of a table")
+                    if further == 1:  # all entries have this sequence number
+                        tables[numbers[2]] = varint(value, 0)[0]
+            elif field == 17:
+                identity, at = varint(content, 0)
+                keyspaces[identity] = sized(content, at)[0].decode()
+            elif field == 19:
+                _, sequence, at = varints(content, 0, 2)
+                start, at = sized(content, at)
+                ranges[sequence] = (start, sized(content, at)[0])
+            elif field == 25:
+                ranges.pop(varint(content, 0)[0], None)
+            elif field == 27:
+                mapped = varint(content, 0)[0] == 1
+            elif field == 31:
+                keyspaces.pop(varint(content, 0)[0], None)
     newest = {}
     def see(key, sequence, kind, expiry, value):
         if key not in newest or newest[key][0] < sequence:
             newest[key] = (sequence, kind, expiry, value)
-    for number in tables:
-        for entry in table_entries(os.path.join(directory, f"{number:06}.sst")):
-            see(*entry)
+    for number, override in tables.items():
+        for key, sequence, *entry in table_entries(os.path.join(directory, f"{number:06}.sst")):
+            see(key, sequence if override is None else override, *entry)
     log = os.path.join(directory, "wal")
     for record in log_records(log) if os.path.isdir(log) else ():
         for entry in log_entries(record):
-            if entry[1] > flushed:
+            if entry[1] > flushed and entry[2] == 3:  # the delete of a range
+                ranges[entry[1]] = (entry[0], entry[4])
+            elif entry[1] > flushed:
                 see(*entry)
+    keyspace = 0 if name is None else {each: identity for identity, each in keyspaces.items()}[name]
+    def hidden(key, sequence):
+        return any(sequence < by and start <= key and (end == b"" or key < end) for by, (start, end) in ranges.items())
     now = time.time() * 1000
-    for key in sorted(newest):
-        _, kind, expiry, value = newest[key]
-        if kind == 1 and (expiry == 0 or expiry > now):
+    for stored in sorted(newest):
+        sequence, kind, expiry, value = newest[stored]
+        key = user_key(stored, keyspace) if mapped else stored
+        if key is not None and kind == 1 and (expiry == 0 or expiry > now) and not hidden(stored, sequence):
             print(f"{key.hex()}\t{value.hex()}")
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -83,7 +83,7 @@ export class Background {
    * task writes is going to be.
    */
   taskSettings(level: number, ranges: readonly RangeTombstone[], rangesSeq: number): TaskSettings {
-    const { options, snapshots, cancel } = this;
+    const { options, snapshots, cancel, tree } = this;
     return {
       dir: options.dir,
       tables: {
@@ -91,6 +91,7 @@ export class Background {
         bloomBitsPerKey: options.bloomBitsPerKey,
         compression: options.compression[level]!,
       },
+      hasMappedKeys: tree.manifest.state.mappedKeys,
       snapshots: snapshots.sequences(),
       horizon: this.horizon(),
       ranges,

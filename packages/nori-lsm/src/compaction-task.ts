@@ -19,7 +19,8 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
   const tables = [...pick.upper, ...pick.lower];
   const bytes = tables.reduce((sum, table) => sum + table.meta.fileBytes, 0);
   // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
-  const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16;
+  const { keyspaces } = tree.manifest.state;
+  const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16 + keyspaces.size;
   return {
     kind: 'compact',
     ...background.taskSettings(pick.outputLevel, tree.rangeSet.overlapping(...keyRange(tables)), tree.flushedSeq),
@@ -27,6 +28,8 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     outputLevel: pick.outputLevel,
     firstNumber: tree.allocate(numbers),
     numbers,
+    keyspaces: keyspaceTables(background, pick.outputLevel),
+    ...(options.compactionFilter === undefined ? {} : { filter: options.compactionFilter }),
     // Within L0 tables are few rather than small: every read asks each of them.
     tableBytes: pick.outputLevel === 0 ? Number.POSITIVE_INFINITY : options.tableBytes,
     cuts: cutsFor(version, pick),
@@ -34,4 +37,18 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     hurry: background.hurry,
     deeper: rangesBelow(version, pick),
   };
+};
+
+/** Table settings of each keyspace. In L0 keyspaces share tables, which are few. */
+const keyspaceTables = ({ options, tree }: Background, level: number): CompactTask['keyspaces'] => {
+  if (level === 0) return [];
+  const { blockBytes, bloomBitsPerKey } = options;
+  return [...tree.manifest.state.keyspaces.values()].map(({ id, settings }) => [
+    id,
+    {
+      blockBytes: settings.blockBytes ?? blockBytes,
+      bloomBitsPerKey: settings.bloomBitsPerKey ?? bloomBitsPerKey,
+      compression: settings.compression ?? options.compression[level]!,
+    },
+  ]);
 };

@@ -105,7 +105,8 @@ export class Compactor {
     const { tree } = this.#background;
     const horizon = this.#background.horizon();
     const latest = typeof horizon === 'number' ? horizon : horizon.reduce((a, b) => Math.max(a, b), 0);
-    const isDue = (table: Table): boolean => isGarbage(table) || mayHide(tree.rangeSet, table);
+    const isAsked = this.#background.options.compactionFilter !== undefined;
+    const isDue = (table: Table): boolean => isAsked || isGarbage(table) || mayHide(tree.rangeSet, table);
     const isGarbage = ({ meta }: Table): boolean =>
       meta.tombstones > 0 || meta.shadowed > 0 || (meta.expiring > 0 && meta.earliestExpiryMs <= latest);
     const due = tree.current.tablesIn(LAST_LEVEL).filter((table) => !written.has(table.meta.number) && isDue(table));
@@ -133,6 +134,7 @@ export class Compactor {
         isBlocked,
         oldestSnapshot: snapshots.oldest,
         horizon: this.#background.horizon(),
+        hasMappedKeys: tree.manifest.state.mappedKeys,
         ranges: tree.rangeSet,
         snapshots: snapshots.sequences(),
         restOf: ({ meta }) => this.#rests.get(meta.number),

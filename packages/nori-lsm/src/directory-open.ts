@@ -35,7 +35,9 @@ export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirec
       if (other !== undefined && other !== number) await fs.unlink(`${dir}/${name}`);
     }
     const manifest =
-      number === 0 ? await Manifest.create(fs, dir, { ownLog: options.wal }) : await Manifest.open(fs, dir, number);
+      number === 0
+        ? await Manifest.create(fs, dir, { ownLog: options.wal, mappedKeys: true })
+        : await Manifest.open(fs, dir, number);
     if (manifest.state.ownLog !== options.wal) {
       await manifest.close();
       const was = manifest.state.ownLog;

@@ -10,6 +10,7 @@ export type LsmErrorCode =
   | 'LSM_CLOSED'
   | 'LSM_LOCKED'
   | 'LSM_BUSY'
+  | 'LSM_UNKNOWN_KEYSPACE'
   | 'LSM_NOT_A_DATABASE'
   | 'LSM_NOT_FOUND'
   | 'LSM_EXISTS'

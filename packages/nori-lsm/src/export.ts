@@ -4,6 +4,7 @@ import { type FileSystem, syncParents } from 'nori-io';
 import type { Background } from './background.js';
 import { makeEmptyDirectory } from './checkpoint.js';
 import type { KeyRange } from './cursor-bounds.js';
+import { type KeyMap, PLAIN_KEYS } from './key-map.js';
 import { LAST_LEVEL } from './level-targets.js';
 import { LEVELS } from './limits.js';
 import type { RangeTombstone } from './range-tombstones.js';
@@ -19,7 +20,10 @@ export interface ExportSource {
   readonly version: Version;
   /** The range tombstones that belong to the version. */
   readonly ranges: readonly RangeTombstone[];
+  /** Of stored keys. */
   readonly range: KeyRange;
+  /** The keyspace: its keys are written as callers have them. */
+  readonly keys: KeyMap;
   /** As a reader at this sequence number sees it. */
   readonly seq: number;
   readonly tableBytes: number;
@@ -47,7 +51,7 @@ export const exportTables = async (fs: FileSystem, source: ExportSource, dir: st
 };
 
 const exportTask = (
-  { background, version, ranges, range, seq, tableBytes }: ExportSource,
+  { background, version, ranges, range, keys, seq, tableBytes }: ExportSource,
   outputDir: string,
 ): ExportTask => {
   const inputs: TaskInput[] = [];
@@ -62,6 +66,10 @@ const exportTask = (
     ...background.taskSettings(LAST_LEVEL, ranges, seq),
     inputs,
     outputDir,
+    firstNumber: 1,
+    fromKeys: keys.id,
+    toKeys: PLAIN_KEYS.id,
+    withTombstones: false,
     lower: range.lower,
     upper: range.upper,
     seq,

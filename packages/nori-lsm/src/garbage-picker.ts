@@ -41,6 +41,8 @@ export interface GarbageView {
   /** Sequence number of the oldest open snapshot; infinite if there is none. */
   readonly oldestSnapshot: number;
   readonly horizon: ExpiryHorizon;
+  /** See `TaskSettings`. */
+  readonly hasMappedKeys: boolean;
   readonly ranges: RangeTombstones;
   /** Sequence numbers of the open snapshots, ascending. */
   readonly snapshots: readonly number[];
@@ -112,10 +114,10 @@ const pickDown = ({ version }: GarbageView, level: number, upper: readonly Table
 };
 
 /** Every put in the table has expired for good, and its tombstones and expired entries hide nothing. */
-const isWhollyExpired = ({ version, horizon }: GarbageView, level: number, table: Table): boolean => {
+const isWhollyExpired = (view: GarbageView, level: number, table: Table): boolean => {
   const { entries, tombstones, expiring } = table.meta;
   if (expiring === 0 || expiring + tombstones < entries) return false;
-  return table.latestExpiryMs <= horizonOf(horizon, table, 'strict') && isBottom(version, level, table);
+  return table.latestExpiryMs <= horizonOf(view, table, 'strict') && isBottom(view.version, level, table);
 };
 
 /** True if a snapshot may see what would go. */
@@ -123,7 +125,7 @@ const isHeld = ({ oldestSnapshot }: GarbageView, upper: readonly Table[]): boole
   upper.some(({ meta }) => meta.largestSeq > oldestSnapshot);
 
 const isWorthIt = (view: GarbageView, level: number, upper: readonly Table[], base: number): boolean => {
-  const { version, horizon } = view;
+  const { version } = view;
   const next = level === 0 ? base : level < LAST_LEVEL ? nextLevelWith(version, level, upper) : LAST_LEVEL;
   const [smallest, largest] = keyRange(upper);
   const lower = level === LAST_LEVEL ? [] : version.overlapping(next, smallest, largest);
@@ -132,7 +134,7 @@ const isWorthIt = (view: GarbageView, level: number, upper: readonly Table[], ba
   let payoffMin = PAYOFF_MIN;
   for (const table of [...upper, ...lower]) {
     rewritten += table.meta.entries;
-    gone += table.meta.shadowed + expiredIn(horizon, table);
+    gone += table.meta.shadowed + expiredIn(view, table);
     const rest = view.restOf(table);
     const isAtRest = rest !== undefined && view.oldestSnapshot <= rest.oldestSnapshot;
     if (isAtRest) payoffMin = Math.max(payoffMin, rest.payoffMin);
@@ -161,10 +163,10 @@ const entriesBelow = (
 };
 
 /** How many entries of a table have probably expired: expiries are taken to be spread evenly. */
-const expiredIn = (horizon: ExpiryHorizon, table: Table): number => {
+const expiredIn = (view: GarbageView, table: Table): number => {
   const { expiring, earliestExpiryMs } = table.meta;
   if (expiring === 0) return 0;
-  const nowMs = horizonOf(horizon, table, 'likely');
+  const nowMs = horizonOf(view, table, 'likely');
   const latest = table.latestExpiryMs;
   if (nowMs < earliestExpiryMs) return 0;
   return nowMs >= latest ? expiring : (expiring * (nowMs - earliestExpiryMs + 1)) / (latest - earliestExpiryMs + 1);
@@ -174,8 +176,14 @@ const expiredIn = (horizon: ExpiryHorizon, table: Table): number => {
  * The time up to which all keys of a table may have expired. By prefix, the least of its range; `likely` leaves out
  * prefixes without a time, which as a rule have no keys.
  */
-const horizonOf = (horizon: ExpiryHorizon, { smallestKey, largestKey }: Table, mode: 'strict' | 'likely'): number => {
+const horizonOf = (
+  { horizon, hasMappedKeys }: GarbageView,
+  { smallestKey, largestKey }: Table,
+  mode: 'strict' | 'likely',
+): number => {
   if (typeof horizon === 'number') return horizon;
+  // What prefixes such keys have is not told by where they lie.
+  if (hasMappedKeys && largestKey[0] === 0xff) return 0;
   if (smallestKey.length < 2 || largestKey.length < 2) return 0;
   const last = (largestKey[0]! << 8) | largestKey[1]!;
   if (last >= horizon.length) return 0;

@@ -1,4 +1,11 @@
 // For users.
+export type {
+  CompactionFilter,
+  CompactionFilterDecision,
+  CompactionFilterEntry,
+  CompactionFilterFactory,
+  CompactionFilterOptions,
+} from './compaction-filter.js';
 export { LsmError, type LsmErrorCode, type LsmErrorDetails } from './errors.js';
 // For those who bring their own threads or file system.
 export type { TaskExecutor } from './executor.js';
@@ -30,6 +37,7 @@ export type {
   IngestOptions,
   IngestReport,
   KeyBounds,
+  KeyspaceSettings,
   LevelStats,
   LsmOptions,
   LsmStats,

@@ -4,9 +4,11 @@
 // everything before, so that a table may lie only above all that overlaps it. The lowest such level is where it goes.
 import type { FileSystem } from 'nori-io';
 import { SSTableReader, type TableProperties } from 'nori-sstable';
+import type { Background } from './background.js';
 import { compareKeys } from './bytes.js';
 import { linkOrCopy } from './checkpoint.js';
 import { codeOf, LsmError, toLsmError } from './errors.js';
+import { type KeyMap, PLAIN_KEYS } from './key-map.js';
 import { LAST_LEVEL } from './level-targets.js';
 import { LEVELS } from './limits.js';
 import type { ManifestEdit, RemovedTable } from './manifest-edit.js';
@@ -21,25 +23,32 @@ export interface PreparedTable {
   readonly properties: TableProperties;
 }
 
-/** Links tables into the directory of the database and looks at them; in key order. Nothing is left if it fails. */
-export const prepareTables = async (
-  fs: FileSystem,
-  dir: string,
-  tree: Tree,
-  paths: readonly string[],
-  isVerified: boolean,
-): Promise<PreparedTable[]> => {
+/** What tables are to become tables of. */
+export interface Destination {
+  readonly background: Background;
+  /** The keyspace that the keys are to be of. */
+  readonly keys: KeyMap;
+  readonly isVerified: boolean;
+}
+
+/**
+ * Links tables into the directory of the database and looks at them; in key order. Tables of a keyspace whose keys are stored in another
+ * form are written anew. Nothing is left if it fails.
+ */
+export const prepareTables = async (paths: readonly string[], destination: Destination): Promise<PreparedTable[]> => {
+  const { options, tree } = destination.background;
+  const { fs, dir } = options;
   const prepared: PreparedTable[] = [];
   const first = tree.allocate(paths.length);
   try {
     for (const [i, path] of paths.entries()) {
       const own = `${dir}/${tableName(first + i)}`;
-      const properties = await takeTable(fs, path, own, isVerified);
+      const properties = await takeTable(fs, path, own, destination.isVerified);
       if (properties !== undefined) prepared.push({ number: first + i, properties });
     }
     prepared.sort((a, b) => compareKeys(a.properties.smallestKey, b.properties.smallestKey));
     checkDisjoint(prepared);
-    return prepared;
+    return await mapped(prepared, destination);
   } catch (error) {
     await removeFiles(
       fs,
@@ -48,6 +57,67 @@ export const prepareTables = async (
     );
     throw error;
   }
+};
+
+/** The tables with their keys as the database stores them. */
+const mapped = async (prepared: readonly PreparedTable[], destination: Destination): Promise<PreparedTable[]> => {
+  const { background, keys } = destination;
+  const { fs, dir } = background.options;
+  const found: PreparedTable[] = [];
+  try {
+    for (const table of prepared) {
+      const { largestKey } = table.properties;
+      // If the largest key is stored as it is, so are all.
+      const stored = keys.toStored(largestKey);
+      if (stored.length === largestKey.length) found.push(table);
+      else found.push(...(await rewritten(table, destination)));
+    }
+  } catch (error) {
+    await removeFiles(
+      fs,
+      dir,
+      found.map(({ number }) => number),
+    );
+    throw error;
+  }
+  const used = new Set(found.map(({ number }) => number));
+  await removeFiles(
+    fs,
+    dir,
+    prepared.flatMap(({ number }) => (used.has(number) ? [] : [number])),
+  );
+  return found;
+};
+
+/** The table written anew, in a thread of its own. */
+const rewritten = async (
+  { number, properties }: PreparedTable,
+  { background, keys }: Destination,
+): Promise<PreparedTable[]> => {
+  const { options, tree } = background;
+  const { fs, dir } = options;
+  const { tables } = await options.executor.run({
+    kind: 'export',
+    ...background.taskSettings(LAST_LEVEL, [], 0),
+    horizon: 0,
+    inputs: [{ number, sequence: 0, run: 0 }],
+    outputDir: dir,
+    firstNumber: tree.allocate(),
+    fromKeys: PLAIN_KEYS.id,
+    toKeys: keys.id,
+    withTombstones: true,
+    lower: properties.smallestKey,
+    upper: undefined,
+    seq: Number.MAX_SAFE_INTEGER,
+    tableBytes: Number.POSITIVE_INFINITY,
+  });
+  return Promise.all(
+    tables.map(async (meta) => {
+      const reader = await SSTableReader.open({ fs, path: `${dir}/${tableName(meta.number)}` });
+      await reader.close();
+      return { number: meta.number, properties: reader.properties };
+    }),
+  );
 };
 
 /** Removes tables that are not in the tree. */

@@ -10,7 +10,9 @@ import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import type { Engine } from './engine.js';
 import { LsmError } from './errors.js';
 import { ingestEdit, type PreparedTable, prepareTables, removeFiles } from './ingest-tables.js';
+import type { KeyMap } from './key-map.js';
 import { LEVELS } from './limits.js';
+import type { ManifestEdit } from './manifest-edit.js';
 import type { ResolvedOptions } from './options.js';
 import type { Tree } from './tree.js';
 import type { IngestOptions, IngestReport } from './types.js';
@@ -18,6 +20,10 @@ import type { WriteQueue } from './write-queue.js';
 
 /** The database that takes the tables. */
 export interface IngestTarget {
+  /** The keyspace that takes them. */
+  readonly keys: KeyMap;
+  /** What else is to change in the manifest in the same moment. */
+  readonly also?: ManifestEdit;
   readonly options: ResolvedOptions;
   readonly tree: Tree;
   readonly engine: Engine;
@@ -42,8 +48,10 @@ export const ingest = async (
   }
   const marks = Array.from(options.marks ?? [], ([id, mark]) => [id, mark.slice()] as const);
   if (marks.length > 0 && target.options.wal) throw new LsmError('LSM_INVALID_ARGUMENT', 'marks need wal: false.');
-  const replace = options.replace === undefined ? undefined : rangeOf(options.replace);
-  const tables = await prepareTables(fs, dir, target.tree, paths, options.verify ?? false);
+  const { keys } = target;
+  const replace = options.replace === undefined ? undefined : keys.toStoredRange(rangeOf(options.replace));
+  const { background } = target.engine;
+  const tables = await prepareTables(paths, { background, keys, isVerified: options.verify ?? false });
   const step = { tables, replace, level, marks, isInstalling: false };
   let report: IngestReport | undefined;
   try {
@@ -98,6 +106,7 @@ const install = async (target: IngestTarget, step: IngestStep): Promise<IngestRe
     ...ingestEdit(tree, { tables, sequence, replaced, level: step.level, snapshots }),
     ...(engine.isFlushed ? { flushedSeq: sequence } : {}),
     marks,
+    ...target.also,
   };
   step.isInstalling = true;
   const { retrier } = engine.background;

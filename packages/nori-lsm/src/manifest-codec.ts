@@ -1,10 +1,14 @@
 // Bytes of manifest records, as docs/formats/manifest.md lays them down. An edit is a list of fields, each
 // `id varint | length varint | bytes`. A reader skips an unknown field with an even id and refuses one with an odd id.
+
+import type { Compression } from 'nori-io';
 import { readVarint, VarintCursor, varintSize, writeVarint } from 'nori-io';
 import { LsmError } from './errors.js';
+import type { KeyspaceMeta } from './keyspaces.js';
 import type { AddedTable, ManifestEdit, RemovedTable } from './manifest-edit.js';
 import type { RangeTombstone } from './range-tombstones.js';
 import type { TableMeta } from './table-meta.js';
+import type { KeyspaceSettings } from './types.js';
 
 /** Field ids. Reserved for later versions: 21 removed mark. Never used again: `unused`. */
 const FIELD = {
@@ -17,13 +21,20 @@ const FIELD = {
   mark: 13,
   /** Where compaction of a level went last: was written, never needed. Skipped. */
   unused: 15,
+  keyspace: 17,
   range: 19,
   usedSeq: 23,
   removedRange: 25,
+  mappedKeys: 27,
+  lastKeyspace: 29,
+  removedKeyspace: 31,
 } as const;
 
 /** Ids of further fields of a table. */
 const TABLE_FIELD = { sequence: 1, cleanSeq: 2 } as const;
+/** Ids of the settings of a keyspace: a reader need not know them. */
+const SETTING = { compression: 2, blockBytes: 4, bloomBitsPerKey: 6, ttlMs: 8 } as const;
+const COMPRESSIONS: readonly Compression[] = ['none', 'lz4', 'deflate', 'zstd'];
 
 /** The only keyspace of this version. */
 const KEYSPACE_DEFAULT = 0;
@@ -79,6 +90,10 @@ export const encodeEdit = (edit: ManifestEdit): Uint8Array => {
   out.number(FIELD.usedSeq, edit.usedSeq);
   out.number(FIELD.logPosition, edit.logPosition);
   if (edit.ownLog !== undefined) out.number(FIELD.ownLog, edit.ownLog ? 1 : 0);
+  if (edit.mappedKeys !== undefined) out.number(FIELD.mappedKeys, edit.mappedKeys ? 1 : 0);
+  out.number(FIELD.lastKeyspace, edit.lastKeyspace);
+  for (const id of edit.removedKeyspaces ?? []) out.number(FIELD.removedKeyspace, id);
+  for (const keyspace of edit.keyspaces ?? []) out.field(FIELD.keyspace, encodeKeyspace(keyspace));
   for (const { level, number } of edit.removed ?? [])
     out.field(FIELD.removed, new Encoder().varint(level).varint(number));
   for (const { level, meta } of edit.added ?? []) out.field(FIELD.added, encodeTable(level, meta));
@@ -88,6 +103,16 @@ export const encodeEdit = (edit: ManifestEdit): Uint8Array => {
     out.field(FIELD.range, new Encoder().varint(KEYSPACE_DEFAULT).varint(seq).sized(start).sized(end));
   }
   return out.taken();
+};
+
+const encodeKeyspace = ({ id, name, settings }: KeyspaceMeta): Encoder => {
+  const out = new Encoder().varint(id).sized(new TextEncoder().encode(name));
+  const { compression, blockBytes, bloomBitsPerKey, ttlMs } = settings;
+  if (compression !== undefined) out.number(SETTING.compression, COMPRESSIONS.indexOf(compression));
+  out.number(SETTING.blockBytes, blockBytes);
+  out.number(SETTING.bloomBitsPerKey, bloomBitsPerKey);
+  out.number(SETTING.ttlMs, ttlMs);
+  return out;
 };
 
 const encodeTable = (level: number, meta: TableMeta): Encoder => {
@@ -161,6 +186,8 @@ export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
   const added: AddedTable[] = [];
   const removed: RemovedTable[] = [];
   const marks: [number, Uint8Array][] = [];
+  const keyspaces: KeyspaceMeta[] = [];
+  const removedKeyspaces: number[] = [];
   const addedRanges: RangeTombstone[] = [];
   const removedRanges: number[] = [];
   const input = new Decoder(payload);
@@ -174,12 +201,32 @@ export const decodeEdit = (payload: Uint8Array): ManifestEdit => {
     else if (id === FIELD.added) added.push(decodeTable(field));
     else if (id === FIELD.removed) removed.push({ level: field.varint(), number: only(field) });
     else if (id === FIELD.mark) marks.push([field.varint(), field.rest()]);
+    else if (id === FIELD.keyspace) keyspaces.push(decodeKeyspace(field));
+    else if (id === FIELD.removedKeyspace) removedKeyspaces.push(only(field));
+    else if (id === FIELD.mappedKeys) edit.mappedKeys = only(field) !== 0;
+    else if (id === FIELD.lastKeyspace) edit.lastKeyspace = only(field);
     else if (id === FIELD.range) addedRanges.push(decodeRange(field));
     else if (id === FIELD.removedRange) removedRanges.push(only(field));
     else if (id === FIELD.usedSeq) edit.usedSeq = only(field);
     else if (id !== FIELD.unused) refuseIfRequired(id);
   }
-  return { ...edit, added, removed, marks, addedRanges, removedRanges };
+  return { ...edit, added, removed, marks, addedRanges, removedRanges, keyspaces, removedKeyspaces };
+};
+
+const decodeKeyspace = (field: Decoder): KeyspaceMeta => {
+  const id = field.varint();
+  const name = new TextDecoder().decode(field.sized());
+  const settings: { -readonly [Name in keyof KeyspaceSettings]: KeyspaceSettings[Name] } = {};
+  while (!field.atEnd) {
+    const setting = field.varint();
+    const value = new Decoder(field.sized());
+    if (setting === SETTING.compression) settings.compression = COMPRESSIONS[only(value)] ?? 'none';
+    else if (setting === SETTING.blockBytes) settings.blockBytes = only(value);
+    else if (setting === SETTING.bloomBitsPerKey) settings.bloomBitsPerKey = only(value);
+    else if (setting === SETTING.ttlMs) settings.ttlMs = only(value);
+    else refuseIfRequired(setting);
+  }
+  return { id, name, settings };
 };
 
 const decodeRange = (field: Decoder): RangeTombstone => {

@@ -1,5 +1,6 @@
 // What one record of the manifest says, and the state that all of them make together. Encoding: manifest-codec.ts.
 import { LsmError } from './errors.js';
+import type { KeyspaceMeta } from './keyspaces.js';
 import { LEVELS } from './limits.js';
 import type { RangeTombstone } from './range-tombstones.js';
 import type { TableMeta } from './table-meta.js';
@@ -24,6 +25,14 @@ export interface ManifestEdit {
   readonly usedSeq?: number;
   /** Position in the own log of the last record that is wholly in tables. */
   readonly logPosition?: number;
+  /** Whether keys are stored so that there can be keyspaces, see key-map.ts. */
+  readonly mappedKeys?: boolean;
+  /** Largest number that a keyspace has ever had. */
+  readonly lastKeyspace?: number;
+  /** New keyspaces, and those whose settings are new. */
+  readonly keyspaces?: readonly KeyspaceMeta[];
+  /** Numbers of keyspaces that are no more. */
+  readonly removedKeyspaces?: readonly number[];
   /** Whether the database keeps its own log. */
   readonly ownLog?: boolean;
   readonly added?: readonly AddedTable[];
@@ -41,6 +50,10 @@ export class ManifestState {
   usedSeq = 0;
   logPosition: number | undefined;
   ownLog = true;
+  mappedKeys = false;
+  lastKeyspace = 0;
+  /** Number → keyspace. */
+  readonly keyspaces = new Map<number, KeyspaceMeta>();
   readonly marks = new Map<number, Uint8Array>();
   /** Sequence number → range tombstone. */
   readonly ranges = new Map<number, RangeTombstone>();
@@ -54,6 +67,10 @@ export class ManifestState {
     if (edit.flushedSeq !== undefined) this.flushedSeq = Math.max(this.flushedSeq, edit.flushedSeq);
     if (edit.usedSeq !== undefined) this.usedSeq = Math.max(this.usedSeq, edit.usedSeq);
     if (edit.logPosition !== undefined) this.logPosition = edit.logPosition;
+    if (edit.mappedKeys !== undefined) this.mappedKeys = edit.mappedKeys;
+    if (edit.lastKeyspace !== undefined) this.lastKeyspace = Math.max(this.lastKeyspace, edit.lastKeyspace);
+    for (const id of edit.removedKeyspaces ?? []) this.keyspaces.delete(id);
+    for (const keyspace of edit.keyspaces ?? []) this.keyspaces.set(keyspace.id, keyspace);
     if (edit.ownLog !== undefined) this.ownLog = edit.ownLog;
     for (const { level, number } of edit.removed ?? []) this.levels[level]!.delete(number);
     for (const { level, meta } of edit.added ?? []) this.levels[level]!.set(meta.number, meta);
@@ -74,6 +91,9 @@ export class ManifestState {
       ...(this.usedSeq === 0 ? {} : { usedSeq: this.usedSeq }),
       ...(this.logPosition === undefined ? {} : { logPosition: this.logPosition }),
       ownLog: this.ownLog,
+      ...(this.mappedKeys ? { mappedKeys: true } : {}),
+      ...(this.lastKeyspace === 0 ? {} : { lastKeyspace: this.lastKeyspace }),
+      keyspaces: [...this.keyspaces.values()],
       added,
       marks: [...this.marks],
       addedRanges: [...this.ranges.values()],

@@ -1,6 +1,7 @@
 // Options with their defaults, checked once.
 import { type Clock, type Compression, codecFor, type FileSystem, nodeFileSystem, systemClock } from 'nori-io';
 import { type Meter, noopMeter } from 'nori-observe';
+import { type CompactionFilterSpec, filterSpec } from './compaction-filter.js';
 import { LsmError } from './errors.js';
 import type { TaskExecutor } from './executor.js';
 import { inlineExecutor } from './inline-executor.js';
@@ -42,6 +43,7 @@ export interface ResolvedOptions {
   readonly collectMarks: (() => Iterable<readonly [number, Uint8Array]>) | undefined;
   readonly onDurable: ((sealSequence: number) => void) | undefined;
   readonly expiry: ExpirySource;
+  readonly compactionFilter: CompactionFilterSpec | undefined;
   readonly lock: boolean;
 }
 
@@ -88,6 +90,7 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
     collectMarks: options.collectMarks,
     onDurable: options.onDurable,
     expiry: options.expiry ?? { readNowMs: () => clock.now(), durableNowMs: () => clock.now() },
+    compactionFilter: options.compactionFilter && filterSpec(options.compactionFilter),
     lock: options.lock ?? true,
   });
 };

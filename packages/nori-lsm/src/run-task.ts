@@ -1,10 +1,12 @@
 // The work of a flush or compaction, on whatever thread it runs: walk the input in order, judge each version, write tables.
 import type { FileSystem } from 'nori-io';
 import { SSTableReader } from 'nori-sstable';
-import { compareRange } from './bytes.js';
+import { compareRange, prefixHigh } from './bytes.js';
+import { type CompactionFilterDecision, loadFilter } from './compaction-filter.js';
 import { LsmError } from './errors.js';
+import { keyMapOf, keyspaceOf } from './key-map.js';
 import { KeyRanges } from './key-ranges.js';
-import { KIND_TOMBSTONE } from './limits.js';
+import { checkEntrySize, KIND_TOMBSTONE } from './limits.js';
 import { MemtableSource } from './memtable-source.js';
 import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
@@ -100,13 +102,14 @@ const runExport = async (
   merge: MergingCursor,
   bytesRead: number,
 ): Promise<TaskResult> => {
-  const { outputDir: dir, tableBytes, lower, upper, seq, horizon } = task;
+  const { outputDir: dir, firstNumber, tableBytes, lower, upper, seq, horizon, withTombstones } = task;
+  const [from, to] = [keyMapOf(task.fromKeys), keyMapOf(task.toKeys)];
   const output = new TableOutput(fs, {
     ...outputSettings(task),
     dir,
     tableBytes,
     level: 0,
-    firstNumber: 1,
+    firstNumber,
     numbers: Infinity,
   });
   try {
@@ -127,10 +130,15 @@ const runExport = async (
       if (source.seq > seq || previous.equals(source)) continue;
       previous.set(source);
       const { expiresAtMs } = source;
-      if (source.kind === KIND_TOMBSTONE || (expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon))) continue;
+      const isTombstone = source.kind === KIND_TOMBSTONE;
+      if (isTombstone && !withTombstones) continue;
+      if (!isTombstone && expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon, task.hasMappedKeys)) continue;
       if (ranges.hides(keyBytes, keyStart, keyLength, source.seq, seq)) continue;
-      output.beginKey(source.high, keyBytes, keyStart, keyLength);
-      output.addPut(previous.key, source, expiresAtMs);
+      const key = to.toStored(from.toKey(previous.key, keyLength));
+      checkEntrySize(key.length, 0);
+      output.beginKey(prefixHigh(key, 0, key.length), key, 0, key.length);
+      if (isTombstone) output.addTombstone(key, source.seq);
+      else output.addPut(key, source, expiresAtMs);
     }
     const tables = output.finish();
     return { tables, bytesRead, bytesWritten: sumBytes(tables) };
@@ -148,6 +156,7 @@ const writeMerged = async (
   host: TaskHost,
 ): Promise<readonly TableMeta[]> => {
   try {
+    const decide = await deciderOf(task);
     const sweeper = new RangeSweeper(task.ranges, task.rangesSeq, task.snapshots);
     const filter = new VersionFilter(task.snapshots);
     const previous = new PreviousKey();
@@ -170,11 +179,15 @@ const writeMerged = async (
       const { seq } = source;
       const isTombstone = source.kind === KIND_TOMBSTONE;
       const expiresAtMs = isTombstone ? 0 : source.expiresAtMs;
-      const isExpired = expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon);
-      const verdict = filter.judge(seq, isTombstone, isExpired, (isTombstone || isExpired) && isBottom(source));
+      const isExpired = expiresAtMs !== 0 && hasExpired(source, expiresAtMs, horizon, task.hasMappedKeys);
+      const isAsked = decide !== undefined && !isTombstone && !isExpired && filter.isPresent(seq);
+      const decision = isAsked ? decide(source) : 'keep';
+      const isGone = isExpired || decision === 'drop';
+      const verdict = filter.judge(seq, isTombstone, isGone, (isTombstone || isGone) && isBottom(source));
       if (verdict === VERDICT.drop) continue;
-      if (verdict === VERDICT.keep && !isTombstone) output.addPut(previous.key, source, expiresAtMs);
-      else output.addTombstone(previous.key, seq);
+      if (verdict !== VERDICT.keep || isTombstone) output.addTombstone(previous.key, seq);
+      else if (typeof decision === 'string') output.addPut(previous.key, source, expiresAtMs);
+      else output.addValue(previous.key, seq, expiresAtMs, checkedValue(decision));
     }
     const { cleanSeq } = sweeper;
     return output.finish().map((meta) => ({ ...meta, cleanSeq }));
@@ -182,6 +195,24 @@ const writeMerged = async (
     await output.abandon();
     throw error;
   }
+};
+
+/** Asks the caller's filter about an entry; undefined: there is none. */
+const deciderOf = async (task: Task): Promise<((source: Source) => CompactionFilterDecision) | undefined> => {
+  if (task.kind !== 'compact' || task.filter === undefined) return undefined;
+  const filter = await loadFilter(task.filter, task.outputLevel);
+  const { hasMappedKeys } = task;
+  return (source) => {
+    const stored = keyOf(source);
+    const keyspace = hasMappedKeys ? keyspaceOf(stored, 0, stored.length) : 0;
+    const key = keyMapOf(hasMappedKeys ? keyspace : -1).toKey(stored, stored.length);
+    return filter({ key, value: source.value(), expiresAtMs: source.expiresAtMs, keyspace });
+  };
+};
+
+const checkedValue = (value: Uint8Array): Uint8Array => {
+  checkEntrySize(0, value.length);
+  return value;
 };
 
 /** What a running task does every few hundred entries: looks whether to stop, to give others their turn, or to wait. */
@@ -222,11 +253,19 @@ class Breather {
 }
 
 /** True if the entry expired at or before the horizon of its key. */
-const hasExpired = (source: Source, expiresAtMs: number, horizon: ExpiryHorizon): boolean => {
+const hasExpired = (source: Source, expiresAtMs: number, horizon: ExpiryHorizon, hasMappedKeys: boolean): boolean => {
   if (typeof horizon === 'number') return expiresAtMs <= horizon;
-  if (source.keyLength < 2) return false;
-  const { keyBytes, keyStart } = source;
-  const prefix = (keyBytes[keyStart]! << 8) | keyBytes[keyStart + 1]!;
+  let key = source.keyBytes;
+  let start = source.keyStart;
+  let length = source.keyLength;
+  if (hasMappedKeys && key[start] === 0xff && length > 1) {
+    // The prefix is one of the key as the caller has it.
+    key = keyMapOf(keyspaceOf(key, start, length)).toKey(keyOf(source), length);
+    start = 0;
+    length = key.length;
+  }
+  if (length < 2) return false;
+  const prefix = (key[start]! << 8) | key[start + 1]!;
   return prefix < horizon.length && expiresAtMs <= horizon[prefix]!;
 };
 

@@ -8,6 +8,7 @@ import type { FileSystem } from 'nori-io';
 import { SSTableWriter, type TableProperties } from 'nori-sstable';
 import { compareRange, prefixHigh } from './bytes.js';
 import { LsmError } from './errors.js';
+import { keyspaceOf } from './key-map.js';
 import { KIND_PUT, KIND_TOMBSTONE } from './limits.js';
 import type { Source } from './source.js';
 import { type TableMeta, tableName } from './table-meta.js';
@@ -18,11 +19,15 @@ const CUT_FROM = 0.8;
 const CUT_STEP = 0.05;
 const CUT_FROM_MAX = 0.95;
 const WAIT_FOR_CUT = 1.5;
+/** First words of keys from here on begin with 0xff, as those of keyspaces do. */
+const MAPPED_FROM = 0x7f00_0000;
 
 /** Where and how to write. */
 export interface OutputSettings {
   readonly dir: string;
   readonly tables: TableSettings;
+  /** Keyspaces that get tables of their own, and the settings of these. Default: none. */
+  readonly keyspaces?: readonly (readonly [id: number, tables: TableSettings])[];
   readonly level: number;
   readonly firstNumber: number;
   readonly numbers: number;
@@ -45,11 +50,15 @@ export class TableOutput {
   #writer: SSTableWriter | undefined;
   #used = 0;
   #doneBytes = 0;
+  readonly #keyspaces: ReadonlyMap<number, TableSettings>;
+  /** Keyspace of the current key, as far as keyspaces have tables of their own. */
+  #keyspace = 0;
 
   constructor(fs: FileSystem, settings: OutputSettings) {
     this.#fs = fs;
     this.#settings = settings;
     this.#cuts = settings.cuts ?? [];
+    this.#keyspaces = new Map(settings.keyspaces);
     this.#showCut();
   }
 
@@ -60,6 +69,7 @@ export class TableOutput {
 
   /** To be called before the first entry of each key: here a table may end. `high` is the key's first prefix word. */
   beginKey(high: number, keyBytes: Uint8Array, keyStart: number, keyLength: number): void {
+    if (this.#keyspaces.size > 0 && high >= MAPPED_FROM) this.#enter(keyspaceOf(keyBytes, keyStart, keyLength));
     let isCut = false;
     while (high >= this.#cutHigh && this.#isPast(high, keyBytes, keyStart, keyLength)) {
       this.#nextCut++;
@@ -87,6 +97,12 @@ export class TableOutput {
     writer.addFrom(key, source.seq, KIND_PUT, expiresAtMs, source.valueMemory, source.valueStart, source.valueLength);
   }
 
+  /** As {@link TableOutput.addPut}, with another value. */
+  addValue(key: Uint8Array, seq: number, expiresAtMs: number, value: Uint8Array): void {
+    const writer = this.#writer ?? this.#begin();
+    writer.add(key, seq, KIND_PUT, expiresAtMs, value);
+  }
+
   addTombstone(key: Uint8Array, seq: number): void {
     const writer = this.#writer ?? this.#begin();
     writer.add(key, seq, KIND_TOMBSTONE, 0, NO_VALUE);
@@ -106,6 +122,12 @@ export class TableOutput {
     }
   }
 
+  #enter(keyspace: number): void {
+    if (keyspace === this.#keyspace) return;
+    this.#finishTable();
+    this.#keyspace = keyspace;
+  }
+
   #showCut(): void {
     const cut = this.#cuts[this.#nextCut];
     this.#cutHigh = cut === undefined ? Number.POSITIVE_INFINITY : prefixHigh(cut, 0, cut.length);
@@ -121,7 +143,12 @@ export class TableOutput {
     const { dir, tables, level, firstNumber, numbers } = this.#settings;
     if (this.#used === numbers) throw new LsmError('LSM_INTERNAL', 'A compaction ran out of file numbers.');
     const path = `${dir}/${tableName(firstNumber + this.#used)}`;
-    this.#writer = SSTableWriter.createSync({ fs: this.#fs, path, level, ...tables });
+    this.#writer = SSTableWriter.createSync({
+      fs: this.#fs,
+      path,
+      level,
+      ...(this.#keyspaces.get(this.#keyspace) ?? tables),
+    });
     this.#used++;
     this.#cutsPassed = 0;
     return this.#writer;

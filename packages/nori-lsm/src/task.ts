@@ -1,6 +1,7 @@
 // Background tasks as plain data: what a flush or a compaction needs to know, and what it answers. Nothing here holds
 // a function or a handle, so that a task can be posted to another thread as it is.
 import type { Compression } from 'nori-io';
+import type { CompactionFilterSpec } from './compaction-filter.js';
 import type { RangeTombstone } from './range-tombstones.js';
 import type { TableMeta } from './table-meta.js';
 
@@ -19,6 +20,8 @@ export type ExpiryHorizon = number | Float64Array;
 export interface TaskSettings {
   readonly dir: string;
   readonly tables: TableSettings;
+  /** Keys are stored so that there can be keyspaces, see key-map.ts. */
+  readonly hasMappedKeys: boolean;
   /** Sequence numbers of the open snapshots, ascending. */
   readonly snapshots: readonly number[];
   readonly horizon: ExpiryHorizon;
@@ -61,6 +64,10 @@ export interface CompactTask extends TaskSettings {
   readonly tableBytes: number;
   /** Keys after which to cut, if the table is large enough, ascending: the ends of tables below. */
   readonly cuts?: readonly Uint8Array[];
+  /** Settings of the keyspaces whose tables differ: each keyspace then has tables of its own. */
+  readonly keyspaces: readonly (readonly [id: number, tables: TableSettings])[];
+  /** Absent: all entries stay as they are. */
+  readonly filter?: CompactionFilterSpec;
   /** How many bytes to write a second at most; absent: no bound. */
   readonly bytesPerSecond?: number;
   /** One shared word: not 0 lifts `bytesPerSecond`, because writers wait. */
@@ -73,8 +80,14 @@ export interface CompactTask extends TaskSettings {
 export interface ExportTask extends TaskSettings {
   readonly kind: 'export';
   readonly inputs: readonly TaskInput[];
-  /** Holds the new tables, numbered from 1. */
+  /** Holds the new tables, numbered from `firstNumber` on. */
   readonly outputDir: string;
+  readonly firstNumber: number;
+  /** Numbers of the keyspaces that the keys are of (see `keyMapOf`), and in whose form they are written. */
+  readonly fromKeys: number;
+  readonly toKeys: number;
+  /** Also write tombstones. */
+  readonly withTombstones: boolean;
   /** First key. */
   readonly lower: Uint8Array;
   /** The key behind the last; undefined: there is no end. */

@@ -1,6 +1,7 @@
 // The types of the public surface: options, results, cursors. What they mean together is told in the README.
 import type { Clock, Compression, FileSystem } from 'nori-io';
 import type { Meter } from 'nori-observe';
+import type { CompactionFilterOptions } from './compaction-filter.js';
 import type { LsmError } from './errors.js';
 import type { TaskExecutor } from './executor.js';
 
@@ -103,6 +104,8 @@ export interface LsmOptions {
   readonly onDurable?: (sealSequence: number) => void;
   /** Default: the clock's `now()` for every key. */
   readonly expiry?: ExpirySource;
+  /** Decides in compactions which entries stay, and with which value. Default: all, as they are. */
+  readonly compactionFilter?: CompactionFilterOptions;
   /** Take the lock file in `dir`. Default true; false if the caller guards the directory. */
   readonly lock?: boolean;
 }
@@ -259,6 +262,18 @@ export interface LsmStats {
   readonly lastSequence: number;
   /** What keeps flushes or compactions from getting on, if anything. */
   readonly backgroundError: LsmError | undefined;
+}
+
+/** Settings of a keyspace, kept in the database; what is left out is as the database has it. */
+export interface KeyspaceSettings {
+  /** Of its tables below L0, from their next compaction on. */
+  readonly compression?: Compression;
+  /** Size of data blocks of its tables below L0, in bytes. */
+  readonly blockBytes?: number;
+  /** Bits of bloom filter for each key of its tables below L0; 0: no filter. */
+  readonly bloomBitsPerKey?: number;
+  /** Milliseconds to live of what is written to it without a `ttlMs` of its own. Default: for ever. */
+  readonly ttlMs?: number;
 }
 
 /** Options of {@link Lsm.ingest}. */

@@ -24,6 +24,11 @@ export class VersionFilter {
     this.#stripe = -1;
   }
 
+  /** True if the next entry is the newest of its key here, and no snapshot sees it. */
+  isPresent(seq: number): boolean {
+    return this.#stripe === -1 && stripeOf(this.#snapshots, seq) === this.#snapshots.length;
+  }
+
   /**
    * @param isTombstone the entry is a tombstone
    * @param isExpired the entry is a put that expired for good

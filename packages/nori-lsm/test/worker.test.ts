@@ -60,6 +60,8 @@ test('several databases share the threads, and a task that fails tells why', asy
     snapshots: [],
     horizon: 0,
     cancel: new Int32Array(new SharedArrayBuffer(4)),
+    hasMappedKeys: false,
+    keyspaces: [],
     ranges: [],
     rangesSeq: 0,
     inputs: [{ number: 77, run: 0, sequence: 0 }],

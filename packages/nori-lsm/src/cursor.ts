@@ -56,6 +56,7 @@ export class RangeCursor implements Cursor {
   #keyLength = 0;
   #value: Uint8Array | undefined;
   #expiresAtMs = 0;
+  #version = 0;
   #keyCopy: Uint8Array | undefined;
 
   constructor(merge: MergingCursor, range: KeyRange, reverse: boolean, seq: number, host: CursorHost) {
@@ -85,6 +86,10 @@ export class RangeCursor implements Cursor {
 
   get expiresAtMs(): number {
     return this.#expiresAtMs;
+  }
+
+  get version(): number {
+    return this.#version;
   }
 
   next(): void {
@@ -189,6 +194,7 @@ export class RangeCursor implements Cursor {
       if (this.#isLive(top)) {
         this.#value = undefined;
         this.#expiresAtMs = top.expiresAtMs;
+        this.#version = top.seq;
         this.#valid = true;
         return;
       }
@@ -216,6 +222,7 @@ export class RangeCursor implements Cursor {
       if (live) {
         this.#value = top.value();
         this.#expiresAtMs = top.expiresAtMs;
+        this.#version = top.seq;
       }
     }
     this.#valid = live;

@@ -26,7 +26,7 @@ import { Stall } from './stall.js';
 import { treeStats } from './stats.js';
 import { firstEndingAtOrAfter, type SourceTable, TableSource } from './table-source.js';
 import type { Tree } from './tree.js';
-import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
+import type { Cursor, CursorOptions, LsmStats, Snapshot } from './types.js';
 import type { Version } from './version.js';
 import type { WriteBatch } from './write-batch.js';
 
@@ -37,6 +37,9 @@ export interface EngineParts {
   readonly cache: BlockCache;
   readonly metrics: LsmMetrics;
 }
+
+/** What a reader sees of a key. */
+type SeenEntry = Pick<TableEntry, 'value' | 'expiresAtMs' | 'seq'>;
 
 /** See the top of the file. */
 export class Engine {
@@ -139,8 +142,8 @@ export class Engine {
     takeBackLogRecord(record, readLogHeader(record), this.#active);
   }
 
-  /** What a reader at `seq` sees of `key`. */
-  lookUp(key: Uint8Array, seq = this.#lastSeq): FoundEntry | undefined {
+  /** What a reader at `seq` sees of `key`; its version is the sequence number. */
+  lookUp(key: Uint8Array, seq = this.#lastSeq): SeenEntry | undefined {
     let { entries } = this.#active;
     let entry = entries.find(key, seq);
     for (let i = 0; entry === 0 && i < this.#sealed.length; i++) {
@@ -150,8 +153,18 @@ export class Engine {
     if (entry === 0) return this.#lookUpInTables(key, seq);
     if (entries.kindOf(entry) !== KIND_PUT) return undefined;
     const expiresAtMs = entries.expiresAtOf(entry);
-    if (expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key)) return undefined;
-    return { value: entries.copyValue(entry), expiresAtMs };
+    if (this.isExpired(key, expiresAtMs)) return undefined;
+    return { value: entries.copyValue(entry), expiresAtMs, seq: entries.seqOf(entry) };
+  }
+
+  /** Version of what a reader of `key` sees now; 0 if that is nothing. */
+  versionOf(key: Uint8Array): number {
+    return this.lookUp(key)?.seq ?? 0;
+  }
+
+  /** Whether an entry with this expiry is hidden from readers of `key`. */
+  isExpired(key: Uint8Array, expiresAtMs: number): boolean {
+    return expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key);
   }
 
   /** Opens a cursor over all there is now. */
@@ -309,23 +322,15 @@ export class Engine {
     this.#metrics.memtableBytes.set(this.#active.entries.usedBytes);
   }
 
-  #lookUpInTables(key: Uint8Array, seq: number): FoundEntry | undefined {
+  #lookUpInTables(key: Uint8Array, seq: number): SeenEntry | undefined {
     let entry: TableEntry | undefined;
     try {
       entry = findInTables(this.#tree.current, key, seq);
     } catch (error) {
       throw toLsmError(error, 'Cannot read');
     }
-    return entry === undefined ? undefined : this.#visible(key, entry);
-  }
-
-  #visible(
-    key: Uint8Array,
-    entry: { readonly kind: number; readonly expiresAtMs: number; readonly value: Uint8Array },
-  ): FoundEntry | undefined {
-    if (entry.kind !== KIND_PUT) return undefined;
-    if (entry.expiresAtMs !== 0 && entry.expiresAtMs <= this.#readNowMs(key)) return undefined;
-    return entry;
+    if (entry === undefined || entry.kind !== KIND_PUT) return undefined;
+    return this.isExpired(key, entry.expiresAtMs) ? undefined : entry;
   }
 
   /** In the turn in which a flush became visible. */

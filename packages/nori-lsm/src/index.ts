@@ -10,6 +10,7 @@ export type { CompactTask, ExpiryHorizon, FlushTask, TableSettings, Task, TaskIn
 export type {
   BatchOperation,
   Bytes,
+  ConditionalWriteOptions,
   Cursor,
   CursorOptions,
   Durability,
@@ -23,6 +24,7 @@ export type {
   ScanOptions,
   Snapshot,
   VerifyReport,
+  WriteConditions,
   WriteOptions,
 } from './types.js';
 export { workerExecutor } from './worker-executor.js';

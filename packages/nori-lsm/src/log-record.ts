@@ -92,6 +92,17 @@ export class LogRecord {
     this.#dataBytes += other.#dataBytes;
   }
 
+  /** Calls `each` for every operation, in order. The key is good until the record changes. */
+  visit(each: (key: Uint8Array, kind: number, expiresAtMs: number) => void): void {
+    const buffer = this.#buffer;
+    let at = LOG_HEADER_BYTES;
+    for (let i = 0; i < this.#count; i++) {
+      const { keyStart, keyLength, kind, expiresAtMs, end } = operationAt(buffer, at, i);
+      each(buffer.subarray(keyStart, keyStart + keyLength), kind, expiresAtMs);
+      at = end;
+    }
+  }
+
   /** Completes the record: its first operation gets `firstSeq`. The bytes are good until {@link LogRecord.clear}. */
   seal(firstSeq: number): Uint8Array {
     const buffer = this.#buffer;

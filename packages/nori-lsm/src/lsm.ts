@@ -1,12 +1,13 @@
 // The database: the public surface over the engine, with its own log or without.
 import { BlockCache } from 'nori-sstable';
 import { Wal } from 'nori-wal';
-import { toBytes } from './bytes.js';
 import { writeCheckpoint } from './checkpoint.js';
+import { type Condition, conditionOf, Judge } from './conditions.js';
 import { LOG_DIR } from './directory.js';
 import { openDirectory, removeOrphans } from './directory-open.js';
-import { checkBatchSize, Engine } from './engine.js';
-import { LsmError, toLsmError } from './errors.js';
+import { Engine } from './engine.js';
+import { invalid, LsmError, toLsmError } from './errors.js';
+import { checkedKey, checkedValue, gathererOf, gatherOperations, NO_VALUE } from './gather.js';
 import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE, LOG_RECORD_BYTES_MAX } from './limits.js';
 import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
@@ -20,6 +21,7 @@ import { Tree } from './tree.js';
 import type {
   BatchOperation,
   Bytes,
+  ConditionalWriteOptions,
   Cursor,
   CursorOptions,
   Durability,
@@ -38,15 +40,6 @@ import { closedError, WriteQueue, type WriteTarget } from './write-queue.js';
 
 /** Calls of one turn go to the log together, up to so many bytes. */
 const GROUP_BYTES_MAX = 1024 * 1024;
-const NO_VALUE = new Uint8Array(0);
-
-/** What the operations of a batch are gathered in. */
-interface Gatherer {
-  readonly count: number;
-  /** Sum of the lengths of keys and values. */
-  readonly dataBytes: number;
-  add(kind: number, key: Uint8Array, value: Uint8Array, expiresAtMs: number): void;
-}
 
 /** An open database. All methods may be called at any time and concurrently; after `close` they fail with `LSM_CLOSED`. */
 export class Lsm {
@@ -200,10 +193,11 @@ export class Lsm {
     return this.#engine.background.error;
   }
 
-  /** As {@link getSync}, with the expiry. */
+  /** As {@link getSync}, with expiry and version. */
   getEntry(key: Uint8Array, options?: ReadOptions): FoundEntry | undefined {
     this.#assertOpen();
-    return this.#engine.lookUp(key, options?.snapshot?.seq);
+    const found = this.#engine.lookUp(key, options?.snapshot?.seq);
+    return found && { value: found.value, expiresAtMs: found.expiresAtMs, version: found.seq };
   }
 
   /** Opens a cursor. Close it. @throws LsmError `LSM_CORRUPT_TABLE` with file and offset, here and when it moves */
@@ -266,8 +260,11 @@ export class Lsm {
 
   // --- Writes.
 
-  /** Writes one entry. Waits while writes are stalled. The bytes are copied before it returns. */
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
+  /**
+   * Writes one entry. Waits while writes are stalled. The bytes are copied before it returns.
+   * @throws LsmError `LSM_CONDITION_FAILED` if it was to happen under a condition that did not hold
+   */
+  put(key: Bytes, value: Bytes, options?: ConditionalWriteOptions): Promise<void> {
     try {
       return this.#write(KIND_PUT, checkedKey(key), checkedValue(value), options);
     } catch (error) {
@@ -275,8 +272,8 @@ export class Lsm {
     }
   }
 
-  /** Deletes an entry, whether it exists or not. */
-  delete(key: Bytes, options?: WriteOptions): Promise<void> {
+  /** Deletes an entry, whether it exists or not, or under a condition as {@link put}. */
+  delete(key: Bytes, options?: ConditionalWriteOptions): Promise<void> {
     try {
       return this.#write(KIND_TOMBSTONE, checkedKey(key), NO_VALUE, options);
     } catch (error) {
@@ -284,7 +281,10 @@ export class Lsm {
     }
   }
 
-  /** Writes several operations that happen together or not at all; on one key, the last wins. */
+  /**
+   * Writes several operations that happen together or not at all; on one key, the last wins.
+   * @throws LsmError `LSM_CONDITION_FAILED` if the condition of any of them did not hold before the batch: then nothing was written
+   */
   batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void> {
     try {
       return this.#writeBatch(operations, options);
@@ -373,7 +373,13 @@ export class Lsm {
 
   #writeTarget(): WriteTarget {
     const engine = this.#engine;
+    const next = (): number => this.#nextSeq;
     return {
+      get nextSequence() {
+        return next();
+      },
+      versionOf: (key) => engine.versionOf(key),
+      isExpired: (key, expiresAtMs) => engine.isExpired(key, expiresAtMs),
       takeSequence: (count) => {
         const first = this.#nextSeq;
         this.#nextSeq += count;
@@ -399,31 +405,45 @@ export class Lsm {
     throw new LsmError('LSM_READ_ONLY', `${dir} is open with readOnly: open it without that to write to it.`);
   }
 
-  #write(kind: number, key: Uint8Array, value: Uint8Array, options: WriteOptions | undefined): Promise<void> {
+  #write(
+    kind: number,
+    key: Uint8Array,
+    value: Uint8Array,
+    options: ConditionalWriteOptions | undefined,
+  ): Promise<void> {
     this.#assertWritable();
     checkEntrySize(key.length, value.length);
     const durability = this.#durability(options);
     const expiresAtMs = kind === KIND_PUT ? this.#expiryOf(options?.ttlMs) : 0;
-    if (this.#queue !== undefined) return this.#queue.add(durability, kind, key, value, expiresAtMs);
-    const batch = new WriteBatch();
-    if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
-    else batch.delete(key);
-    return this.#applyWhenWritable(batch);
+    const condition = options === undefined ? undefined : conditionOf(key, options);
+    const queue = this.#queue;
+    if (queue === undefined) {
+      const batch = new WriteBatch();
+      gathererOf(batch).add(kind, key, value, expiresAtMs);
+      return this.#applyWhenWritable(batch, condition && [condition]);
+    }
+    if (condition === undefined) return queue.add(durability, kind, key, value, expiresAtMs);
+    const record = queue.takeRecord();
+    record.add(kind, key, value, expiresAtMs);
+    return queue.addConditional(durability, record, [condition]);
   }
 
   #writeBatch(operations: readonly BatchOperation[], options: WriteOptions | undefined): Promise<void> {
     this.#assertWritable();
     const durability = this.#durability(options);
     const queue = this.#queue;
+    const expiryOf = (ttlMs: number | undefined): number => this.#expiryOf(ttlMs ?? options?.ttlMs);
     if (queue === undefined) {
       const batch = new WriteBatch();
-      this.#gather(operations, options, gathererOf(batch));
-      return batch.count === 0 ? Promise.resolve() : this.#applyWhenWritable(batch);
+      const conditions = gatherOperations(operations, gathererOf(batch), expiryOf);
+      const isEmpty = batch.count === 0 && conditions === undefined;
+      return isEmpty ? Promise.resolve() : this.#applyWhenWritable(batch, conditions);
     }
     // Into a record of its own, that becomes the group's if no group is open: an operation that is refused leaves nothing.
     const record = queue.takeRecord();
     try {
-      this.#gather(operations, options, record);
+      const conditions = gatherOperations(operations, record, expiryOf);
+      if (conditions !== undefined) return queue.addConditional(durability, record, conditions);
       if (record.count > 0) return queue.addRecord(durability, record);
     } catch (error) {
       queue.dropRecord(record);
@@ -433,40 +453,28 @@ export class Lsm {
     return Promise.resolve();
   }
 
-  /** Adds operations to what is going to be applied together. */
-  #gather(operations: readonly BatchOperation[], options: WriteOptions | undefined, target: Gatherer): void {
-    for (const operation of operations) {
-      const key = checkedKey(operation.key);
-      if (operation.type === 'put') {
-        const value = checkedValue(operation.value);
-        checkEntrySize(key.length, value.length);
-        const ttlMs = operation.ttlMs ?? options?.ttlMs;
-        target.add(KIND_PUT, key, value, ttlMs === undefined ? 0 : this.#expiryOf(ttlMs));
-      } else if (operation.type === 'delete') {
-        checkEntrySize(key.length, 0);
-        target.add(KIND_TOMBSTONE, key, NO_VALUE, 0);
-      } else throw invalid(`An operation's type must be put or delete, not ${(operation as { type: unknown }).type}`);
-      checkBatchSize(target.count, target.dataBytes);
-    }
-  }
-
-  /** Applies at once if writes go on and nobody waits before, else in turn. */
-  #applyWhenWritable(batch: WriteBatch): Promise<void> {
+  /** Applies at once if writes go on and nobody waits before, else in turn; in either case if the conditions hold then. */
+  #applyWhenWritable(batch: WriteBatch, conditions: readonly Condition[] | undefined): Promise<void> {
     if (this.#waitingCount === 0 && !this.stalled) {
-      this.#engine.apply(batch);
+      this.#applyIf(batch, conditions);
       return Promise.resolve();
     }
     this.#waitingCount++;
     const done = this.#waiting.then(async () => {
       try {
         await this.whenWritable();
-        this.apply(batch);
+        this.#applyIf(batch, conditions);
       } finally {
         this.#waitingCount--;
       }
     });
     this.#waiting = done.catch(() => {});
     return done;
+  }
+
+  #applyIf(batch: WriteBatch, conditions: readonly Condition[] | undefined): void {
+    if (conditions !== undefined) new Judge(this.#engine).check(conditions);
+    this.apply(batch);
   }
 
   #durability(options: WriteOptions | undefined): Durability {
@@ -480,30 +488,3 @@ export class Lsm {
     return Math.min(Math.ceil(this.#options.clock.now() + ttlMs), Number.MAX_SAFE_INTEGER);
   }
 }
-
-const checkedKey = (key: Bytes): Uint8Array => {
-  const bytes = toBytes(key);
-  if (!(bytes instanceof Uint8Array)) throw invalid('A key must be a Uint8Array or a string');
-  return bytes;
-};
-
-const checkedValue = (value: Bytes): Uint8Array => {
-  const bytes = toBytes(value);
-  if (!(bytes instanceof Uint8Array)) throw invalid('A value must be a Uint8Array or a string');
-  return bytes;
-};
-
-const invalid = (what: string): LsmError => new LsmError('LSM_INVALID_ARGUMENT', `${what}.`);
-
-const gathererOf = (batch: WriteBatch): Gatherer => ({
-  get count() {
-    return batch.count;
-  },
-  get dataBytes() {
-    return batch.bytes;
-  },
-  add(kind, key, value, expiresAtMs) {
-    if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
-    else batch.delete(key);
-  },
-});

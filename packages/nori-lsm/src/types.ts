@@ -115,10 +115,25 @@ export interface WriteOptions {
   readonly ttlMs?: number;
 }
 
-/** One operation of {@link Lsm.batch}. */
+/**
+ * What must be so for a write to happen, at the moment at which it happens: else it fails with `LSM_CONDITION_FAILED` and nothing is
+ * written. One of the two at most. Expired entries count as absent.
+ */
+export interface WriteConditions {
+  /** There is no entry. Default false: whether there is one does not matter. */
+  readonly ifAbsent?: boolean | undefined;
+  /** There is an entry, and it was made by the write with this version: see {@link FoundEntry.version}. */
+  readonly ifVersion?: number | undefined;
+}
+
+/** Options of `put` and `delete`. */
+export interface ConditionalWriteOptions extends WriteOptions, WriteConditions {}
+
+/** One operation of {@link Lsm.batch}; `check` writes nothing. Conditions are about what was there before the batch. */
 export type BatchOperation =
-  | { readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number }
-  | { readonly type: 'delete'; readonly key: Bytes };
+  | ({ readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number } & WriteConditions)
+  | ({ readonly type: 'delete'; readonly key: Bytes } & WriteConditions)
+  | ({ readonly type: 'check'; readonly key: Bytes } & WriteConditions);
 
 /**
  * A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. One that is garbage-collected
@@ -176,6 +191,8 @@ export interface Cursor {
   readonly value: Uint8Array;
   /** Absolute expiry in milliseconds; 0: never. */
   readonly expiresAtMs: number;
+  /** As {@link FoundEntry.version}. */
+  readonly version: number;
   /** Moves on in the cursor's direction. */
   next(): void;
   /** Moves against the cursor's direction. */
@@ -196,6 +213,11 @@ export interface FoundEntry {
   readonly value: Uint8Array;
   /** Absolute expiry in milliseconds; 0: never. */
   readonly expiresAtMs: number;
+  /**
+   * Sequence number of the write that made the entry: no other write has it, unless a crash lost this one. Stays with the entry,
+   * whatever happens to it on disk; what a later put of the same value makes is another entry.
+   */
+  readonly version: number;
 }
 
 /** One level in {@link LsmStats}. */

@@ -6,6 +6,7 @@
 import { compareKeys, compareRange, keyAfter } from './bytes.js';
 import type { KeyRange } from './cursor-bounds.js';
 import { Hold, type HoldList } from './holds.js';
+import type { KeyMap } from './key-map.js';
 import { KIND_PUT } from './limits.js';
 import type { MergingCursor } from './merging-cursor.js';
 import { RangeProbe, type RangeTombstones } from './range-tombstones.js';
@@ -19,6 +20,8 @@ const SKIP_AFTER = 16;
 
 /** What a cursor needs of the engine. */
 export interface CursorHost {
+  /** How the keys shown are stored. */
+  readonly keys: KeyMap;
   /** What hides entries by range; undefined: nothing does. */
   readonly ranges: RangeTombstones | undefined;
   /** The time at which a key is read; undefined: expired entries are shown. */
@@ -64,6 +67,7 @@ export class RangeCursor implements Cursor {
   #expiresAtMs = 0;
   /** Entries in a row that a range tombstone has hidden. */
   #hidden = 0;
+  #version = 0;
   #keyCopy: Uint8Array | undefined;
 
   constructor(merge: MergingCursor, range: KeyRange, reverse: boolean, seq: number, host: CursorHost) {
@@ -81,7 +85,7 @@ export class RangeCursor implements Cursor {
   }
 
   get key(): Uint8Array {
-    return (this.#keyCopy ??= this.#key.slice(0, this.#keyLength));
+    return (this.#keyCopy ??= this.#host.keys.toKey(this.#key, this.#keyLength));
   }
 
   get value(): Uint8Array {
@@ -94,6 +98,10 @@ export class RangeCursor implements Cursor {
 
   get expiresAtMs(): number {
     return this.#expiresAtMs;
+  }
+
+  get version(): number {
+    return this.#version;
   }
 
   next(): void {
@@ -114,12 +122,13 @@ export class RangeCursor implements Cursor {
 
   seek(key: Uint8Array): void {
     if (!this.#hold.isOpen) return;
+    const stored = this.#host.keys.toStored(key);
     const { lower, upper } = this.#range;
     const isOutside = this.#reverse
-      ? upper !== undefined && compareKeys(key, upper) >= 0
-      : compareKeys(key, lower) <= 0;
+      ? upper !== undefined && compareKeys(stored, upper) >= 0
+      : compareKeys(stored, lower) <= 0;
     if (isOutside) this.first();
-    else this.#run(this.#reverse ? this.#toAtOrBefore : this.#toAtOrAfter, key);
+    else this.#run(this.#reverse ? this.#toAtOrBefore : this.#toAtOrAfter, stored);
   }
 
   close(): void {
@@ -198,6 +207,7 @@ export class RangeCursor implements Cursor {
       if (this.#isLive(top)) {
         this.#value = undefined;
         this.#expiresAtMs = top.expiresAtMs;
+        this.#version = top.seq;
         this.#valid = true;
         return;
       }
@@ -225,6 +235,7 @@ export class RangeCursor implements Cursor {
       if (live) {
         this.#value = top.value();
         this.#expiresAtMs = top.expiresAtMs;
+        this.#version = top.seq;
       }
     }
     this.#valid = live;

@@ -7,10 +7,12 @@ import { Background } from './background.js';
 import { compareKeys, compareRange } from './bytes.js';
 import { Compactor } from './compactor.js';
 import { CursorHold, RangeCursor } from './cursor.js';
-import { type KeyRange, rangeOf } from './cursor-bounds.js';
+import type { KeyRange } from './cursor-bounds.js';
+
 import { callbackError, LsmError, toLsmError } from './errors.js';
 import { Flusher, type SealedMemtable } from './flusher.js';
 import { HoldList } from './holds.js';
+import { type KeyMap, keyMapOf, keyspaceOf } from './key-map.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KIND_PUT, KIND_RANGE_TOMBSTONE, LEVELS } from './limits.js';
 import { applyLogRecord, type LogRecordHeader, rangesOf, readLogHeader, takeBackLogRecord } from './log-record.js';
 import { batchFootprint, Memtable } from './memtable.js';
@@ -29,7 +31,7 @@ import { treeStats } from './stats.js';
 import type { Table } from './table.js';
 import { firstEndingAtOrAfter, type SourceTable, TableSource } from './table-source.js';
 import type { Tree } from './tree.js';
-import type { Cursor, CursorOptions, FoundEntry, LsmStats, Snapshot } from './types.js';
+import type { Cursor, CursorOptions, LsmStats, Snapshot } from './types.js';
 import type { Version } from './version.js';
 import type { WriteBatch } from './write-batch.js';
 
@@ -40,6 +42,9 @@ export interface EngineParts {
   readonly cache: BlockCache;
   readonly metrics: LsmMetrics;
 }
+
+/** What a reader sees of a key. */
+type SeenEntry = Pick<TableEntry, 'value' | 'expiresAtMs' | 'seq'>;
 
 /** See the top of the file. */
 export class Engine {
@@ -77,7 +82,7 @@ export class Engine {
     this.#snapshots = new SnapshotList(this.#holds);
     this.#lastSeq = tree.flushedSeq;
     this.#hasPrepared = options.readOnly;
-    this.#readNowMs = (key) => options.expiry.readNowMs(key);
+    this.#readNowMs = readNowOf(options, tree.manifest.state.mappedKeys);
     this.#arenaBytes = EMPTY_BYTES + options.memtableBytes;
     this.#pool = new ArenaPool(this.#arenaBytes, options.memtablesMax);
     this.#active = new Memtable(1, this.#pool, this.#arenaBytes);
@@ -155,8 +160,8 @@ export class Engine {
     takeBackLogRecord(record, readLogHeader(record), this.#active);
   }
 
-  /** What a reader at `seq` sees of `key`. */
-  lookUp(key: Uint8Array, seq = this.#lastSeq): FoundEntry | undefined {
+  /** What a reader at `seq` sees of `key`; its version is the sequence number. */
+  lookUp(key: Uint8Array, seq = this.#lastSeq): SeenEntry | undefined {
     let { entries } = this.#active;
     let entry = entries.find(key, seq);
     for (let i = 0; entry === 0 && i < this.#sealed.length; i++) {
@@ -168,16 +173,25 @@ export class Engine {
     const ranges = this.#ranges.set;
     if (ranges.newestSeq !== 0 && ranges.hides(key, entries.seqOf(entry), seq)) return undefined;
     const expiresAtMs = entries.expiresAtOf(entry);
-    if (expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key)) return undefined;
-    return { value: entries.copyValue(entry), expiresAtMs };
+    if (this.isExpired(key, expiresAtMs)) return undefined;
+    return { value: entries.copyValue(entry), expiresAtMs, seq: entries.seqOf(entry) };
   }
 
-  /** Opens a cursor over all there is now. */
-  cursor(options: CursorOptions): Cursor {
+  /** Version of what a reader of `key` sees now; 0 if that is nothing. */
+  versionOf(key: Uint8Array): number {
+    return this.lookUp(key)?.seq ?? 0;
+  }
+
+  /** Whether an entry with this expiry is hidden from readers of `key`. */
+  isExpired(key: Uint8Array, expiresAtMs: number): boolean {
+    return expiresAtMs !== 0 && expiresAtMs <= this.#readNowMs(key);
+  }
+
+  /** Opens a cursor over what there is now in a range of stored keys, which it shows as the keyspace's callers have them. */
+  cursor(options: CursorOptions, range: KeyRange, keys: KeyMap): Cursor {
     const version = this.#tree.current;
     const memtables = [this.#active, ...this.#sealed].filter((memtable) => !memtable.isEmpty);
     const seq = options.snapshot?.seq ?? this.#lastSeq;
-    const range = rangeOf(options);
     version.retain();
     for (const memtable of memtables) memtable.retain();
     const hold = new CursorHold(this.#holds, seq, [version, ...memtables]);
@@ -187,6 +201,7 @@ export class Engine {
     );
     const failed = (error: unknown): Error => toLsmError(error, 'Cannot read');
     const cursor = new RangeCursor(merge, range, options.reverse ?? false, seq, {
+      keys,
       ranges: ranges.isEmpty ? undefined : ranges,
       readNowMs: options.showExpired ? undefined : this.#readNowMs,
       failed,
@@ -366,26 +381,17 @@ export class Engine {
     this.#metrics.memtableBytes.set(this.#active.entries.usedBytes);
   }
 
-  #lookUpInTables(key: Uint8Array, seq: number): FoundEntry | undefined {
+  #lookUpInTables(key: Uint8Array, seq: number): SeenEntry | undefined {
     let entry: TableEntry | undefined;
     try {
       entry = findInTables(this.#tree.current, key, seq);
     } catch (error) {
       throw toLsmError(error, 'Cannot read');
     }
-    if (entry === undefined) return undefined;
+    if (entry === undefined || entry.kind !== KIND_PUT) return undefined;
     const ranges = this.#ranges.set;
     if (ranges.newestSeq !== 0 && ranges.hides(key, entry.seq, seq)) return undefined;
-    return this.#visible(key, entry);
-  }
-
-  #visible(
-    key: Uint8Array,
-    entry: { readonly kind: number; readonly expiresAtMs: number; readonly value: Uint8Array },
-  ): FoundEntry | undefined {
-    if (entry.kind !== KIND_PUT) return undefined;
-    if (entry.expiresAtMs !== 0 && entry.expiresAtMs <= this.#readNowMs(key)) return undefined;
-    return entry;
+    return this.isExpired(key, entry.expiresAtMs) ? undefined : entry;
   }
 
   /** In the turn in which a flush became visible. */
@@ -433,3 +439,12 @@ const sourcesOf = (
   }
   return sources;
 };
+
+/** The time by which a stored key is read. */
+const readNowOf = ({ expiry }: ResolvedOptions, hasMappedKeys: boolean): ((stored: Uint8Array) => number) =>
+  hasMappedKeys
+    ? (stored) => {
+        if (stored[0] !== 0xff) return expiry.readNowMs(stored);
+        return expiry.readNowMs(keyMapOf(keyspaceOf(stored, 0, stored.length)).toKey(stored, stored.length));
+      }
+    : (stored) => expiry.readNowMs(stored);

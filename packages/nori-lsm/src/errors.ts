@@ -26,6 +26,7 @@ export type LsmErrorCode =
   | 'LSM_LOG_FAILED'
   | 'LSM_BACKGROUND_ERROR'
   | 'LSM_READ_ONLY'
+  | 'LSM_CONDITION_FAILED'
   | 'LSM_CHANGED'
   | 'LSM_CANCELLED'
   | 'LSM_INTERNAL';
@@ -35,6 +36,8 @@ export interface LsmErrorDetails {
   readonly file?: string | undefined;
   /** Bytes from the start of `file`. */
   readonly offset?: number | undefined;
+  /** The key that it is about. */
+  readonly key?: Uint8Array | undefined;
   readonly cause?: unknown;
 }
 
@@ -43,6 +46,8 @@ export class LsmError extends Error {
   override readonly name = 'LsmError';
   readonly file: string | undefined;
   readonly offset: number | undefined;
+  /** Of `LSM_CONDITION_FAILED`: the key whose condition did not hold. */
+  readonly key: Uint8Array | undefined;
 
   constructor(
     readonly code: LsmErrorCode,
@@ -52,8 +57,12 @@ export class LsmError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.file = details.file;
     this.offset = details.offset;
+    this.key = details.key;
   }
 }
+
+/** For an argument that cannot be; `what` says which, and what is allowed. */
+export const invalid = (what: string): LsmError => new LsmError('LSM_INVALID_ARGUMENT', `${what}.`);
 
 /** The `code` of any error thrown by a library below, or `''`. */
 export const codeOf = (error: unknown): string => {

@@ -10,6 +10,8 @@ export { LsmError, type LsmErrorCode, type LsmErrorDetails } from './errors.js';
 // For those who bring their own threads or file system.
 export type { TaskExecutor } from './executor.js';
 export { type InlineExecutorOptions, inlineExecutor } from './inline-executor.js';
+export { KeyedStore } from './keyed-store.js';
+export { Keyspace } from './keyspace.js';
 export { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from './limits.js';
 export { Lsm } from './lsm.js';
 export { type TableMeta, tableName } from './table-meta.js';
@@ -26,6 +28,7 @@ export type {
 export type {
   BatchOperation,
   Bytes,
+  ConditionalWriteOptions,
   Cursor,
   CursorOptions,
   Durability,
@@ -37,6 +40,7 @@ export type {
   IngestOptions,
   IngestReport,
   KeyBounds,
+  KeyspaceOptions,
   KeyspaceSettings,
   LevelStats,
   LsmOptions,
@@ -46,6 +50,7 @@ export type {
   ScanOptions,
   Snapshot,
   VerifyReport,
+  WriteConditions,
   WriteOptions,
 } from './types.js';
 export { workerExecutor } from './worker-executor.js';

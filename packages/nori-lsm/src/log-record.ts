@@ -99,6 +99,19 @@ export class LogRecord {
     this.#flags |= other.#flags;
   }
 
+  /** Calls `each` for every operation, in order. The bytes are good until the record changes. */
+  visit(each: (key: Uint8Array, kind: number, expiresAtMs: number, value: Uint8Array) => void): void {
+    const buffer = this.#buffer;
+    buffer[1] = this.#flags;
+    let at = LOG_HEADER_BYTES;
+    for (let i = 0; i < this.#count; i++) {
+      const { keyStart, keyLength, kind, expiresAtMs, end } = operationAt(buffer, at, i);
+      const valueStart = keyStart + keyLength;
+      each(buffer.subarray(keyStart, valueStart), kind, expiresAtMs, buffer.subarray(valueStart, end));
+      at = end;
+    }
+  }
+
   /** Completes the record: its first operation gets `firstSeq`. The bytes are good until {@link LogRecord.clear}. */
   seal(firstSeq: number): Uint8Array {
     const buffer = this.#buffer;

@@ -1,99 +1,24 @@
-// The database: the public surface over the engine, with its own log or without.
-import { BlockCache } from 'nori-sstable';
-import { Wal } from 'nori-wal';
-import { toBytes } from './bytes.js';
-import { writeCheckpoint } from './checkpoint.js';
-import { rangeOf } from './cursor-bounds.js';
-import { LOG_DIR } from './directory.js';
-import { openDirectory, removeOrphans } from './directory-open.js';
-import { checkBatchSize, Engine } from './engine.js';
-import { LsmError, toLsmError } from './errors.js';
-import { exportTables } from './export.js';
-import { type IngestTarget, ingest } from './ingest.js';
-import {
-  checkEntrySize,
-  checkRange,
-  KIND_PUT,
-  KIND_RANGE_TOMBSTONE,
-  KIND_TOMBSTONE,
-  LOG_RECORD_BYTES_MAX,
-} from './limits.js';
-import { readLogHeader } from './log-record.js';
-import type { Manifest } from './manifest.js';
-import { LsmMetrics } from './metrics.js';
-import { checkDurability, type ResolvedOptions, resolveOptions } from './options.js';
-import { openView } from './read-only.js';
-import { checkLogMeetsTables, LogReplay } from './replay.js';
-import { scanEntries, scanEntriesSync } from './scan.js';
-import { Slice } from './slice.js';
-import { Tree } from './tree.js';
-import type {
-  BatchOperation,
-  Bytes,
-  Cursor,
-  CursorOptions,
-  Durability,
-  ExportOptions,
-  ExportReport,
-  FoundEntry,
-  IngestOptions,
-  IngestReport,
-  KeyBounds,
-  LsmOptions,
-  LsmStats,
-  ReadOptions,
-  ScanOptions,
-  Snapshot,
-  VerifyReport,
-  WriteOptions,
-} from './types.js';
+// The database: its public surface, with its own log or without. Reads and writes: keyed-store.ts; beneath it: database.ts.
+import type { Database } from './database.js';
+import { LsmError } from './errors.js';
+import { storedBatch } from './gather.js';
+import { KeyedStore } from './keyed-store.js';
+import { Keyspace } from './keyspace.js';
+import { checkKeyspaceName, checkKeyspaceSettings, nextKeyspaceId } from './keyspaces.js';
+import { openDatabase } from './open.js';
+import type { KeyspaceOptions, LsmOptions, LsmStats, VerifyReport } from './types.js';
 import { verifyTree } from './verify.js';
-import { WriteBatch } from './write-batch.js';
-import { closedError, WriteQueue, type WriteTarget } from './write-queue.js';
-
-/** Calls of one turn go to the log together, up to so many bytes. */
-const GROUP_BYTES_MAX = 1024 * 1024;
-const NO_VALUE = new Uint8Array(0);
-
-/** What the operations of a batch are gathered in. */
-interface Gatherer {
-  readonly count: number;
-  /** Sum of the lengths of keys and values. */
-  readonly dataBytes: number;
-  add(kind: number, key: Uint8Array, value: Uint8Array, expiresAtMs: number): void;
-}
+import type { WriteBatch } from './write-batch.js';
 
 /** An open database. All methods may be called at any time and concurrently; after `close` they fail with `LSM_CLOSED`. */
-export class Lsm {
-  readonly #options: ResolvedOptions;
-  readonly #engine: Engine;
-  readonly #tree: Tree;
-  readonly #wal: Wal | undefined;
-  readonly #queue: WriteQueue | undefined;
-  readonly #unlock: () => Promise<void>;
-  /** The next sequence number of a write that goes through the log. */
-  #nextSeq: number;
-  /** Writes without log that wait for room, in order. */
-  #waiting: Promise<void> = Promise.resolve();
-  #waitingCount = 0;
-  #closing: Promise<void> | undefined;
-  /** What is under way beside flushes and compactions: closing waits for it. */
-  readonly #works = new Set<Promise<unknown>>();
+export class Lsm extends KeyedStore {
+  readonly #database: Database;
+  /** Changes of the list of keyspaces come one after the other. */
+  #changing: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    options: ResolvedOptions,
-    engine: Engine,
-    tree: Tree,
-    wal: Wal | undefined,
-    unlock: () => Promise<void>,
-  ) {
-    this.#options = options;
-    this.#engine = engine;
-    this.#tree = tree;
-    this.#wal = wal;
-    this.#unlock = unlock;
-    this.#nextSeq = engine.lastSeq + 1;
-    this.#queue = wal && new WriteQueue(wal, this.#writeTarget(), Math.min(GROUP_BYTES_MAX, options.memtableBytes / 8));
+  private constructor(database: Database) {
+    super(database, database.keyspaces.default);
+    this.#database = database;
   }
 
   /**
@@ -103,71 +28,39 @@ export class Lsm {
    * `LSM_CHANGED` (with `readOnly`: its writer was too fast; try again)
    */
   static async open(options: LsmOptions): Promise<Lsm> {
-    const resolved = resolveOptions(options);
-    try {
-      if (resolved.readOnly) return await Lsm.#openReadOnly(resolved, options.wal);
-      const { manifest, unlock } = await openDirectory(resolved);
-      resolved.executor.acquire();
-      try {
-        return await Lsm.#openParts(resolved, manifest, unlock);
-      } catch (error) {
-        resolved.executor.release();
-        await manifest.close();
-        await unlock();
-        throw error;
-      }
-    } catch (error) {
-      throw toLsmError(error, `Cannot open ${resolved.dir}`);
-    }
+    return new Lsm(await openDatabase(options));
   }
 
-  static async #openReadOnly(options: ResolvedOptions, wal: boolean | undefined): Promise<Lsm> {
-    const { engine, tree } = await openView(options, wal);
-    options.executor.acquire();
-    return new Lsm(options, engine, tree, undefined, async () => {});
+  // --- Keyspaces.
+
+  /**
+   * A keyspace by its name; created if it is not there. Settings that are given replace those it had.
+   * @throws LsmError `LSM_UNKNOWN_KEYSPACE` if it is not there and `createIfMissing` is false, `LSM_INVALID_ARGUMENT` (the name, or a database
+   * of an earlier version, which has no keyspaces), `LSM_INVALID_OPTIONS`
+   */
+  openKeyspace(name: string, options: KeyspaceOptions = {}): Promise<Keyspace> {
+    return this.#inTurn(() => this.#openKeyspace(checkKeyspaceName(name), options));
   }
 
-  static async #openParts(options: ResolvedOptions, manifest: Manifest, unlock: () => Promise<void>): Promise<Lsm> {
-    const { fs, dir, clock, meter, blockCacheBytes, walSegmentBytesMax, autoCompact } = options;
-    const cache = new BlockCache({ bytesMax: blockCacheBytes });
-    const damaged = (error: LsmError): void => {
-      if (meter.wantsEvents) meter.event({ type: 'lsm.background_error', atMs: clock.now(), message: error.message });
-    };
-    let wal: Wal | undefined;
-    let tree: Tree | undefined;
-    let engine: Engine | undefined;
-    try {
-      tree = await Tree.open(manifest, { fs, dir, cache, meter, damaged });
-      engine = new Engine({ options, tree, cache, metrics: new LsmMetrics(meter) });
-      if (options.wal) {
-        const replay = new LogReplay(manifest.state, engine, clock);
-        wal = await Wal.open({
-          dir: `${dir}/${LOG_DIR}`,
-          fs,
-          clock,
-          meter,
-          lock: false,
-          segmentBytesMax: walSegmentBytesMax,
-          recordBytesMax: LOG_RECORD_BYTES_MAX,
-          onRecords: (records) => replay.take(records),
-          onRecordsFrom: manifest.state.logPosition ?? 0,
-        });
-        // A manifest and a log that do not meet have lost something: what is unlisted may be what is missing.
-        checkLogMeetsTables(wal, manifest.state);
-      }
-      engine.replayed();
-      await removeOrphans(options, manifest);
-      // Nothing was flushed before: a log that is refused must leave the directory as it is.
-      engine.flusher.begin(wal);
-      if (autoCompact) engine.compactor.poke();
-      engine.stall.update();
-      return new Lsm(options, engine, tree, wal, unlock);
-    } catch (error) {
-      await engine?.stop();
-      await wal?.close().catch(() => {});
-      await tree?.close();
-      throw error;
-    }
+  /** A keyspace that is there. @throws LsmError `LSM_UNKNOWN_KEYSPACE` */
+  keyspace(name: string): Keyspace {
+    this.#database.assertOpen();
+    return new Keyspace(this.#database, this.#database.keyspaces.find(name));
+  }
+
+  /** Names of the keyspaces, sorted; the default one has none. */
+  keyspaces(): string[] {
+    this.#database.assertOpen();
+    return this.#database.keyspaces.names;
+  }
+
+  /**
+   * Drops a keyspace with all that is in it. Costs the same whatever it holds; its space comes back as by {@link deleteRange}.
+   * Snapshots taken before do not show it any more.
+   * @throws LsmError `LSM_UNKNOWN_KEYSPACE`
+   */
+  dropKeyspace(name: string): Promise<void> {
+    return this.#inTurn(() => this.#dropKeyspace(name));
   }
 
   // --- The surface for state machines that have their own log (wal: false).
@@ -179,19 +72,12 @@ export class Lsm {
    * @throws LsmError `LSM_CLOSED`, `LSM_BUSY`, `LSM_READ_ONLY`, `LSM_BATCH_TOO_LARGE`, `LSM_INVALID_ARGUMENT` if the database has its own log
    */
   apply(batch: WriteBatch): void {
-    this.#assertWritable();
-    if (this.#queue !== undefined) {
-      throw new LsmError('LSM_INVALID_ARGUMENT', 'apply is for databases opened with wal: false. Use batch.');
-    }
-    if (this.#engine.stall.isHeld) {
-      throw new LsmError('LSM_BUSY', 'Tables are being taken in at this moment. Await whenWritable, then apply again.');
-    }
-    this.#engine.apply(batch);
+    this.#database.apply(storedBatch(batch, this.#database.keyspaces.default.keys));
   }
 
   /** True while writers should wait: too many memtables wait for their flush, or too many tables for compaction. */
   get stalled(): boolean {
-    return this.#engine.stall.isStalled;
+    return this.#database.engine.stall.isStalled;
   }
 
   /**
@@ -199,129 +85,22 @@ export class Lsm {
    * @throws LsmError while flushing or compaction cannot go on: `LSM_NO_SPACE`, `LSM_BACKGROUND_ERROR`; `LSM_CLOSED`, `LSM_READ_ONLY`
    */
   whenWritable(): Promise<void> {
-    try {
-      this.#assertWritable();
-      return this.#engine.stall.wait();
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#database.whenWritable();
   }
 
   /** The newest durable mark of each id: describes what the tables contain. */
   durableMarks(): ReadonlyMap<number, Uint8Array> {
-    return this.#tree.manifest.state.marks;
+    return this.#database.tree.manifest.state.marks;
   }
 
   /** Number of the active memtable: grows by one with each seal, from 1 at open. */
   get sealSequence(): number {
-    return this.#engine.sealSequence;
+    return this.#database.engine.sealSequence;
   }
 
   /** What keeps flushes or compactions from getting on, if anything. */
   get backgroundError(): LsmError | undefined {
-    return this.#engine.background.error;
-  }
-
-  /** As {@link getSync}, with the expiry. */
-  getEntry(key: Uint8Array, options?: ReadOptions): FoundEntry | undefined {
-    this.#assertOpen();
-    return this.#engine.lookUp(key, options?.snapshot?.seq);
-  }
-
-  /** Opens a cursor. Close it. @throws LsmError `LSM_CORRUPT_TABLE` with file and offset, here and when it moves */
-  cursor(options: CursorOptions = {}): Cursor {
-    this.#assertOpen();
-    return this.#engine.cursor(options);
-  }
-
-  // --- Reads.
-
-  /** The value of `key`, or undefined if there is none. It must not be changed: it may be shared with a cache. */
-  async get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
-    return this.getSync(key, options);
-  }
-
-  /** As {@link get}, on the calling thread: from memory, or with a short read of the disk. */
-  getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined {
-    this.#assertOpen();
-    return this.#engine.lookUp(checkedKey(key), options?.snapshot?.seq)?.value;
-  }
-
-  /** The values of many keys, in their order, all as of one moment. Gives others their turn every few milliseconds. */
-  async getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    const values: (Uint8Array | undefined)[] = new Array(keys.length);
-    const slice = new Slice(this.#options.clock);
-    let { snapshot } = options ?? {};
-    const seq = snapshot?.seq ?? this.#engine.lastSeq;
-    try {
-      for (let i = 0; i < keys.length; i++) {
-        this.#assertOpen();
-        values[i] = this.#engine.lookUp(checkedKey(keys[i]!), seq)?.value;
-        if (!slice.isOver()) continue;
-        // Within one turn nothing can be written or reclaimed: only who lets others in between needs to hold on to the moment.
-        snapshot ??= this.snapshot();
-        await slice.next();
-      }
-      return values;
-    } finally {
-      if (snapshot !== options?.snapshot) snapshot?.close();
-    }
-  }
-
-  /** Entries in order, as they were when the iteration began. Gives others their turn every few milliseconds. */
-  scan(options: ScanOptions = {}): AsyncIterableIterator<[key: Uint8Array, value: Uint8Array]> {
-    this.#assertOpen();
-    return scanEntries(this, this.#options.clock, options);
-  }
-
-  /** As {@link scan}, without giving up the thread. */
-  scanSync(options: ScanOptions = {}): IterableIterator<[key: Uint8Array, value: Uint8Array]> {
-    this.#assertOpen();
-    return scanEntriesSync(this, options);
-  }
-
-  /** A consistent view of everything written so far. */
-  snapshot(): Snapshot {
-    this.#assertOpen();
-    return this.#engine.snapshot();
-  }
-
-  // --- Writes.
-
-  /** Writes one entry. Waits while writes are stalled. The bytes are copied before it returns. */
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
-    try {
-      return this.#write(KIND_PUT, checkedKey(key), checkedValue(value), options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Deletes an entry, whether it exists or not. */
-  delete(key: Bytes, options?: WriteOptions): Promise<void> {
-    try {
-      return this.#write(KIND_TOMBSTONE, checkedKey(key), NO_VALUE, options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /**
-   * Deletes all keys of a range. Costs the same whatever the range holds: the space comes back as tables are compacted, those that lie
-   * wholly in the range first and without being read. To delete everything say so: `{ gte: '' }`.
-   * @throws LsmError `LSM_INVALID_ARGUMENT` if no bound is given
-   */
-  deleteRange(range: KeyBounds, options?: WriteOptions): Promise<void> {
-    return this.batch([{ ...range, type: 'deleteRange' }], options);
-  }
-
-  /** Writes several operations that happen together or not at all; on one key, the last wins. */
-  batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void> {
-    try {
-      return this.#writeBatch(operations, options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#database.engine.background.error;
   }
 
   // --- Upkeep.
@@ -331,16 +110,14 @@ export class Lsm {
    * @throws LsmError the first failure on the way (`LSM_NO_SPACE`, `LSM_IO_FAILED`, …); nothing is lost, and it is tried
    * again in the background and by the next call
    */
-  async flush(): Promise<void> {
-    this.#assertWritable();
-    await this.#queue?.settled();
-    await this.#engine.flush();
+  flush(): Promise<void> {
+    return this.#database.flush();
   }
 
   /** Flushes, then merges everything down to the lowest level in use; what is deleted or expired gives up its space. Fails as {@link flush} does. */
   async compact(): Promise<void> {
     await this.flush();
-    await this.#engine.compactor.compactAll();
+    await this.#database.engine.compactor.compactAll();
   }
 
   /**
@@ -349,77 +126,19 @@ export class Lsm {
    * copied where they cannot be, as on another file system.
    * @throws LsmError `LSM_EXISTS` if there is something in `dir`; `LSM_NO_SPACE`, `LSM_IO_FAILED`: what was made is removed again
    */
-  async checkpoint(dir: string): Promise<void> {
-    await this.flush();
-    this.#assertOpen();
-    const { current } = this.#tree;
-    const { logPosition: _, ...edit } = this.#tree.manifestEdit();
-    current.retain();
-    try {
-      await this.#atWork(writeCheckpoint(this.#options.fs, { dir: this.#options.dir, edit }, dir));
-    } catch (error) {
-      throw toLsmError(error, `Cannot make a checkpoint in ${dir}`);
-    } finally {
-      current.release();
-    }
-  }
-
-  /**
-   * Takes tables into the database without writing their entries anew: tables of {@link exportTables}, or of `SSTableWriter` (each key
-   * once, tombstones allowed). They become visible and durable together, as if all their entries had been written in this moment. Files
-   * are linked, and copied where they cannot be: do not change them afterwards; they may be removed.
-   * @throws LsmError, and nothing has changed: `LSM_NOT_FOUND`, `LSM_INVALID_TABLE` (no table, or several versions of a key),
-   * `LSM_CORRUPT_TABLE`, `LSM_UNSUPPORTED_VERSION`, `LSM_TABLES_OVERLAP` (each other, or older ones at the level asked for),
-   * `LSM_INVALID_ARGUMENT`, `LSM_NO_SPACE`, `LSM_IO_FAILED`
-   */
-  async ingest(paths: readonly string[], options: IngestOptions = {}): Promise<IngestReport> {
-    this.#assertWritable();
-    try {
-      return await this.#atWork(ingest(this.#ingestTarget(), paths, options));
-    } catch (error) {
-      throw toLsmError(error, 'Cannot take tables');
-    }
-  }
-
-  /**
-   * Writes what a range of keys holds as tables of `dir`, which must not exist or be empty: each key once, nothing that is deleted. Works in
-   * a thread of its own, while the database is in use.
-   * @throws LsmError `LSM_EXISTS` if there is something in `dir`; `LSM_NO_SPACE`, `LSM_IO_FAILED`: what was written is removed again
-   */
-  async exportTables(dir: string, options: ExportOptions = {}): Promise<ExportReport> {
-    this.#assertWritable();
-    const { snapshot: given, tableBytes = this.#options.tableBytes } = options;
-    const range = rangeOf(options);
-    const snapshot = given ?? this.snapshot();
-    try {
-      await this.flush();
-      this.#assertOpen();
-      const version = this.#tree.current;
-      version.retain();
-      try {
-        const { background } = this.#engine;
-        const ranges = [...this.#tree.ranges.values()];
-        const source = { background, version, ranges, range, seq: snapshot.seq, tableBytes };
-        return await this.#atWork(exportTables(this.#options.fs, source, dir));
-      } finally {
-        version.release();
-      }
-    } catch (error) {
-      throw toLsmError(error, `Cannot export to ${dir}`);
-    } finally {
-      if (given === undefined) snapshot.close();
-    }
+  checkpoint(dir: string): Promise<void> {
+    return this.#database.checkpoint(dir);
   }
 
   /** Reads and checks every table, while the database is in use. */
   async verify(): Promise<VerifyReport> {
-    this.#assertOpen();
-    return verifyTree(this.#tree.current);
+    this.#database.assertOpen();
+    return verifyTree(this.#database.tree.current);
   }
 
   /** Sizes and counts. */
   stats(): LsmStats {
-    return this.#engine.stats();
+    return this.#database.engine.stats();
   }
 
   /**
@@ -427,204 +146,45 @@ export class Lsm {
    * background work stops, the log is synced and closed, cursors and tables are closed, the lock is given up.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#database.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #close(): Promise<void> {
-    try {
-      await this.#queue?.close();
-      await this.#engine.stop();
-      await Promise.allSettled(this.#works);
-      await this.#wal?.close();
-    } catch (error) {
-      throw toLsmError(error, `Cannot close ${this.#options.dir} in order`);
-    } finally {
-      await this.#tree.close();
-      this.#options.executor.release();
-      await this.#unlock();
+  async #openKeyspace(name: string, { createIfMissing = true, ...given }: KeyspaceOptions): Promise<Keyspace> {
+    const database = this.#database;
+    database.assertOpen();
+    const settings = checkKeyspaceSettings(given);
+    const { state } = database.tree.manifest;
+    const known = database.keyspaces.get(name);
+    const isNew = known === undefined;
+    if (isNew && !createIfMissing) return this.keyspace(name);
+    if (!isNew && Object.keys(settings).length === 0) return new Keyspace(database, known);
+    if (!state.mappedKeys) {
+      const message = 'This database was created by a version without keyspaces. Copy its entries into a new one.';
+      throw new LsmError('LSM_INVALID_ARGUMENT', message);
     }
+    const id = isNew ? nextKeyspaceId(state.lastKeyspace) : known.keys.id;
+    const meta = { id, name, settings };
+    await database.changeManifest({ keyspaces: [meta], ...(isNew ? { lastKeyspace: id } : {}) });
+    return new Keyspace(database, database.keyspaces.set(meta));
   }
 
-  #writeTarget(): WriteTarget {
-    const engine = this.#engine;
-    return {
-      takeSequence: (count) => {
-        const first = this.#nextSeq;
-        this.#nextSeq += count;
-        return first;
-      },
-      nextTurn: (callback) => void this.#options.clock.nextTurn(callback),
-      insertAhead: (record) => engine.insertAhead(record),
-      takeBack: (record) => engine.takeBack(record),
-      applyRecord: (record, position) => engine.applyRecord(record, readLogHeader(record), position),
-      waitWritable: () => (engine.stall.isStalled ? engine.stall.wait() : undefined),
-      flushApplied: () => engine.flush(),
-    };
+  async #dropKeyspace(name: string): Promise<void> {
+    const database = this.#database;
+    database.assertWritable();
+    const scope = database.keyspaces.find(name);
+    database.keyspaces.drop(scope);
+    // What was written to it before goes with it.
+    await database.settled();
+    await database.ingest([], { replace: { gte: '' } }, scope.keys, { removedKeyspaces: [scope.keys.id] });
   }
 
-  async #atWork<T>(work: Promise<T>): Promise<T> {
-    this.#works.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#works.delete(work);
-    }
-  }
-
-  #ingestTarget(): IngestTarget {
-    const takeSequence = (count: number): number => {
-      if (this.#queue === undefined) return this.#engine.lastSeq + 1;
-      const first = this.#nextSeq;
-      this.#nextSeq += count;
-      return first;
-    };
-    const [options, tree, engine] = [this.#options, this.#tree, this.#engine];
-    return { options, tree, engine, wal: this.#wal, queue: this.#queue, takeSequence };
-  }
-
-  #assertOpen(): void {
-    if (this.#closing !== undefined) throw closedError();
-  }
-
-  #assertWritable(): void {
-    if (this.#closing !== undefined) throw closedError();
-    if (!this.#options.readOnly) return;
-    const { dir } = this.#options;
-    throw new LsmError('LSM_READ_ONLY', `${dir} is open with readOnly: open it without that to write to it.`);
-  }
-
-  #write(kind: number, key: Uint8Array, value: Uint8Array, options: WriteOptions | undefined): Promise<void> {
-    this.#assertWritable();
-    checkEntrySize(key.length, value.length);
-    const durability = this.#durability(options);
-    const expiresAtMs = kind === KIND_PUT ? this.#expiryOf(options?.ttlMs) : 0;
-    if (this.#queue !== undefined) return this.#queue.add(durability, kind, key, value, expiresAtMs);
-    const batch = new WriteBatch();
-    if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
-    else batch.delete(key);
-    return this.#applyWhenWritable(batch);
-  }
-
-  #writeBatch(operations: readonly BatchOperation[], options: WriteOptions | undefined): Promise<void> {
-    this.#assertWritable();
-    const durability = this.#durability(options);
-    const queue = this.#queue;
-    if (queue === undefined) {
-      const batch = new WriteBatch();
-      this.#gather(operations, options, gathererOf(batch));
-      return batch.count === 0 ? Promise.resolve() : this.#applyWhenWritable(batch);
-    }
-    // Into a record of its own, that becomes the group's if no group is open: an operation that is refused leaves nothing.
-    const record = queue.takeRecord();
-    try {
-      this.#gather(operations, options, record);
-      if (record.count > 0) return queue.addRecord(durability, record);
-    } catch (error) {
-      queue.dropRecord(record);
-      throw error;
-    }
-    queue.dropRecord(record);
-    return Promise.resolve();
-  }
-
-  /** Adds operations to what is going to be applied together. */
-  #gather(operations: readonly BatchOperation[], options: WriteOptions | undefined, target: Gatherer): void {
-    for (const operation of operations) {
-      if (operation.type === 'deleteRange') {
-        gatherRange(operation, target);
-        checkBatchSize(target.count, target.dataBytes);
-        continue;
-      }
-      const key = checkedKey(operation.key);
-      if (operation.type === 'put') {
-        const value = checkedValue(operation.value);
-        checkEntrySize(key.length, value.length);
-        const ttlMs = operation.ttlMs ?? options?.ttlMs;
-        target.add(KIND_PUT, key, value, ttlMs === undefined ? 0 : this.#expiryOf(ttlMs));
-      } else if (operation.type === 'delete') {
-        checkEntrySize(key.length, 0);
-        target.add(KIND_TOMBSTONE, key, NO_VALUE, 0);
-      } else
-        throw invalid(
-          `An operation's type must be put, delete or deleteRange, not ${(operation as { type: unknown }).type}`,
-        );
-      checkBatchSize(target.count, target.dataBytes);
-    }
-  }
-
-  /** Applies at once if writes go on and nobody waits before, else in turn. */
-  #applyWhenWritable(batch: WriteBatch): Promise<void> {
-    if (this.#waitingCount === 0 && !this.stalled) {
-      this.#engine.apply(batch);
-      return Promise.resolve();
-    }
-    this.#waitingCount++;
-    const done = this.#waiting.then(async () => {
-      try {
-        do await this.whenWritable();
-        while (this.#engine.stall.isHeld);
-        this.apply(batch);
-      } finally {
-        this.#waitingCount--;
-      }
-    });
-    this.#waiting = done.catch(() => {});
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#changing.then(change);
+    this.#changing = done.catch(() => {});
     return done;
   }
-
-  #durability(options: WriteOptions | undefined): Durability {
-    const durability = options?.durability;
-    return durability === undefined ? this.#options.durability : checkDurability(durability, this.#options.wal);
-  }
-
-  #expiryOf(ttlMs: number | undefined): number {
-    if (ttlMs === undefined) return 0;
-    if (!(ttlMs > 0 && ttlMs <= Number.MAX_SAFE_INTEGER)) throw invalid(`ttlMs must be above 0, not ${ttlMs}`);
-    return Math.min(Math.ceil(this.#options.clock.now() + ttlMs), Number.MAX_SAFE_INTEGER);
-  }
 }
-
-const checkedKey = (key: Bytes): Uint8Array => {
-  const bytes = toBytes(key);
-  if (!(bytes instanceof Uint8Array)) throw invalid('A key must be a Uint8Array or a string');
-  return bytes;
-};
-
-const checkedValue = (value: Bytes): Uint8Array => {
-  const bytes = toBytes(value);
-  if (!(bytes instanceof Uint8Array)) throw invalid('A value must be a Uint8Array or a string');
-  return bytes;
-};
-
-const invalid = (what: string): LsmError => new LsmError('LSM_INVALID_ARGUMENT', `${what}.`);
-
-const gathererOf = (batch: WriteBatch): Gatherer => ({
-  get count() {
-    return batch.count;
-  },
-  get dataBytes() {
-    return batch.bytes;
-  },
-  add(kind, key, value, expiresAtMs) {
-    if (kind === KIND_PUT) batch.put(key, value, expiresAtMs);
-    else if (kind === KIND_TOMBSTONE) batch.delete(key);
-    else batch.deleteRange(key, value);
-  },
-});
-
-/** Adds a delete of a range; an empty range adds nothing. */
-const gatherRange = (bounds: KeyBounds, target: Gatherer): void => {
-  const { gte, gt, lte, lt, prefix } = bounds;
-  if ((gte ?? gt ?? lte ?? lt ?? prefix) === undefined) {
-    throw invalid("A delete of a range needs a bound or a prefix; { gte: '' } deletes everything");
-  }
-  const { lower, upper } = rangeOf(bounds);
-  // Nothing comes before the empty key; behind the last one, an empty end stands for "none".
-  if (upper?.length === 0) return;
-  if (checkRange(lower, upper ?? NO_VALUE)) target.add(KIND_RANGE_TOMBSTONE, lower, upper ?? NO_VALUE, 0);
-};

@@ -118,11 +118,27 @@ export interface WriteOptions {
   readonly ttlMs?: number;
 }
 
-/** One operation of {@link Lsm.batch}. */
-export type BatchOperation =
-  | { readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number }
-  | { readonly type: 'delete'; readonly key: Bytes }
-  | ({ readonly type: 'deleteRange' } & KeyBounds);
+/**
+ * What must be so for a write to happen, at the moment at which it happens: else it fails with `LSM_CONDITION_FAILED` and nothing is
+ * written. One of the two at most. Expired entries count as absent.
+ */
+export interface WriteConditions {
+  /** There is no entry. Default false: whether there is one does not matter. */
+  readonly ifAbsent?: boolean | undefined;
+  /** There is an entry, and it was made by the write with this version: see {@link FoundEntry.version}. */
+  readonly ifVersion?: number | undefined;
+}
+
+/** Options of `put` and `delete`. */
+export interface ConditionalWriteOptions extends WriteOptions, WriteConditions {}
+
+/** One operation of {@link Lsm.batch}, in the keyspace that it names; `check` writes nothing. Conditions are about what was there before the batch. */
+export type BatchOperation = { readonly keyspace?: string | { readonly name: string } | undefined } & (
+  | ({ readonly type: 'put'; readonly key: Bytes; readonly value: Bytes; readonly ttlMs?: number } & WriteConditions)
+  | ({ readonly type: 'delete'; readonly key: Bytes } & WriteConditions)
+  | ({ readonly type: 'check'; readonly key: Bytes } & WriteConditions)
+  | ({ readonly type: 'deleteRange' } & KeyBounds)
+);
 
 /**
  * A consistent view of the database at one moment. Close it: it keeps old versions from being reclaimed. One that is garbage-collected
@@ -184,6 +200,8 @@ export interface Cursor {
   readonly value: Uint8Array;
   /** Absolute expiry in milliseconds; 0: never. */
   readonly expiresAtMs: number;
+  /** As {@link FoundEntry.version}. */
+  readonly version: number;
   /** Moves on in the cursor's direction. */
   next(): void;
   /** Moves against the cursor's direction. */
@@ -204,6 +222,11 @@ export interface FoundEntry {
   readonly value: Uint8Array;
   /** Absolute expiry in milliseconds; 0: never. */
   readonly expiresAtMs: number;
+  /**
+   * Sequence number of the write that made the entry: no other write has it, unless a crash lost this one. Stays with the entry,
+   * whatever happens to it on disk; what a later put of the same value makes is another entry.
+   */
+  readonly version: number;
 }
 
 /** One level in {@link LsmStats}. */
@@ -274,6 +297,12 @@ export interface KeyspaceSettings {
   readonly bloomBitsPerKey?: number;
   /** Milliseconds to live of what is written to it without a `ttlMs` of its own. Default: for ever. */
   readonly ttlMs?: number;
+}
+
+/** Options of {@link Lsm.openKeyspace}. */
+export interface KeyspaceOptions extends KeyspaceSettings {
+  /** Default true; else `LSM_UNKNOWN_KEYSPACE`. */
+  readonly createIfMissing?: boolean;
 }
 
 /** Options of {@link Lsm.ingest}. */

@@ -10,6 +10,16 @@
 // `none` is the exception: such a group is applied as soon as all before it are, without waiting for its own record. If the log
 // then refuses that record, the memtable has what the log has not: writing goes on only after it was flushed, and fails
 // while that cannot be.
+//
+// Calls with conditions gather in groups of their own:
+//
+//   ─ open group ─ (nothing is in flight) ─ judged, call by call ─ the calls that passed: sealed, appended ─ …
+//                                             └ the others fail, and leave nothing
+//
+// What was called before has been applied by then, or has failed, and what is called later comes later: so each is judged by what
+// is there at the moment it is applied. What earlier calls of the group are going to write counts: all of the group is one record.
+
+import { type Condition, Judge, type JudgedState } from './conditions.js';
 import { LsmError, toLsmError } from './errors.js';
 import { LogRecord, operationBytes } from './log-record.js';
 import type { Durability } from './types.js';
@@ -17,6 +27,8 @@ import type { Durability } from './types.js';
 const GROUP_BYTES_FIRST = 512;
 const SPARE_RECORDS_MAX = 4;
 const SPARE_BYTES_MAX = 256 * 1024;
+/** Calls with conditions that are judged in one go. */
+const CONDITIONAL_CALLS_MAX = 1000;
 
 /** What the queue needs of the log. */
 export interface RecordLog {
@@ -24,7 +36,9 @@ export interface RecordLog {
 }
 
 /** What the queue needs of the engine. */
-export interface WriteTarget {
+export interface WriteTarget extends JudgedState {
+  /** The sequence number that is taken next. */
+  readonly nextSequence: number;
   /** Takes the next `count` sequence numbers and tells the first. */
   takeSequence(count: number): number;
   /** Calls back once what was begun in this turn is under way. */
@@ -41,10 +55,19 @@ export interface WriteTarget {
   flushApplied(): Promise<void>;
 }
 
+/** One call with conditions: its operations, if it may go on. */
+interface ConditionalCall {
+  readonly conditions: readonly Condition[];
+  readonly record: LogRecord;
+  readonly reject: (error: LsmError) => void;
+  /** What to fail with once the group has succeeded: it was judged by what others of the group write. */
+  error: LsmError | undefined;
+}
+
 /** One group of operations. */
 class Group {
   readonly durability: Durability;
-  readonly record: LogRecord;
+  record: LogRecord;
   readonly done: Promise<void>;
   resolve!: () => void;
   reject!: (error: LsmError) => void;
@@ -54,6 +77,10 @@ class Group {
   isApplied = false;
   position: number | undefined;
   error: LsmError | undefined;
+  /** Of a group of calls with conditions, until they are judged. */
+  calls: ConditionalCall[] | undefined;
+  /** Bytes of the records of these calls. */
+  callBytes = 0;
 
   constructor(durability: Durability, record: LogRecord) {
     this.durability = durability;
@@ -79,6 +106,8 @@ export class WriteQueue {
   #isInsertScheduled = false;
   /** What sending waits for. */
   #blocks = 0;
+  /** The next group to be sent waits until nothing is in flight. */
+  #awaitsQuiet = false;
   /** Groups applied that the log refused, and how many of them have been flushed since. */
   #unlogged = 0;
   #unloggedFlushed = 0;
@@ -113,6 +142,21 @@ export class WriteQueue {
     last.record.addAll(record);
     this.dropRecord(record);
     return last.done;
+  }
+
+  /**
+   * Adds what is written only if all conditions hold: the operations, maybe none, of a record that was taken in this turn. The promise is
+   * the call's own. Keys of conditions are copied before it returns.
+   */
+  addConditional(durability: Durability, record: LogRecord, conditions: readonly Condition[]): Promise<void> {
+    const group = this.#conditionalGroupFor(durability, record.size);
+    group.callBytes += record.size;
+    const copies = conditions.map(({ key, version }) => ({ key: key.slice(), version }));
+    return new Promise((resolve, reject) => {
+      const call: ConditionalCall = { conditions: copies, record, reject, error: undefined };
+      group.calls!.push(call);
+      group.done.then(() => (call.error === undefined ? resolve() : reject(call.error)), reject);
+    });
   }
 
   /** Takes back a record that is not used after all. */
@@ -156,7 +200,18 @@ export class WriteQueue {
   #joinable(durability: Durability, bytes: number): Group | undefined {
     const last = this.#unsent.at(-1);
     const isFitting = last?.isOpen && last.durability === durability && last.record.size + bytes <= this.#groupBytesMax;
-    return isFitting ? last : undefined;
+    return isFitting && last.calls === undefined ? last : undefined;
+  }
+
+  #conditionalGroupFor(durability: Durability, bytes: number): Group {
+    const last = this.#unsent.at(-1);
+    const calls = last?.isOpen && last.durability === durability ? last.calls : undefined;
+    const isFitting =
+      calls !== undefined && calls.length < CONDITIONAL_CALLS_MAX && last!.callBytes + bytes <= this.#groupBytesMax;
+    if (isFitting) return last!;
+    const group = this.#begin(durability, this.takeRecord());
+    group.calls = [];
+    return group;
   }
 
   #begin(durability: Durability, record: LogRecord): Group {
@@ -181,9 +236,53 @@ export class WriteQueue {
   #send(): void {
     while (this.#unsent.length > 0 && this.#blocks === 0) {
       const wait = this.#isClosing ? undefined : this.#mustFlush ? this.#flushUnlogged() : this.#target.waitWritable();
-      if (wait === undefined) this.#append(this.#unsent.shift()!);
-      else this.#block(wait);
+      if (wait !== undefined) this.#block(wait);
+      else if (this.#unsent[0]!.calls === undefined) this.#append(this.#unsent.shift()!);
+      else if (this.#inFlight.length === 0) this.#appendPassed(this.#unsent.shift()!);
+      else {
+        this.#awaitsQuiet = true;
+        return;
+      }
     }
+  }
+
+  /** Judges the calls of a group, and appends what those that passed write. */
+  #appendPassed(group: Group): void {
+    const target = this.#target;
+    const judge = new Judge(target);
+    const calls = group.calls!;
+    const { record } = group;
+    for (const call of calls) {
+      try {
+        judge.check(call.conditions);
+        // A call that is alone keeps its record: it may be large.
+        if (calls.length === 1) group.record = call.record;
+        else {
+          judge.count(call.record, target.nextSequence + record.count);
+          record.addAll(call.record);
+        }
+      } catch (thrown) {
+        const error = toLsmError(thrown, 'Cannot write');
+        // If the log refuses the group, what was found there never was.
+        if (judge.foundPending) call.error = error;
+        else call.reject(error);
+      }
+      if (group.record !== call.record) this.dropRecord(call.record);
+    }
+    group.calls = undefined;
+    if (group.record !== record) this.dropRecord(record);
+    if (group.record.count > 0) {
+      this.#append(group);
+      return;
+    }
+    group.isOpen = false;
+    group.resolve();
+    this.dropRecord(group.record);
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#unsent.length + this.#inFlight.length === 0) this.#idle?.();
   }
 
   get #mustFlush(): boolean {
@@ -277,7 +376,11 @@ export class WriteQueue {
     }
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.state !== 'waiting') this.#settle(this.#inFlight.shift()!);
     if (this.#inFlight.length === 0) for (const resolve of this.#drained.splice(0)) resolve();
-    if (this.#unsent.length + this.#inFlight.length === 0) this.#idle?.();
+    if (this.#awaitsQuiet && this.#inFlight.length === 0) {
+      this.#awaitsQuiet = false;
+      this.#send();
+    }
+    this.#tellIdle();
   }
 
   #apply(group: Group): void {

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { type CompactionFilterOptions, Lsm, type LsmOptions } from '../src/index.js';
 import { entriesOf } from './faults-support.js';
 
-const MODULE = new URL('./filters/odd-even.mjs', import.meta.url);
+const ODD_EVEN = { exportName: 'oddEven', module: new URL('./filters/odd-even.mjs', import.meta.url) };
 
 const open = (compactionFilter: CompactionFilterOptions, options: Partial<LsmOptions> = {}): Promise<Lsm> =>
   Lsm.open({ dir: '/db', fs: new MemoryFileSystem(), compactionFilter, ...options });
@@ -17,7 +17,7 @@ const fill = async (db: Lsm): Promise<void> => {
 };
 
 test('entries are dropped, kept or replaced as the filter says', async () => {
-  const db = await open({ module: MODULE, data: { rename: 'k4' } });
+  const db = await open({ ...ODD_EVEN, data: { rename: 'k4' } });
   await fill(db);
   await db.flush();
   expect(Object.keys(entriesOf(db)).length).toBe(10);
@@ -34,7 +34,7 @@ test('entries are dropped, kept or replaced as the filter says', async () => {
 });
 
 test('what an open snapshot sees is not asked about, and what is dropped does not show what was below it', async () => {
-  const db = await open({ module: MODULE });
+  const db = await open(ODD_EVEN);
   await db.put('a', '2');
   const snapshot = db.snapshot();
   await db.put('a', '3');
@@ -47,7 +47,7 @@ test('what an open snapshot sees is not asked about, and what is dropped does no
   expect(entriesOf(db)).toEqual({});
   await db.close();
 
-  const other = await open({ module: MODULE });
+  const other = await open(ODD_EVEN);
   await other.put('a', '3');
   const held = other.snapshot();
   await other.compact();
@@ -61,7 +61,7 @@ test('what an open snapshot sees is not asked about, and what is dropped does no
 test('it works in the thread of compactions', { timeout: 30_000 }, async () => {
   const root = await mkdtemp(join(tmpdir(), 'nori-filter-'));
   try {
-    const db = await Lsm.open({ dir: join(root, 'db'), compactionFilter: { module: MODULE } });
+    const db = await Lsm.open({ dir: join(root, 'db'), compactionFilter: ODD_EVEN });
     await fill(db);
     await db.compact();
     expect(Object.keys(entriesOf(db))).toEqual(['k0', 'k2', 'k4', 'k6', 'k8']);
@@ -71,19 +71,30 @@ test('it works in the thread of compactions', { timeout: 30_000 }, async () => {
   }
 });
 
+test('the default export is taken if none is named', async () => {
+  const db = await open({ module: 'data:text/javascript,export default () => () => "drop"' });
+  await fill(db);
+  await db.compact();
+  expect(entriesOf(db)).toEqual({});
+  await db.close();
+});
+
 test('a filter that fails fails the compaction and changes nothing', async () => {
   for (const filter of [
-    { module: MODULE, data: { fail: 'k5' } },
-    { module: MODULE, exportName: 'nothing' },
+    { ...ODD_EVEN, data: { fail: 'k5' } },
+    { ...ODD_EVEN, exportName: 'nothing' },
     { module: new URL('./filters/missing.mjs', import.meta.url) },
   ]) {
     const db = await open(filter);
     await fill(db);
     await db.flush();
-    await expect(db.compact()).rejects.toMatchObject({ code: 'LSM_INTERNAL', message: expect.stringContaining('compactionFilter') });
+    await expect(db.compact()).rejects.toMatchObject({
+      code: 'LSM_INTERNAL',
+      message: expect.stringContaining('compactionFilter'),
+    });
     expect(Object.keys(entriesOf(db)).length).toBe(10);
     await db.close();
   }
   await expect(open({ module: '' })).rejects.toMatchObject({ code: 'LSM_INVALID_OPTIONS' });
-  await expect(open({ module: MODULE, data: () => 1 })).rejects.toMatchObject({ code: 'LSM_INVALID_OPTIONS' });
+  await expect(open({ ...ODD_EVEN, data: () => 1 })).rejects.toMatchObject({ code: 'LSM_INVALID_OPTIONS' });
 });

@@ -2,13 +2,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { conditionalExample } from './readme-conditional-example.js';
 import { example } from './readme-example.js';
 import { levelExample } from './readme-level-example.js';
 
 const read = (name: string): Promise<string> => readFile(new URL(name, import.meta.url), 'utf8');
 
 test('the examples in the README are those that run here', async () => {
-  for (const name of ['./readme-example.ts', './readme-level-example.ts']) {
+  for (const name of ['./readme-example.ts', './readme-level-example.ts', './readme-conditional-example.ts']) {
     expect(await read('../README.md')).toContain(`\`\`\`ts\n${await read(name)}\`\`\``);
   }
 });
@@ -17,6 +18,7 @@ test('the examples do what they say', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'nori-lsm-readme-'));
   try {
     expect(await example(join(dir, 'one'))).toEqual(['alice', 'user:42', 'user:43']);
+    expect(await conditionalExample(join(dir, 'third'))).toBe(10);
     expect(await levelExample(join(dir, 'other'))).toEqual(['alice', 'bob']);
   } finally {
     await rm(dir, { recursive: true });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { LsmError } from '../src/index.js';
 import { type LogRecord, readLogHeader } from '../src/log-record.js';
 import { WriteQueue } from '../src/write-queue.js';
-import { utf8 } from './support.js';
+import { text, utf8 } from './support.js';
 
 interface Call {
   readonly record: Uint8Array;
@@ -15,6 +15,7 @@ const setup = () => {
   const calls: Call[] = [];
   const applied: number[] = [];
   const ahead: number[] = [];
+  const versions = new Map<string, number>();
   let next = 1;
   let flushes = 0;
   let writable: Promise<void> | undefined;
@@ -25,6 +26,11 @@ const setup = () => {
     },
     {
       takeSequence: (count) => (next += count) - count,
+      get nextSequence() {
+        return next;
+      },
+      versionOf: (key) => versions.get(text(key)!) ?? 0,
+      isExpired: () => false,
       nextTurn: setImmediate,
       insertAhead: (record) => {
         const { firstSeq } = readLogHeader(record);
@@ -34,7 +40,12 @@ const setup = () => {
         const index = ahead.indexOf(readLogHeader(record).firstSeq);
         if (index >= 0) ahead.splice(index, 1);
       },
-      applyRecord: (record) => applied.push(readLogHeader(record).firstSeq),
+      applyRecord: (record) => {
+        const { firstSeq, lastSeq } = readLogHeader(record);
+        applied.push(firstSeq);
+        // All operations of these tests are puts of one key.
+        versions.set('k', lastSeq);
+      },
       waitWritable: () => writable,
       flushApplied: async () => {
         flushes++;
@@ -44,13 +55,18 @@ const setup = () => {
     1000,
   );
   const put = (durability: 'batch' | 'os' | 'none'): Promise<void> => queue.add(durability, 1, utf8('k'), utf8('v'), 0);
+  const putIf = (durability: 'batch' | 'none', version: number): Promise<void> => {
+    const record = queue.takeRecord();
+    record.add(1, utf8('k'), utf8('v'), 0);
+    return queue.addConditional(durability, record, [{ key: utf8('k'), version }]);
+  };
   const stall = (wait: Promise<void> | undefined): void => {
     writable = wait;
   };
   const fill = (full: boolean): void => {
     isFull = full;
   };
-  return { queue, calls, applied, ahead, put, stall, fill, flushes: () => flushes };
+  return { queue, calls, applied, ahead, put, putIf, stall, fill, flushes: () => flushes };
 };
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -188,4 +204,92 @@ test('closing waits for the log and fails what waits for room', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'LSM_CLOSED' });
   calls[0]!.resolve(1);
   await Promise.all([logged, closed]);
+});
+
+const failed = { code: 'LSM_CONDITION_FAILED' };
+
+test('calls with conditions wait until nothing is in flight, share a record, and each is judged by those before it', async () => {
+  const { calls, applied, put, putIf } = setup();
+  const before = put('batch');
+  await turn();
+  // Whoever is second of the same turn asks for what the first will have written.
+  const writes = [putIf('batch', 1), putIf('batch', 1), putIf('batch', 2), putIf('batch', 0)];
+  for (const write of writes) write.catch(() => {});
+  const after = put('batch');
+  await turn();
+  expect(calls.length).toBe(1);
+  writes.push(putIf('batch', 4));
+  calls[0]!.resolve(10);
+  await before;
+  await turn();
+  expect(calls.map((call) => readLogHeader(call.record))).toMatchObject([
+    { firstSeq: 1, count: 1 },
+    { firstSeq: 2, count: 2 },
+    { firstSeq: 4, count: 1 },
+  ]);
+  calls[2]!.resolve(30);
+  calls[1]!.resolve(20);
+  await Promise.all([writes[0], writes[2], after]);
+  // Judged by what the first wrote, and told so once it is known to have written it.
+  await expect(writes[1]).rejects.toMatchObject(failed);
+  await expect(writes[3]).rejects.toMatchObject(failed);
+  await turn();
+  calls[3]!.resolve(40);
+  await writes[4];
+  expect(applied).toEqual([1, 2, 4, 5]);
+});
+
+test('a write that the log refuses counts for no condition, and one that depends on another fails with it', async () => {
+  const { queue, calls, put, putIf } = setup();
+  const refused = put('batch');
+  await turn();
+  const onRefused = putIf('batch', 1);
+  const onNothing = putIf('batch', 0);
+  const onNothingToo = putIf('batch', 0);
+  const onThat = putIf('batch', 2);
+  calls[0]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await expect(refused).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  await expect(onRefused).rejects.toMatchObject(failed);
+  await turn();
+  calls[1]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await expect(onNothing).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  // It was not absent only because of a write that never happened.
+  await expect(onNothingToo).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  await expect(onThat).rejects.toMatchObject({ code: 'LSM_NO_SPACE' });
+  await queue.close();
+});
+
+test('a condition on what was applied before it was logged waits for the log, and for the flush if that refuses it', async () => {
+  const { calls, put, putIf, flushes } = setup();
+  await put('none');
+  const write = putIf('batch', 1);
+  await turn();
+  expect(calls.length).toBe(1);
+  calls[0]!.reject(Object.assign(new Error('full'), { code: 'WAL_NO_SPACE' }));
+  await turn();
+  expect(flushes()).toBe(1);
+  calls[1]!.resolve(20);
+  await write;
+});
+
+test('closing lets calls with conditions come to their end, or fails them with all that waits', async () => {
+  const { queue, calls, put, putIf } = setup();
+  const before = put('batch');
+  await turn();
+  const writes = [putIf('batch', 7), putIf('batch', 1)];
+  const closed = queue.close();
+  calls[0]!.resolve(10);
+  await before;
+  await expect(writes[0]).rejects.toMatchObject(failed);
+  await turn();
+  calls[1]!.resolve(20);
+  await Promise.all([writes[1], closed]);
+  const other = setup();
+  const first = other.put('batch');
+  await turn();
+  const lost = other.putIf('batch', 9);
+  const closing = other.queue.close();
+  other.calls[0]!.resolve(10);
+  await expect(lost).rejects.toMatchObject(failed);
+  await Promise.all([first, closing]);
 });

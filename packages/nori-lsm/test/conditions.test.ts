@@ -232,7 +232,9 @@ const statesAfter = (steps: readonly Step[], valueAt: ReadonlyMap<number, string
   const states = [new Map<string, string>()];
   for (const [number, { operations, outcome }] of steps.entries()) {
     const state = new Map(states.at(-1)!);
-    const holds = operations.every(({ key, ifAbsent, ifVersion }) => {
+    const holds = operations.every((operation) => {
+      if (operation.type === 'deleteRange') return true;
+      const { key, ifAbsent, ifVersion } = operation;
       const found = state.get(String(key));
       return ifAbsent ? found === undefined : ifVersion === undefined || found === valueAt.get(ifVersion);
     });

@@ -142,13 +142,10 @@ class Salvage {
 
   async #checkFilter(handle: BlockHandle): Promise<SSTableError | undefined> {
     const contents = await this.#plain(handle);
-    const problem =
-      typeof contents === 'string'
-        ? contents
-        : BloomFilter.decode(contents) === 'corrupt'
-          ? 'its size is not possible'
-          : undefined;
-    return problem && this.#corrupt('SSTABLE_CORRUPT_FILTER', 'filter', problem, handle.offset);
+    const damaged = (problem: string): SSTableError =>
+      this.#corrupt('SSTABLE_CORRUPT_FILTER', 'filter', problem, handle.offset);
+    if (typeof contents === 'string') return damaged(contents);
+    return BloomFilter.decode(contents) === 'corrupt' ? damaged('its size is not possible') : undefined;
   }
 
   async #index({ index: handle, tailStart, hasTwoLevelIndex }: Footer): Promise<IndexBlock> {

@@ -53,7 +53,7 @@ const makeEmptyDirectory = async (fs: FileSystem, dir: string): Promise<void> =>
 };
 
 /** Links a table; copies it where that cannot be, as from one file system to another. */
-const linkOrCopy = async (fs: FileSystem, from: string, to: string): Promise<void> => {
+export const linkOrCopy = async (fs: FileSystem, from: string, to: string): Promise<void> => {
   try {
     await fs.link(from, to);
   } catch {
@@ -61,7 +61,8 @@ const linkOrCopy = async (fs: FileSystem, from: string, to: string): Promise<voi
   }
 };
 
-const copyFile = async (fs: FileSystem, from: string, to: string): Promise<void> => {
+/** Copies a file, data durable. What was made is removed again if it fails. */
+export const copyFile = async (fs: FileSystem, from: string, to: string): Promise<void> => {
   const source = await fs.open(from, 'read');
   try {
     const target = await fs.open(to, 'create');

@@ -9,6 +9,8 @@ export const VALUE_BYTES_MAX = 64 * 1024 * 1024;
 export const BATCH_BYTES_MAX = 512 * 1024 * 1024;
 /** Most operations in a batch. */
 export const BATCH_OPERATIONS_MAX = 4_000_000;
+/** Largest record of the own log in bytes. */
+export const LOG_RECORD_BYTES_MAX = 2 ** 30;
 /** Levels of tables, L0 included. */
 export const LEVELS = 7;
 

@@ -7,7 +7,7 @@ import { LOG_DIR } from './directory.js';
 import { openDirectory, removeOrphans } from './directory-open.js';
 import { checkBatchSize, Engine } from './engine.js';
 import { LsmError, toLsmError } from './errors.js';
-import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE } from './limits.js';
+import { checkEntrySize, KIND_PUT, KIND_TOMBSTONE, LOG_RECORD_BYTES_MAX } from './limits.js';
 import { readLogHeader } from './log-record.js';
 import type { Manifest } from './manifest.js';
 import { LsmMetrics } from './metrics.js';
@@ -35,7 +35,6 @@ import { verifyTree } from './verify.js';
 import { WriteBatch } from './write-batch.js';
 import { closedError, WriteQueue, type WriteTarget } from './write-queue.js';
 
-const LOG_RECORD_BYTES_MAX = 2 ** 30;
 /** Calls of one turn go to the log together, up to so many bytes. */
 const GROUP_BYTES_MAX = 1024 * 1024;
 const NO_VALUE = new Uint8Array(0);

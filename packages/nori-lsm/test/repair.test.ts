@@ -3,12 +3,13 @@
 // a second repair finds nothing; a crash in the middle changes none of that.
 //
 //   NORI_ROUNDS=5000 npx vitest run packages/nori-lsm/test/repair.test.ts
-import type { MemoryFileSystem } from 'nori-io/memory';
+import { crc32c } from 'nori-io';
+import { MemoryFileSystem } from 'nori-io/memory';
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
-import { Lsm, LsmError } from '../src/index.js';
+import { Lsm, LsmError, type LsmOptions } from '../src/index.js';
 import { type RepairReport, repair } from '../src/repair.js';
-import { DIR } from './faults-support.js';
+import { bytesOf, DIR, namesOf, overwrite } from './faults-support.js';
 import {
   checkKept,
   checkNothingDeleted,
@@ -19,7 +20,7 @@ import {
   randomDatabase,
   settled,
 } from './repair-support.js';
-import { withSeed } from './support.js';
+import { text, utf8, withSeed } from './support.js';
 
 const ROUNDS = Number(process.env.NORI_ROUNDS ?? 60);
 const CRASH_ROUNDS = Math.ceil(ROUNDS / 12);
@@ -149,4 +150,204 @@ test('a sound database is not touched', async () => {
   const report = await repair({ dir: DIR, fs });
   expect(report).toMatchObject({ damaged: false, problems: [], lostDir: undefined, manifest: 'kept', tables: [] });
   expect(await filesBelow(fs, DIR)).toEqual(before);
+});
+
+/** A database with three tables in L0, of keys 00 to 29, 30 to 59, 60 to 89, each written in its own flush. */
+const threeTables = async (options: Partial<LsmOptions> = {}): Promise<MemoryFileSystem> => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, autoCompact: false, blockBytes: 256, ...options });
+  for (let table = 0; table < 3; table++) {
+    for (let i = 0; i < 30; i++)
+      await db.put(`k${String(table * 30 + i).padStart(2, '0')}`, `${table} ${'x'.repeat(40)}`);
+    await db.flush();
+  }
+  await db.close();
+  return settled(fs);
+};
+
+const keysIn = async (fs: MemoryFileSystem, options: Partial<LsmOptions> = {}): Promise<string[]> => {
+  const db = await Lsm.open({ dir: DIR, fs, ...options });
+  const keys = Array.from(db.scanSync(), ([key]) => text(key)!);
+  expect((await db.verify()).problems).toEqual([]);
+  await db.close();
+  return keys;
+};
+
+const change = async (fs: MemoryFileSystem, file: string, edit: (bytes: Uint8Array) => void): Promise<void> => {
+  const bytes = (await bytesOf(fs, file)).slice();
+  edit(bytes);
+  await overwrite(fs, `${DIR}/${file}`, bytes);
+};
+
+/** Without a log of its own nothing comes back from there. */
+const NO_LOG: Partial<LsmOptions> = { wal: false, collectMarks: () => [[1, utf8('mark')]] };
+
+test('a damaged block costs its entries alone, and the report names their keys', async () => {
+  const fs = await threeTables(NO_LOG);
+  const [, table] = await namesOf(fs, /\.sst$/);
+  await change(fs, table!, (bytes) => void (bytes[300]! ^= 1));
+  const report = await repair({ dir: DIR, fs });
+  expect(report).toMatchObject({ damaged: true, manifest: 'kept', tablesSound: 2, lostDir: `${DIR}/lost/001` });
+  const [found] = report.tables;
+  expect(found).toMatchObject({ file: table, level: 0, outcome: 'rewritten', blocksLost: 1 });
+  expect(found!.problems[0]).toMatchObject({ code: 'LSM_CORRUPT_TABLE', file: `${DIR}/${table}` });
+  expect(found!.problems[0]!.offset).toBeGreaterThan(0);
+  expect(found!.entriesKept + found!.entriesLost!).toBe(30);
+  const keys = await keysIn(fs, { wal: false });
+  expect(keys.length).toBe(90 - found!.entriesLost!);
+  const [range] = found!.lost;
+  const [from, to] = [text(range!.from)!, text(range!.to)!];
+  for (let i = 0; i < 90; i++) {
+    const key = `k${String(i).padStart(2, '0')}`;
+    if (!keys.includes(key)) expect([key, from <= key && key <= to]).toEqual([key, true]);
+  }
+  expect(report.notes.some((note) => note.includes('marks'))).toBe(true);
+  const db = await Lsm.open({ dir: DIR, fs, wal: false });
+  expect(text(db.durableMarks().get(1))).toBe('mark');
+  await db.close();
+});
+
+test('damaged filters and properties cost nothing', async () => {
+  const fs = await threeTables(NO_LOG);
+  const [first, second] = await namesOf(fs, /\.sst$/);
+  // The footer says where they are: index, properties, filter.
+  const offsetAt = (bytes: Uint8Array, at: number): number =>
+    new DataView(bytes.buffer).getUint32(bytes.length - 96 + at, true);
+  await change(fs, first!, (bytes) => void (bytes[offsetAt(bytes, 24)]! ^= 1));
+  await change(fs, second!, (bytes) => void (bytes[offsetAt(bytes, 12)]! ^= 1));
+  const { tables } = await repair({ dir: DIR, fs });
+  expect(tables.map(({ outcome, entriesKept, entriesLost }) => [outcome, entriesKept, entriesLost])).toEqual([
+    ['rewritten', 30, 0],
+    ['rewritten', 30, 0],
+  ]);
+  expect((await keysIn(fs, { wal: false })).length).toBe(90);
+});
+
+test('tables that are missing or unreadable are given up, the others stay', async () => {
+  const fs = await threeTables(NO_LOG);
+  const [first, second] = (await namesOf(fs, /\.sst$/)) as [string, string];
+  await fs.unlink(`${DIR}/${first}`);
+  await overwrite(fs, `${DIR}/${second}`, utf8('nothing'));
+  const report = await repair({ dir: DIR, fs });
+  expect(report.tables.map(({ file, outcome }) => [file, outcome])).toEqual([
+    [first, 'missing'],
+    [second, 'given-up'],
+  ]);
+  expect(text(report.tables[0]!.lost[0]!.to)).toBe('k29');
+  expect(report.moved).toContain(second);
+  expect((await keysIn(fs, { wal: false })).length).toBe(30);
+});
+
+test('what tables have lost comes back from the log, if that still has it', async () => {
+  const fs = await threeTables();
+  for (const file of await namesOf(fs, /\.sst$/)) await overwrite(fs, `${DIR}/${file}`, utf8('nothing'));
+  const report = await repair({ dir: DIR, fs });
+  expect(report.log).toMatchObject({ outcome: 'kept', operationsKept: 90 });
+  expect((await keysIn(fs)).length).toBe(90);
+});
+
+test('nothing is lost with CURRENT', async () => {
+  for (const what of ['remove', 'noise'] as const) {
+    const fs = await threeTables(NO_LOG);
+    if (what === 'remove') await fs.unlink(`${DIR}/CURRENT`);
+    else await overwrite(fs, `${DIR}/CURRENT`, new Uint8Array([1, 2, 3, 4]));
+    expect(await repair({ dir: DIR, fs })).toMatchObject({ manifest: 'current-mended', tables: [] });
+    expect((await keysIn(fs, { wal: false })).length).toBe(90);
+  }
+});
+
+test('without a manifest all tables are merged by their sequence numbers', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, autoCompact: false });
+  await db.batch([1, 2, 3, 4].map((n) => ({ type: 'put', key: `k${n}`, value: 'old' })));
+  await db.compact();
+  await db.batch([
+    { type: 'put', key: 'k2', value: 'new' },
+    { type: 'delete', key: 'k3' },
+  ]);
+  await db.flush();
+  await db.put('k4', 'in the log', { ttlMs: 1e9 });
+  await db.close();
+  const [manifest] = await namesOf(fs, /^MANIFEST/);
+  await fs.unlink(`${DIR}/${manifest}`);
+  const report = await repair({ dir: DIR, fs });
+  expect(report.manifest).toBe('rebuilt');
+  expect(report.notes.some((note) => note.includes('What only the manifest knew is lost'))).toBe(true);
+  const again = await Lsm.open({ dir: DIR, fs });
+  const entries = Array.from(again.scanSync(), ([key, value]) => `${text(key)} ${text(value)}`);
+  expect(entries).toEqual(['k1 old', 'k2 new', 'k4 in the log']);
+  expect(again.getEntry(utf8('k4'))!.expiresAtMs).toBeGreaterThan(0);
+  await again.close();
+});
+
+test('records behind the damage of a log are kept', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs });
+  for (let i = 0; i < 50; i++) await db.put(`k${String(i).padStart(2, '0')}`, `value ${i} ${'x'.repeat(100)}`);
+  await db.close();
+  const [log] = await namesOf(fs, /\.wal$/);
+  await change(fs, log!, (bytes) => void (bytes[Buffer.from(bytes).indexOf('value 20')]! ^= 1));
+  await expect(Lsm.open({ dir: DIR, fs })).rejects.toMatchObject({ code: 'LSM_CORRUPT_LOG' });
+  const report = await repair({ dir: DIR, fs });
+  expect(report.log).toMatchObject({ outcome: 'salvaged', operationsKept: 49, operationsMissing: 1 });
+  expect(report.log.problems[0]).toMatchObject({ code: 'LSM_CORRUPT_LOG', file: `${DIR}/${log}` });
+  expect(report.moved).toContain(log);
+  const keys = await keysIn(fs);
+  expect([keys.length, keys.includes('k20')]).toEqual([49, false]);
+});
+
+test('each repair has a folder of its own', async () => {
+  const fs = await threeTables(NO_LOG);
+  for (const number of ['001', '002']) {
+    const [table] = await namesOf(fs, /^\d+\.sst$/);
+    await change(fs, table!, (bytes) => void (bytes[10]! ^= 1));
+    expect((await repair({ dir: DIR, fs })).lostDir).toBe(`${DIR}/lost/${number}`);
+  }
+});
+
+test('what is no database, or of a later version, or in use, is refused and not changed', async () => {
+  const refuses = async (fs: MemoryFileSystem, code: string): Promise<void> => {
+    const before = await filesBelow(fs, DIR).catch(() => []);
+    await expect(repair({ dir: DIR, fs })).rejects.toMatchObject({ code });
+    expect(await filesBelow(fs, DIR).catch(() => [])).toEqual(before);
+  };
+  await refuses(new MemoryFileSystem(), 'LSM_NOT_FOUND');
+  const foreign = new MemoryFileSystem();
+  await foreign.mkdir(DIR);
+  await refuses(foreign, 'LSM_NOT_FOUND');
+  const files = {
+    CURRENT: 'MANIFEST-000005\n',
+    'MANIFEST-000005': 'of another program',
+    '000007.sst': 'a table of that',
+  };
+  for (const [name, content] of Object.entries({ ...files, '000009.log': '', IDENTITY: 'x' })) {
+    const file = await foreign.open(`${DIR}/${name}`, 'create');
+    await file.write([utf8(content)], 0);
+    await file.close();
+  }
+  await refuses(foreign, 'LSM_NOT_A_DATABASE');
+  const later = await threeTables();
+  const lines = 'nori-lsm 2\nMANIFEST-000001\n';
+  await overwrite(later, `${DIR}/CURRENT`, utf8(`${lines}${crc32c(utf8(lines)).toString(16).padStart(8, '0')}\n`));
+  await refuses(later, 'LSM_UNSUPPORTED_VERSION');
+  const used = await threeTables();
+  const db = await Lsm.open({ dir: DIR, fs: used });
+  await refuses(used, 'LSM_LOCKED');
+  await db.close();
+});
+
+test('a full disk ends a repair, which goes on when there is space', async () => {
+  for (let after = 0; after < 12; after++) {
+    const fs = await threeTables(NO_LOG);
+    const [table] = await namesOf(fs, /\.sst$/);
+    await change(fs, table!, (bytes) => void (bytes[10]! ^= 1));
+    const fault = fs.inject({ on: ['write', 'create'], after, code: 'IO_NO_SPACE', times: Number.POSITIVE_INFINITY });
+    const first = await repair({ dir: DIR, fs }).catch((error: LsmError) => error.code);
+    fault.remove();
+    if (typeof first === 'string') {
+      expect(first).toBe('LSM_NO_SPACE');
+      expect((await repair({ dir: DIR, fs })).tables[0]).toMatchObject({ outcome: 'rewritten' });
+    }
+    expect((await keysIn(fs, { wal: false })).length).toBeGreaterThan(80);
+  }
 });

@@ -81,8 +81,13 @@ export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnow
   }
 };
 
-const wholeOf = ({ firstSeq, endSeq, operationsAll }: LogWalk, tables: TablesKnown): LogFinding['wholeLog'] => {
-  const isOverlapping = firstSeq > 0 && firstSeq <= tables.flushedSeq && endSeq >= tables.flushedSeq;
+/**
+ * Only a log that holds every change from its beginning up to its end may be taken again: what is taken hides what tables have, and a
+ * change that came into them by another way would be hidden by an older one.
+ */
+const wholeOf = (walk: LogWalk, tables: TablesKnown): LogFinding['wholeLog'] => {
+  const { firstSeq, endSeq, operationsAll, isGapless } = walk;
+  const isOverlapping = isGapless && firstSeq > 0 && firstSeq <= tables.flushedSeq && endSeq >= tables.flushedSeq;
   return isOverlapping ? { flushedSeq: firstSeq - 1, operations: operationsAll } : undefined;
 };
 

@@ -12,6 +12,8 @@ export class LogWalk {
   firstSeq = 0;
   endSeq = 0;
   operationsAll = 0;
+  /** No sequence number between those two is missing: the log holds every change of that time. */
+  isGapless = true;
   /** Sequence numbers missing between those. */
   missing = 0;
   /** Everything up to here is in tables. */
@@ -36,6 +38,7 @@ export class LogWalk {
     const header = this.#headerOf(position, data);
     if (header === undefined) return undefined;
     if (this.firstSeq === 0) this.firstSeq = header.firstSeq;
+    else if (header.firstSeq !== this.endSeq + 1) this.isGapless = false;
     this.endSeq = header.lastSeq;
     this.operationsAll += header.count;
     if (header.lastSeq <= this.flushedSeq) return undefined;

@@ -9,6 +9,7 @@ import type { FileSystem } from 'nori-io';
 import { LOG_DIR, manifestNumber } from '../directory.js';
 import { LEVELS } from '../limits.js';
 import { Manifest } from '../manifest.js';
+import type { ManifestEdit, ManifestState } from '../manifest-edit.js';
 import { runTask } from '../run-task.js';
 import { type TableMeta, tableName } from '../table-meta.js';
 import type { CompactTask } from '../task.js';
@@ -29,7 +30,7 @@ export const rebuild = async (
   lost: LostFolder,
   onProgress: ((progress: RepairProgress) => void) | undefined,
 ): Promise<number> => {
-  const { names, tables, log } = found;
+  const { names, tables, log, manifest: old } = found;
   const manifests = names.filter((name) => manifestNumber(name) !== undefined);
   await fs.syncDir(dir);
   await lost.copy('CURRENT');
@@ -52,15 +53,26 @@ export const rebuild = async (
     nextNumber = Math.max(nextNumber, number + 1);
   }
   await lost.sync();
-  const ownLog = (await fs.stat(`${dir}/${LOG_DIR}`)) !== undefined;
   const added = merged.map((meta) => ({ level: LEVEL, meta }));
   const last = Math.max(0, ...manifests.map((name) => manifestNumber(name)!));
   const { flushedSeq } = log.wholeLog ?? log;
-  const manifest = await Manifest.create(fs, dir, { nextNumber, flushedSeq, ownLog, added }, last);
+  const rest = old.found === undefined ? await ownLogOf(fs, dir) : withoutTables(old.found.state);
+  const manifest = await Manifest.create(fs, dir, { ...rest, nextNumber, flushedSeq, added }, last);
   await manifest.close();
   for (const name of rewritten) await fs.unlink(`${dir}/${name}`);
   await lost.dropReplaced();
   return manifest.number;
+};
+
+/** A database that keeps its own log has a folder for it. */
+const ownLogOf = async (fs: FileSystem, dir: string): Promise<ManifestEdit> => ({
+  ownLog: (await fs.stat(`${dir}/${LOG_DIR}`)) !== undefined,
+});
+
+/** What else an older manifest says. */
+const withoutTables = (state: ManifestState): ManifestEdit => {
+  const { added: _, logPosition: __, ...rest } = state.snapshot();
+  return rest;
 };
 
 const mergeAll = async (

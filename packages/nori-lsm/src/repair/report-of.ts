@@ -51,11 +51,11 @@ const notesOf = (found: Examination): string[] => {
       'Writes behind the damage of the log are kept, although writes before them are lost: what is there now may be a state that the database never was in.',
     );
   }
-  if (mustRebuild) {
+  if (mustRebuild && manifest.found === undefined) {
     notes.push(
       'What only the manifest knew is lost: deletions of key ranges that were not yet carried out, the order of ingested tables, keyspaces, marks. Deleted data is back only where the files that deleted it are lost.',
     );
-  } else if (manifest.found?.state.ownLog === false && hasLost) {
+  } else if (manifest.found?.state.ownLog === false && (hasLost || mustRebuild)) {
     notes.push(
       'The marks are those of before: they tell the owner of the log that tables hold what they may have lost. Replay the log from further back if it reaches there.',
     );

@@ -351,3 +351,34 @@ test('a full disk ends a repair, which goes on when there is space', async () =>
     expect((await keysIn(fs, { wal: false })).length).toBeGreaterThan(80);
   }
 });
+
+test('a directory with nothing but what repairs have left is not taken for an empty one', async () => {
+  const fs = new MemoryFileSystem();
+  await fs.mkdir(`${DIR}/lost/001`);
+  await expect(Lsm.open({ dir: DIR, fs })).rejects.toMatchObject({ code: 'LSM_CORRUPT_MANIFEST' });
+  await expect(repair({ dir: DIR, fs })).rejects.toMatchObject({ code: 'LSM_NOT_A_DATABASE' });
+});
+
+test('a manifest that has lost its last records is made anew of the tables that are there', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, ...NO_LOG, autoCompact: false });
+  for (const value of ['one', 'two']) {
+    await db.batch([1, 2, 3].map((n) => ({ type: 'put', key: `k${n}`, value })));
+    await db.flush();
+  }
+  const [name] = await namesOf(fs, /^MANIFEST/);
+  const before = (await bytesOf(fs, name!)).slice();
+  await db.compact();
+  await db.put('k4', 'three');
+  await db.flush();
+  await db.close();
+  await overwrite(fs, `${DIR}/${name}`, before);
+  const report = await repair({ dir: DIR, fs });
+  expect(report).toMatchObject({ manifest: 'rebuilt', tables: [] });
+  expect(report.notes.some((note) => note.includes('lists tables that are not there'))).toBe(true);
+  const again = await Lsm.open({ dir: DIR, fs, wal: false });
+  expect(Array.from(again.scanSync(), ([, value]) => text(value))).toEqual(['two', 'two', 'two', 'three']);
+  // The marks are those that the older manifest had: its owner replays more than it must.
+  expect(again.durableMarks().size).toBe(1);
+  await again.close();
+});

@@ -4,6 +4,7 @@
 //   manifest ─ readable: the tables that it lists, then the log
 //            └ lost, or older than the rest: all tables that are there, then the log
 import type { FileSystem } from 'nori-io';
+import { compareKeys } from '../bytes.js';
 import { LOG_DIR, manifestNumber } from '../directory.js';
 import { LsmError } from '../errors.js';
 import type { ManifestState } from '../manifest-edit.js';
@@ -23,6 +24,8 @@ export interface Examination {
   readonly mustRebuild: boolean;
   /** The tables that the manifest lists; if it must be rebuilt, all that are there. */
   readonly tables: readonly TableFinding[];
+  /** Names of tables that an older manifest lists, and that are not there. */
+  readonly absent: readonly string[];
   /** Names of table files that the manifest does not list. */
   readonly unlisted: readonly string[];
   readonly log: LogFinding;
@@ -42,7 +45,7 @@ export const examine = async (
   const numbers = names.map(tableNumber).filter((number) => number !== undefined);
   if (manifest.found !== undefined) {
     const seen = await examineListed(fs, dir, manifest.found.state, numbers, onProgress);
-    if (seen !== undefined) return complete(dir, { names, manifest, mustRebuild: false, ...seen });
+    if (seen !== undefined) return complete(dir, { names, manifest, mustRebuild: false, absent: [], ...seen });
   }
   const all = await examineAll(
     fs,
@@ -54,8 +57,12 @@ export const examine = async (
   const hasLog = (await fs.stat(`${dir}/${LOG_DIR}`))?.kind === 'directory';
   const log = hasLog ? await examineLog(fs, dir, { ...known, isGuess: true }) : { ...NO_LOG, ...known };
   if (manifest.found === undefined) await refuseForeign(fs, dir, names, all, log);
-  return complete(dir, { names, manifest, mustRebuild: true, tables: all, unlisted: [], log });
+  const absent = listedIn(manifest).filter((name) => !names.includes(name));
+  return complete(dir, { names, manifest, mustRebuild: true, absent, tables: all, unlisted: [], log });
 };
+
+const listedIn = ({ found }: ManifestFinding): string[] =>
+  (found?.state.levels ?? []).flatMap((tables) => [...tables.keys()].map((number) => tableName(number)));
 
 /** True if entries of a table are lost. */
 export const hasLostEntries = ({ tables }: Examination): boolean =>
@@ -81,16 +88,28 @@ const examineListed = async (
   const tables = await examineAll(fs, dir, listed, onProgress);
   const seen = { tables, unlisted: unlisted.map((number) => tableName(number)), log };
   // A manifest that has lost its last records reads as an older one. Then tables that it does not list hold what is missing.
-  const isMissing = tables.some(({ state }) => state === 'missing');
+  const missing = tables.filter(({ state }) => state === 'missing');
   const isBehind = log.start !== undefined && logPosition !== undefined && log.start > logPosition;
-  if (!isMissing && !isBehind) return seen;
+  if (missing.length === 0 && !isBehind) return seen;
   const others = await examineAll(
     fs,
     dir,
     unlisted.map((number) => ({ number })),
     () => {},
   );
-  return others.some(({ largestSeq }) => (isMissing ? largestSeq > 0 : largestSeq > flushedSeq)) ? undefined : seen;
+  const holdsMissing = (other: TableFinding): boolean =>
+    other.largestSeq > flushedSeq || missing.some((table) => mayReplace(other, table));
+  return others.some(holdsMissing) ? undefined : seen;
+};
+
+/** True if the table can have been written in the place of one that is missing: it holds keys of the same range. */
+const mayReplace = ({ state, properties }: TableFinding, { meta }: TableFinding): boolean => {
+  if (properties === undefined) return state === 'damaged';
+  return (
+    meta !== undefined &&
+    compareKeys(properties.smallestKey, meta.largestKey) <= 0 &&
+    compareKeys(properties.largestKey, meta.smallestKey) >= 0
+  );
 };
 
 const examineAll = async (

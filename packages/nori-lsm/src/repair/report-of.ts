@@ -60,6 +60,12 @@ const notesOf = (found: Examination): string[] => {
       'The marks are those of before: they tell the owner of the log that tables hold what they may have lost. Replay the log from further back if it reaches there.',
     );
   }
+  if (found.absent.length > 0) {
+    const names = found.absent.join(', ');
+    notes.push(
+      `The older manifest lists tables that are not there: ${names}. They were probably merged into those that are; if not, what they held is lost.`,
+    );
+  }
   if (!mustRebuild && found.unlisted.length > 0 && found.problems.length > 0) {
     notes.push(`Tables that the manifest does not list were moved too, as leftovers: ${found.unlisted.join(', ')}.`);
   }

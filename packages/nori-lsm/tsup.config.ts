@@ -4,4 +4,6 @@ export default library({
   index: 'src/index.ts',
   'lsm-worker': 'src/lsm-worker.ts',
   'abstract-level': 'src/abstract-level.ts',
+  repair: 'src/repair.ts',
+  cli: 'src/cli/main.ts',
 });

@@ -62,7 +62,8 @@ export const linkOrCopy = async (fs: FileSystem, from: string, to: string): Prom
   }
 };
 
-const copyFile = async (fs: FileSystem, from: string, to: string): Promise<void> => {
+/** Copies a file, data durable. What was made is removed again if it fails. */
+export const copyFile = async (fs: FileSystem, from: string, to: string): Promise<void> => {
   const source = await fs.open(from, 'read');
   try {
     const target = await fs.open(to, 'create');

@@ -70,7 +70,8 @@ const removeUnlisted = async ({ fs, dir }: ResolvedOptions, manifest: Manifest):
   }
 };
 
-const takeLock = async ({ fs, dir }: ResolvedOptions): Promise<() => Promise<void>> => {
+/** Takes the lock of a directory. @throws LsmError `LSM_LOCKED` */
+export const takeLock = async ({ fs, dir }: Pick<ResolvedOptions, 'fs' | 'dir'>): Promise<() => Promise<void>> => {
   try {
     const lock = await fs.lock(`${dir}/${LOCK_FILE}`);
     return () => lock.release();

@@ -2,6 +2,7 @@
 //
 //   CURRENT          "nori-lsm <format version>\n" "MANIFEST-000001\n" "<CRC32C of the lines before, 8 hex digits>\n"
 //   MANIFEST-000001  see manifest-records.ts        000002.sst …  tables        wal/  the own log        LOCK  while open
+//   lost/            what a repair has replaced or given up, see repair.ts
 //
 // CURRENT is replaced by writing CURRENT.tmp, syncing it, renaming it and syncing the directory.
 import { crc32c, type FileSystem } from 'nori-io';
@@ -18,6 +19,9 @@ export const LOG_DIR = 'wal';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Name of the folder for what a repair has replaced or given up, see repair.ts. */
+export const LOST_DIR = 'lost';
 
 /** File name of a manifest. */
 export const manifestName = (number: number): string => `MANIFEST-${String(number).padStart(6, '0')}`;
@@ -51,7 +55,9 @@ export const inspectDirectory = async (fs: FileSystem, dir: string): Promise<Dir
     (name) => !isLockName(name) && name !== CURRENT_TMP && name !== manifestName(1) && name !== LOG_DIR,
   );
   if (others.length === 0) return { kind: 'empty' };
-  if (others.every((name) => tableNumber(name) !== undefined || manifestNumber(name) !== undefined)) {
+  const isOurs = (name: string): boolean =>
+    tableNumber(name) !== undefined || manifestNumber(name) !== undefined || name === LOST_DIR;
+  if (others.every(isOurs)) {
     const file = `${dir}/${CURRENT}`;
     throw new LsmError(
       'LSM_CORRUPT_MANIFEST',

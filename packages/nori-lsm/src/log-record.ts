@@ -202,6 +202,13 @@ export const rangesOf = (record: Uint8Array, header: LogRecordHeader): RangeTomb
   return found;
 };
 
+/** Reads all operations of a record, to see that it can be applied. @throws LsmError `LSM_CORRUPT_LOG` */
+export const checkLogRecord = (record: Uint8Array, header: LogRecordHeader): void => {
+  let at = LOG_HEADER_BYTES;
+  for (let i = 0; i < header.count; i++) at = operationAt(record, at, i).end;
+  if (at !== record.length) throw malformed('bytes follow its last operation');
+};
+
 /** Takes all operations of a record out of a memtable again. */
 export const takeBackLogRecord = (record: Uint8Array, header: LogRecordHeader, memtable: Memtable): void => {
   let at = LOG_HEADER_BYTES;

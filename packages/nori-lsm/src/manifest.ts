@@ -45,11 +45,11 @@ export class Manifest {
     this.state = state;
   }
 
-  /** Creates the first manifest of a database. */
-  static async create(fs: FileSystem, dir: string, edit: ManifestEdit): Promise<Manifest> {
+  /** Creates the first manifest of a database; or, for a repair, one in the place of manifest `before`, the newest there is. */
+  static async create(fs: FileSystem, dir: string, edit: ManifestEdit, before = 0): Promise<Manifest> {
     const state = new ManifestState();
     state.apply(edit);
-    const manifest = new Manifest(fs, dir, 0, state);
+    const manifest = new Manifest(fs, dir, before, state);
     await manifest.#rewrite();
     return manifest;
   }

@@ -164,7 +164,8 @@ export class TableOutput {
   }
 }
 
-const metaOf = (number: number, properties: TableProperties): TableMeta => ({
+/** What the manifest is to say about a table that was just written. */
+export const metaOf = (number: number, properties: TableProperties): TableMeta => ({
   number,
   fileBytes: properties.fileBytes,
   entries: properties.entries,

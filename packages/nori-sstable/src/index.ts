@@ -6,6 +6,7 @@ export type { TableDumpItem } from './dump.js';
 export { SSTABLE_ERROR_CODES, SSTableError, type SSTableErrorCode } from './errors.js';
 export { FORMAT_VERSION, KEY_BYTES_MAX, VALUE_BYTES_MAX } from './format.js';
 export { hashKey, KeyHash } from './key-hash.js';
+export { salvageTable, type TableSalvageItem } from './salvage.js';
 export { SSTableReader, type SSTableReaderOptions, type SSTableReaderStats } from './sstable-reader.js';
 export { SSTableWriter } from './sstable-writer.js';
 export type { TableCursor, TableCursorOptions } from './table-cursor.js';

@@ -24,6 +24,7 @@ test('the package exports what it promises', () => {
     'compareKeys',
     'copyOut',
     'hashKey',
+    'salvageTable',
   ]);
 });
 

@@ -132,7 +132,8 @@ async function rewrite(file: File, from: number, to: number): Promise<void> {
   }
 }
 
-function segmentIds(names: readonly string[]): number[] {
+/** Ids of the segments among these names, ascending. */
+export function segmentIds(names: readonly string[]): number[] {
   const ids: number[] = [];
   for (const name of names) {
     const id = parseSegmentName(name);
@@ -197,7 +198,14 @@ function checkHeader(
   return undefined;
 }
 
-async function readHeader(fs: FileSystem, path: string): Promise<{ verdict: HeaderVerdict; sizeBytes: number }> {
+/** A segment's header, or why there is none, and the size of its file. */
+export interface ReadableHeader {
+  readonly verdict: HeaderVerdict;
+  readonly sizeBytes: number;
+}
+
+/** Reads the header of a segment. @throws WalError `WAL_UNSUPPORTED_VERSION` */
+export async function readHeader(fs: FileSystem, path: string): Promise<ReadableHeader> {
   const file = await fs.open(path, 'read');
   try {
     const bytes = new Uint8Array(HEADER_BYTES);

@@ -1,5 +1,6 @@
 // A compaction filter for the tests: drops values of odd numbers, renames those of `data.rename`, throws at `data.fail`.
-export const oddEven = ({ data }) =>
+export const oddEven =
+  ({ data }) =>
   ({ key, value }) => {
     const name = new TextDecoder().decode(key);
     if (name === data?.fail) throw new Error(`will not judge ${name}`);

@@ -1,6 +1,6 @@
 // Comparing a database with its model. All of these throw an error that tells the difference.
 import { compareKeys } from '../../src/bytes.js';
-import type { Cursor, Lsm } from '../../src/index.js';
+import type { Cursor, KeyedStore, Lsm } from '../../src/index.js';
 import { hex, text } from '../support.js';
 import type { HistoryView, KeyModel } from './model.js';
 
@@ -20,7 +20,12 @@ export interface RecoveryPromise {
 export const checkRecovered = (
   db: Lsm,
   { durable, issued, history }: RecoveryPromise,
-  { keys, wal, nowMs }: { readonly keys: readonly Uint8Array[]; readonly wal: boolean; readonly nowMs: number },
+  {
+    keys,
+    wal,
+    nowMs,
+    keyspace,
+  }: { readonly keys: readonly Uint8Array[]; readonly wal: boolean; readonly nowMs: number; readonly keyspace: string },
 ): KeyModel => {
   const recovered = db.stats().lastSequence;
   if (recovered < durable) throw new Error(`${recovered} operations were recovered; ${durable} were promised`);
@@ -31,9 +36,25 @@ export const checkRecovered = (
     const mark = Number(text(db.durableMarks().get(MARK_ID)) ?? 0);
     if (mark !== recovered) throw new Error(`the mark tells of ${mark} operations; the tables have ${recovered}`);
   }
-  compareList(db.cursor(), state.list({}, nowMs), state);
+  const store = storeIn(db, keyspace);
+  const expected = state.list({}, nowMs);
+  if (store !== undefined) compareList(store.cursor(), expected, state);
+  else if (expected.length > 0) throw new Error(`the keyspace ${keyspace} is lost`);
+  const count = storeIn(db, OTHER)?.getSync(COUNTER);
+  const expectedCount = history.countAt(recovered);
+  if (text(count) !== expectedCount?.toString()) {
+    throw new Error(`the counter of the other keyspace is ${text(count)} instead of ${expectedCount}`);
+  }
   return state;
 };
+
+/** A keyspace that batches write to beside the one of the run, and the key there. */
+export const OTHER = 'other';
+export const COUNTER = 'counter';
+
+/** A keyspace of the database; undefined: it is not there. */
+export const storeIn = (db: Lsm, keyspace: string): KeyedStore | undefined =>
+  keyspace === '' ? db : db.keyspaces().includes(keyspace) ? db.keyspace(keyspace) : undefined;
 
 /** The id of the mark that tells how many operations the tables hold. */
 export const MARK_ID = 7;

@@ -66,6 +66,8 @@ interface WriteGroup {
   /** Sequence number of its last operation. */
   readonly end: number;
   readonly writes: readonly ModelWrite[];
+  /** What the counter in the other keyspace is set to. */
+  readonly count: number | undefined;
 }
 
 /** The history as it was at some moment, whatever becomes of it. */
@@ -87,6 +89,11 @@ export class HistoryView {
     }
     return end === sequence ? model : undefined;
   }
+
+  /** The counter in the other keyspace after operations up to `sequence`; undefined: it was never written. */
+  countAt(sequence: number): number | undefined {
+    return this.#groups.findLast(({ end, count }) => end <= sequence && count !== undefined)?.count;
+  }
 }
 
 /** All writes ever issued, in order; each group of them happens whole or not at all. */
@@ -104,9 +111,9 @@ export class History {
   }
 
   /** Adds a group, of so many operations for the database, and tells the sequence number of its last operation. */
-  add(writes: readonly ModelWrite[], operations = writes.length): number {
+  add(writes: readonly ModelWrite[], operations = writes.length, count?: number): number {
     const end = this.sequence + operations;
-    this.#groups.push({ end, writes });
+    this.#groups.push({ end, writes, count });
     return end;
   }
 

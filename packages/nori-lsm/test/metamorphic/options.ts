@@ -1,8 +1,8 @@
 // Random options for a database: everything that changes how it works, and nothing that changes what it promises.
 
-import type { Clock } from 'nori-io';
+import type { Clock, Compression } from 'nori-io';
 import type { Rng } from 'nori-testkit';
-import type { Durability, ExpirySource, LsmOptions } from '../../src/index.js';
+import type { Durability, ExpirySource, KeyspaceSettings, LsmOptions } from '../../src/index.js';
 
 /** What a run keeps from one opening to the next. */
 export interface FixedOptions {
@@ -45,4 +45,11 @@ export const randomOptions = (rng: Rng, { wal, clock }: FixedOptions): Omit<LsmO
 const expiryByPrefix = (clock: Clock, prefixes: number): ExpirySource => ({
   readNowMs: () => clock.now(),
   durableNowMs: () => ({ prefixBytes: 2, nowMs: new Float64Array(prefixes).fill(clock.now()) }),
+});
+
+/** Settings of a keyspace that change how its tables look. */
+export const randomSettings = (rng: Rng): KeyspaceSettings => ({
+  ...rng.pick([{}, { compression: rng.pick<Compression>(['none', 'lz4', 'deflate']) }]),
+  ...rng.pick([{}, { blockBytes: rng.pick([64, 1024]) }]),
+  ...rng.pick([{}, { bloomBitsPerKey: rng.pick([0, 12]) }]),
 });

@@ -6,12 +6,20 @@ import { MemoryFileSystem, type MemoryOperation } from 'nori-io/memory';
 import { SSTableWriter } from 'nori-sstable';
 import { Rng } from 'nori-testkit';
 import { compareKeys } from '../../src/bytes.js';
-import type { Cursor, Durability, KeyBounds, RangeOptions, Snapshot } from '../../src/index.js';
+import type {
+  BatchOperation,
+  Cursor,
+  Durability,
+  KeyBounds,
+  KeyedStore,
+  RangeOptions,
+  Snapshot,
+} from '../../src/index.js';
 import { Lsm, type LsmOptions } from '../../src/index.js';
 import { hardKeys, TestClock, utf8 } from '../support.js';
-import { checkRecovered, compareList, MARK_ID } from './compare.js';
+import { COUNTER, checkRecovered, compareList, MARK_ID, OTHER, storeIn } from './compare.js';
 import { History, type HistoryView, isInRange, KeyModel, type ModelWrite } from './model.js';
-import { randomOptions } from './options.js';
+import { randomOptions, randomSettings } from './options.js';
 
 export const DIR = '/data/db';
 
@@ -45,6 +53,13 @@ export class Run {
   /** What each step did, for the trace of a failing run. */
   readonly notes: string[] = [];
   db!: Lsm;
+  /** What the run reads and writes: the database, or a keyspace of it. */
+  store!: KeyedStore;
+  /** Name of the keyspace; empty: the default one. */
+  readonly keyspace: string;
+  /** There are keyspaces at all. */
+  readonly hasKeyspaces: boolean;
+  #count = 0;
   fs = new MemoryFileSystem();
   /** Called before each operation that changes the file system, in every life. */
   watch: ((operation: MemoryOperation) => void) | undefined;
@@ -65,6 +80,8 @@ export class Run {
   private constructor(rng: Rng, wal = rng.chance(0.75)) {
     this.keys = hardKeys(rng, rng.range(3, 60)).sort(compareKeys);
     this.wal = wal;
+    this.hasKeyspaces = rng.chance(0.6);
+    this.keyspace = this.hasKeyspaces && rng.chance(0.5) ? 'own' : '';
     this.model = new KeyModel(this.keys);
   }
 
@@ -95,13 +112,26 @@ export class Run {
     durability: Durability,
     call: () => Promise<void>,
     operations = writes.length,
+    count?: number,
   ): Promise<void> {
-    const end = this.#history.add(writes, operations);
+    const end = this.#history.add(writes, operations, count);
     this.model.apply(writes);
     return call().then(() => {
       if (durability === 'sync' || durability === 'batch') this.#durable = Math.max(this.#durable, end);
       if (durability !== 'none') this.#handedOver = Math.max(this.#handedOver, end);
     });
+  }
+
+  /** As {@link Run.write}, with one more operation in the same batch, in the other keyspace. */
+  writeAcross(
+    writes: readonly ModelWrite[],
+    operations: readonly BatchOperation[],
+    durability: Durability,
+  ): Promise<void> {
+    const count = ++this.#count;
+    const more: BatchOperation = { type: 'put', keyspace: OTHER, key: COUNTER, value: String(count) };
+    const call = (): Promise<void> => this.store.batch([...operations, more], { durability });
+    return this.write(writes, durability, call, writes.length + 1, count);
   }
 
   async flush(): Promise<void> {
@@ -118,7 +148,7 @@ export class Run {
     this.#durable = Math.max(this.#durable, end);
     const { fs, clock, wal } = this;
     const copy = await Lsm.open({ dir, fs, clock, wal });
-    compareList(copy.cursor(), this.model.list({}, this.nowMs), this.model);
+    compareList(storeIn(copy, this.keyspace)!.cursor(), this.model.list({}, this.nowMs), this.model);
     const { problems } = await copy.verify();
     if (problems.length > 0) throw problems[0];
     await copy.close();
@@ -143,7 +173,7 @@ export class Run {
     const writes = [...deleted.map((key): ModelWrite => ({ key, entry: undefined })), ...entries];
     const options = { marks, ...(replace && { replace }), ...(level === undefined ? {} : { level }) };
     const take = async (): Promise<void> => {
-      const { sequence } = await this.db.ingest(paths, options);
+      const { sequence } = await this.store.ingest(paths, options);
       if (sequence !== end) throw new Error(`took sequence number ${sequence} instead of ${end}`);
     };
     await this.write(writes, 'sync', take, 2);
@@ -158,7 +188,7 @@ export class Run {
     const dir = `/data/export-${++this.#folders}`;
     const end = this.#history.sequence;
     const model = held?.model ?? this.model.copy();
-    const { tables } = await this.db.exportTables(dir, {
+    const { tables } = await this.store.exportTables(dir, {
       ...range,
       tableBytes: 1024,
       ...(held && { snapshot: held.snapshot }),
@@ -230,7 +260,7 @@ export class Run {
 
   /** Compares everything, and closes. */
   async finish(): Promise<void> {
-    compareList(this.db.cursor(), this.model.list({}, this.nowMs), this.model);
+    compareList(this.store.cursor(), this.model.list({}, this.nowMs), this.model);
     const { problems } = await this.db.verify();
     if (problems.length > 0) throw problems[0];
     const { backgroundError } = this.db.stats();
@@ -249,6 +279,8 @@ export class Run {
     };
     this.note(`open ${JSON.stringify(options, (name, value) => (name === 'clock' ? undefined : value))}`);
     this.db = await Lsm.open({ dir: DIR, fs: this.fs, ...options, ...(this.wal ? {} : this.#markOptions()) });
+    if (this.hasKeyspaces) await this.db.openKeyspace(OTHER);
+    this.store = this.keyspace === '' ? this.db : await this.db.openKeyspace(this.keyspace, randomSettings(rng));
   }
 
   #markOptions(): Pick<LsmOptions, 'collectMarks' | 'onDurable'> {

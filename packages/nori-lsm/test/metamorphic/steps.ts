@@ -30,7 +30,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const key = rng.int(run.keys.length);
       const durability = rng.pick(run.durabilities);
       run.note(`delete #${key} ${durability}`);
-      await run.write([{ key, entry: undefined }], durability, () => run.db.delete(run.keys[key]!, { durability }));
+      await run.write([{ key, entry: undefined }], durability, () => run.store.delete(run.keys[key]!, { durability }));
     },
   },
   burst: {
@@ -53,8 +53,11 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const durability = rng.pick(run.durabilities);
       run.note(`batch of ${writes.map(({ key, entry }) => `${entry === undefined ? '-' : ''}#${key}`)} ${durability}`);
       const operations = writes.map(({ key, entry }) => operationOf(run, key, entry));
-      if (writes.length === 0) await run.db.batch([], { durability });
-      else await run.write(writes, durability, () => run.db.batch(operations, { durability }));
+      const isAcross = run.hasKeyspaces && rng.chance(0.5);
+      const call = (): Promise<void> => run.store.batch(operations, { durability });
+      if (isAcross) await run.writeAcross(writes, operations, durability);
+      else if (writes.length === 0) await call();
+      else await run.write(writes, durability, call);
     },
   },
   deleteRange: {
@@ -73,7 +76,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       ];
       // A range without keys of the run may still be one for the database.
       const count = operations.length - (isEmptyRange(range) ? 1 : 0);
-      const call = (): Promise<void> => run.db.batch(operations, { durability });
+      const call = (): Promise<void> => run.store.batch(operations, { durability });
       if (count === 0) await call();
       else await run.write(writes, durability, call, count);
     },
@@ -83,8 +86,8 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
     run: async (run, rng) => {
       const key = rng.int(run.keys.length);
       run.note(`get #${key}`);
-      compareValue(run.db.getSync(run.keys[key]!), run.model.get(key, run.nowMs), key, run.model);
-      compareValue(await run.db.get(run.keys[key]!), run.model.get(key, run.nowMs), key, run.model);
+      compareValue(run.store.getSync(run.keys[key]!), run.model.get(key, run.nowMs), key, run.model);
+      compareValue(await run.store.get(run.keys[key]!), run.model.get(key, run.nowMs), key, run.model);
     },
   },
   getMany: {
@@ -92,7 +95,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
     run: async (run, rng) => {
       const slots = Array.from({ length: rng.int(12) }, () => rng.int(run.keys.length));
       run.note(`getMany ${slots}`);
-      const found = await run.db.getMany(slots.map((slot) => run.keys[slot]!));
+      const found = await run.store.getMany(slots.map((slot) => run.keys[slot]!));
       for (const [i, slot] of slots.entries()) compareValue(found[i], run.model.get(slot, run.nowMs), slot, run.model);
     },
   },
@@ -102,7 +105,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const key = new Uint8Array([...rng.pick(run.keys), ...rng.bytes(rng.range(1, 3))]);
       if (run.keys.some((other) => compareKeys(other, key) === 0)) return;
       run.note(`get ${hex(key)}, which was never written`);
-      if (run.db.getSync(key) !== undefined) throw new Error(`finds ${hex(key)}, which was never written`);
+      if (run.store.getSync(key) !== undefined) throw new Error(`finds ${hex(key)}, which was never written`);
     },
   },
   scan: {
@@ -113,10 +116,10 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       run.note(`scan ${describe(options)} limit ${limit}`);
       const all = run.model.list(options, run.nowMs);
       const expected = limit < 0 ? all : all.slice(0, limit);
-      const found = Array.from(run.db.scanSync({ ...options, limit }));
+      const found = Array.from(run.store.scanSync({ ...options, limit }));
       compareEntries(run, found, expected);
       found.length = 0;
-      for await (const entry of run.db.scan({ ...options, limit })) found.push(entry);
+      for await (const entry of run.store.scan({ ...options, limit })) found.push(entry);
       compareEntries(run, found, expected);
     },
   },
@@ -125,7 +128,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
     run: (run) => {
       run.note('scan with expired entries');
       const live = new Set(run.model.list({}, run.nowMs));
-      const cursor = run.db.cursor({ showExpired: true });
+      const cursor = run.store.cursor({ showExpired: true });
       for (; cursor.valid; cursor.next()) {
         const slot = slotOf(run, cursor.key);
         if (run.model.entries[slot] === undefined) throw new Error(`shows ${hex(cursor.key)}, which was deleted`);
@@ -145,7 +148,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const options = randomRange(run, rng);
       const unpositioned = rng.chance(0.2);
       run.note(`open cursor ${describe(options)}${unpositioned ? ' unpositioned' : ''}`);
-      const cursor = run.db.cursor({ ...options, unpositioned, ...(held && { snapshot: held.snapshot }) });
+      const cursor = run.store.cursor({ ...options, unpositioned, ...(held && { snapshot: held.snapshot }) });
       const at = unpositioned ? -1 : (model.list(options, run.nowMs)[0] ?? -1);
       const standing: StandingCursor = { cursor, model, options, at };
       compareStanding(standing);
@@ -179,7 +182,7 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
     run: (run) => {
       if (run.snapshots.length >= STANDING_MAX) return;
       run.note('open snapshot');
-      run.snapshots.push({ snapshot: run.db.snapshot(), model: run.model.copy() });
+      run.snapshots.push({ snapshot: run.store.snapshot(), model: run.model.copy() });
     },
   },
   readSnapshot: {
@@ -190,10 +193,10 @@ export const STEPS: Readonly<Record<string, { readonly weight: number; readonly 
       const key = rng.int(run.keys.length);
       const options = randomRange(run, rng);
       run.note(`read snapshot at ${snapshot.seq}: #${key}, ${describe(options)}`);
-      compareValue(run.db.getSync(run.keys[key]!, { snapshot }), model.get(key, run.nowMs), key, model);
-      const [first] = await run.db.getMany([run.keys[key]!], { snapshot });
+      compareValue(run.store.getSync(run.keys[key]!, { snapshot }), model.get(key, run.nowMs), key, model);
+      const [first] = await run.store.getMany([run.keys[key]!], { snapshot });
       compareValue(first, model.get(key, run.nowMs), key, model);
-      compareList(run.db.cursor({ ...options, snapshot }), model.list(options, run.nowMs), model);
+      compareList(run.store.cursor({ ...options, snapshot }), model.list(options, run.nowMs), model);
     },
   },
   closeSnapshot: {
@@ -296,7 +299,7 @@ const ttlOf = (run: Run, { expiresAtMs }: ModelEntry): { readonly ttlMs?: number
 
 const put = (run: Run, key: number, entry: ModelEntry, durability: Durability): Promise<void> =>
   run.write([{ key, entry }], durability, () =>
-    run.db.put(run.keys[key]!, entry.value, { durability, ...ttlOf(run, entry) }),
+    run.store.put(run.keys[key]!, entry.value, { durability, ...ttlOf(run, entry) }),
   );
 
 const operationOf = (run: Run, slot: number, entry: ModelEntry | undefined): BatchOperation => {

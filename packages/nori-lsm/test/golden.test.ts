@@ -6,11 +6,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lsm } from '../src/index.js';
-import { FAR_MS, wordy, writeCompressed, writeMarks, writeOwnLog } from './make-golden.js';
+import { FAR_MS, wordy, writeCompressed, writeKeyspaces, writeMarks, writeOwnLog } from './make-golden.js';
 import { text } from './support.js';
 
 const golden = (name: string): string => fileURLToPath(new URL(`./golden/${name}`, import.meta.url));
-const GOLDEN = { 'v1-own-log': writeOwnLog, 'v1-marks': writeMarks, 'v1-compressed': writeCompressed };
+const GOLDEN = {
+  'v1-own-log': writeOwnLog,
+  'v1-marks': writeMarks,
+  'v1-compressed': writeCompressed,
+  'v1-keyspaces': writeKeyspaces,
+};
 let work: string;
 
 beforeAll(async () => {
@@ -60,5 +65,30 @@ test('a database with compressed tables, of version 1, reads as it was written',
   for (const [key, value] of expected) expect(text(db.getSync(key!))).toBe(value);
   expect(db.stats().levels.filter(({ tables }) => tables > 0).length).toBe(2);
   expect((await db.verify()).problems).toEqual([]);
+  await db.close();
+});
+
+test('a database with keyspaces, deleted ranges and an ingested table, of version 1, reads as it was written', async () => {
+  const db = await Lsm.open({ dir: join(work, 'v1-keyspaces'), createIfMissing: false, autoCompact: false });
+  const key = (i: number): string => `key${String(i).padStart(3, '0')}`;
+  expect(db.stats().rangeTombstones).toBe(4);
+  const found = Array.from(db.scanSync(), ([stored, value]) => [text(stored), text(value)]);
+  expect(found.length).toBe(59);
+  expect(found.at(-1)![1]).toBe('of the default keyspace');
+  const values = [12, 13, 15, 16, 17].map((i) => text(db.getSync(key(i))));
+  const [newer, after] = ['newer than the ingested table', 'after the range was deleted'];
+  expect(values).toEqual(['value 12', newer, undefined, after, undefined]);
+  expect(db.keyspaces()).toEqual(['words']);
+  const words = db.keyspace('words');
+  expect(words.settings.compression).toBe('lz4');
+  expect(Array.from(words.scanSync(), ([stored]) => text(stored))).toEqual(
+    Array.from({ length: 49 }, (_, i) => key(i + 1)),
+  );
+  expect(text(words.getSync(key(1)))).toBe('in the log');
+  expect(text(words.getSync(key(7)))).toBe(wordy(7));
+  expect((await db.verify()).problems).toEqual([]);
+  await db.compact();
+  expect(db.stats().rangeTombstones).toBe(0);
+  expect(Array.from(db.scanSync()).length + Array.from(words.scanSync()).length).toBe(59 + 49);
   await db.close();
 });

@@ -1,5 +1,6 @@
 // What the golden directories of each format version hold. `node` cannot run this file by itself: the test writes a new
 // golden directory when NORI_WRITE_GOLDEN is set, which is to be done once for each new version, never for an old one.
+import { rm } from 'node:fs/promises';
 import { Lsm, WriteBatch } from '../src/index.js';
 import { TestClock, utf8 } from './support.js';
 
@@ -48,4 +49,33 @@ export const writeCompressed = async (dir: string): Promise<void> => {
   await db.flush();
   await db.delete('key001');
   await db.close();
+};
+
+/** A database with keyspaces, ranges deleted in the manifest and in the log, and a table that was ingested. */
+export const writeKeyspaces = async (dir: string): Promise<void> => {
+  const clock = new TestClock();
+  const db = await Lsm.open({ dir, clock, autoCompact: false, blockBytes: 256 });
+  const words = await db.openKeyspace('words', { compression: 'lz4', ttlMs: FAR_MS - clock.now() });
+  const dropped = await db.openKeyspace('dropped');
+  const key = (i: number): string => `key${String(i).padStart(3, '0')}`;
+  for (let i = 0; i < 60; i++) {
+    await db.put(key(i), `value ${i}`, { durability: 'none' });
+    await words.put(key(i), wordy(i), { durability: 'none' });
+    await dropped.put(key(i), 'not seen', { durability: 'none' });
+  }
+  await db.put(new Uint8Array([255, 1, 0, 1]), 'of the default keyspace');
+  await db.compact();
+  const { tables } = await db.exportTables(`${dir}-tables`, { gte: key(10), lt: key(20) });
+  await db.put(key(12), 'older than the ingested table');
+  await db.ingest(tables.map(({ path }) => path));
+  await db.put(key(13), 'newer than the ingested table');
+  await db.dropKeyspace('dropped');
+  await db.deleteRange({ gte: key(15), lt: key(18) });
+  await words.deleteRange({ gte: key(50) });
+  await db.put(key(16), 'after the range was deleted');
+  await db.flush();
+  await words.deleteRange({ lt: key(2) });
+  await words.put(key(1), 'in the log');
+  await db.close();
+  await rm(`${dir}-tables`, { recursive: true });
 };

@@ -20,6 +20,7 @@ describe.skipIf(!hasPython)('the reader in Python', () => {
     ['v1-own-log', true],
     ['v1-marks', false],
     ['v1-compressed', true],
+    ['v1-keyspaces', true],
   ] as const) {
     test(`reads ${name} as nori-lsm does`, async () => {
       const work = await mkdtemp(join(tmpdir(), 'nori-lsm-python-'));
@@ -32,6 +33,18 @@ describe.skipIf(!hasPython)('the reader in Python', () => {
       await rm(work, { recursive: true });
     });
   }
+
+  test('reads a keyspace by its name', async () => {
+    const work = await mkdtemp(join(tmpdir(), 'nori-lsm-python-'));
+    await cp(golden('v1-keyspaces'), work, { recursive: true });
+    const db = await Lsm.open({ dir: work, createIfMissing: false });
+    const entries = Array.from(db.keyspace('words').scanSync());
+    const expected = entries.map(([key, value]) => `${hex(key)}\t${hex(value)}`);
+    await db.close();
+    const { stdout } = await run('python3', [script, golden('v1-keyspaces'), 'words']);
+    expect(stdout.split('\n').slice(0, -1)).toEqual(expected);
+    await rm(work, { recursive: true });
+  });
 
   test('reads what this version writes: several levels, a large table, an open log', { timeout: 60_000 }, async () => {
     const work = await mkdtemp(join(tmpdir(), 'nori-lsm-python-'));

@@ -6,7 +6,7 @@ import { checkBatchSize } from './engine.js';
 import { invalid } from './errors.js';
 import type { KeyMap } from './key-map.js';
 import type { Scope } from './keyspace-list.js';
-import { checkEntrySize, checkRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
+import { checkEntrySize, fittedRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
 import type { BatchOperation, Bytes, KeyBounds } from './types.js';
 import { WriteBatch } from './write-batch.js';
 
@@ -91,7 +91,8 @@ const gatherRange = (bounds: KeyBounds, keys: KeyMap, target: Gatherer): void =>
   // Nothing comes before the empty key; behind the last one, an empty end stands for "none".
   if (range.upper?.length === 0) return;
   const { lower, upper = NO_VALUE } = keys.toStoredRange(range);
-  if (checkRange(lower, upper)) target.add(KIND_RANGE_TOMBSTONE, lower, upper, 0);
+  const fitting = fittedRange(lower, upper);
+  if (fitting !== undefined) target.add(KIND_RANGE_TOMBSTONE, ...fitting, 0);
 };
 
 /** The batch with its keys as they are stored: itself if they are stored as they are. */

@@ -1,5 +1,5 @@
 // Limits of the engine and the kinds of entries. Everything has a limit; these are the ones users can meet.
-import { compareKeys } from './bytes.js';
+import { compareKeys, prefixEnd } from './bytes.js';
 import { LsmError } from './errors.js';
 
 /** Longest key in bytes. */
@@ -21,13 +21,22 @@ export const KIND_TOMBSTONE = 2;
 /** Of log records only: the key is the first of a range, the value the key behind its last one (empty: there is no end). */
 export const KIND_RANGE_TOMBSTONE = 3;
 
-/** Throws if a bound is larger than keys are; false if the range is empty. An empty `end` means that it has no end. */
-export const checkRange = (start: Uint8Array, end: Uint8Array): boolean => {
-  // The smallest key behind the largest one has a byte more.
-  checkEntrySize(Math.max(0, start.length - 1), 0);
-  checkEntrySize(Math.max(0, end.length - 1), 0);
-  return end.length === 0 || compareKeys(start, end) < 0;
+/**
+ * The bound of a range (empty `end`: there is none) as keys can be long: what lies behind the largest key with the bound's first bytes
+ * begins with the next larger bytes. Undefined if the range is empty.
+ */
+export const fittedRange = (
+  start: Uint8Array,
+  end: Uint8Array,
+): readonly [start: Uint8Array, end: Uint8Array] | undefined => {
+  const fittedStart = fitted(start);
+  const fittedEnd = fitted(end) ?? new Uint8Array(0);
+  if (fittedStart === undefined) return undefined;
+  return fittedEnd.length === 0 || compareKeys(fittedStart, fittedEnd) < 0 ? [fittedStart, fittedEnd] : undefined;
 };
+
+const fitted = (bound: Uint8Array): Uint8Array | undefined =>
+  bound.length <= KEY_BYTES_MAX ? bound : prefixEnd(bound.subarray(0, KEY_BYTES_MAX));
 
 /** Throws if a key or value is larger than the engine takes. */
 export const checkEntrySize = (keyBytes: number, valueBytes: number): void => {

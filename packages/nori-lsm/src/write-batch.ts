@@ -1,7 +1,7 @@
 // Operations that are applied together or not at all. Holds references, column by column, so that filling one
 // allocates nothing per operation. The owner must not change keys and values before the batch has been applied.
 import { LsmError } from './errors.js';
-import { checkEntrySize, checkRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
+import { checkEntrySize, fittedRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
 
 const NO_VALUE = new Uint8Array(0);
 
@@ -48,12 +48,10 @@ export class WriteBatch {
     return this;
   }
 
-  /**
-   * Adds a delete of all keys from `start` on and before `end` (empty: to the last key). An empty range adds nothing.
-   * @throws LsmError `LSM_KEY_TOO_LARGE`
-   */
+  /** Adds a delete of all keys from `start` on and before `end` (empty: to the last key). An empty range adds nothing. */
   deleteRange(start: Uint8Array, end: Uint8Array): this {
-    if (checkRange(start, end)) this.#push(start, end, KIND_RANGE_TOMBSTONE, 0);
+    const fitting = fittedRange(start, end);
+    if (fitting !== undefined) this.#push(...fitting, KIND_RANGE_TOMBSTONE, 0);
     return this;
   }
 

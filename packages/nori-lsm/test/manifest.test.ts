@@ -40,6 +40,16 @@ const edit = (number: number): ManifestEdit => ({
   removed: [],
   marks: [[number % 4, utf8(`mark ${number}`)]],
   usedSeq: number * 11,
+  keyspaces: [
+    {
+      id: number,
+      name: `käse ${number}`,
+      settings: number % 2 === 0 ? {} : { compression: 'lz4', blockBytes: 512, bloomBitsPerKey: 0, ttlMs: 7 },
+    },
+  ],
+  removedKeyspaces: number > 2 ? [number - 2] : [],
+  mappedKeys: true,
+  lastKeyspace: number,
   addedRanges: [{ seq: number * 10, start: utf8(`c${number}`), end: utf8(number % 2 === 0 ? '' : `d${number}`) }],
   removedRanges: number > 3 ? [(number - 3) * 10] : [],
 });

@@ -19,7 +19,7 @@ const TIMEOUT = { timeout: 120_000 + ROUNDS * 20 };
 /** Numbers that decoders get wrong. */
 const HARD_NUMBERS = [0, 1, 127, 128, 65_535, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 50, 2 ** 53 - 1];
 
-/** A database with tables in two levels, marks of its own kind, and a tail in the log; closed. */
+/** A database with all that a manifest and a log can hold; closed. */
 let sample: MemoryFileSystem;
 let manifest: { readonly name: string; readonly bytes: Uint8Array };
 
@@ -29,8 +29,17 @@ beforeAll(async () => {
   for (let i = 0; i < 30; i++) await db.put(`key${i}`, `value ${i}`, { ttlMs: 10 ** 12 });
   await db.compact();
   for (let i = 0; i < 30; i += 2) await db.delete(`key${i}`);
+  const words = await db.openKeyspace('words', { compression: 'lz4', ttlMs: 10 ** 12 });
+  await words.put('a', 'word');
+  await db.deleteRange({ gte: 'key3', lt: 'key4' });
   await db.flush();
+  const { tables } = await db.exportTables('/data/tables', { lt: 'key2' });
+  await db.ingest(tables.map(({ path }) => path));
   await db.put('tail', 'in the log');
+  await db.batch([
+    { type: 'deleteRange', gte: 'key5' },
+    { type: 'put', key: 'key6', value: '1' },
+  ]);
   await db.close();
   const name = (await namesOf(sample, /^MANIFEST/))[0]!;
   manifest = { name, bytes: await bytesOf(sample, name) };
@@ -65,6 +74,8 @@ const tryOut = async (fs: MemoryFileSystem): Promise<string> => {
     db = await open(fs, { autoCompact: false });
     Array.from(db.scanSync());
     Array.from(db.scanSync({ reverse: true }));
+    for (const name of db.keyspaces()) Array.from(db.keyspace(name).scanSync());
+    await db.deleteRange({ gte: 'a', lt: 'b' });
     db.getSync('key7');
     await db.verify();
     await db.put('works', 'still');
@@ -99,15 +110,18 @@ const fuzz = async (make: (rng: Rng) => Promise<MemoryFileSystem>): Promise<Map<
 
 const LOG = { dir: `${DIR}/wal`, lock: false };
 
-/** A record as nori-lsm writes it: one put, one delete, one put that expires. */
-const validRecord = (firstSeq: number): Uint8Array => {
+/** A record as nori-lsm writes it: one put, one delete, of a key or a range, one put that expires. */
+const validRecord = (firstSeq: number, hasRange = firstSeq % 2 === 1): Uint8Array => {
   const header = new Uint8Array(16);
   const view = new DataView(header.buffer);
   header[0] = 1;
+  header[1] = hasRange ? 1 : 0;
   view.setUint32(4, 3, true);
   view.setBigUint64(8, BigInt(firstSeq), true);
   const put = [1, ...varint(3), ...varint(5), ...utf8('abc'), ...utf8('value')];
-  const remove = [2, ...varint(4), ...varint(0), ...utf8('key1')];
+  const remove = hasRange
+    ? [3, ...varint(4), ...varint(4), ...utf8('key1key2')]
+    : [2, ...varint(4), ...varint(0), ...utf8('key1')];
   const expiring = [0x11, ...varint(1), ...varint(1), ...varint(1_900_000_000_000), 65, 66];
   return new Uint8Array([...header, ...put, ...remove, ...expiring]);
 };

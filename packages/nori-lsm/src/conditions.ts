@@ -1,6 +1,7 @@
 // Conditions of writes: a key must be absent, or its entry must have been made by a certain write. They are judged in the order of the
 // calls, at the moment at which a call's operations would be applied, against all that was written before.
 import { invalid, LsmError } from './errors.js';
+import type { KeyMap } from './key-map.js';
 import { KIND_PUT, KIND_RANGE_TOMBSTONE } from './limits.js';
 import type { LogRecord } from './log-record.js';
 import { covers, type RangeTombstone } from './range-tombstones.js';
@@ -8,8 +9,11 @@ import type { WriteConditions } from './types.js';
 
 /** What a condition asks for is a version: the sequence number of the write that made an entry; 0: there is no entry. */
 export interface Condition {
+  /** As it is stored. */
   readonly key: Uint8Array;
   readonly version: number;
+  /** Of its keyspace: what the caller calls the key. */
+  readonly keys: KeyMap;
 }
 
 /** What judging needs of the engine. */
@@ -23,16 +27,20 @@ export interface JudgedState {
 const latin1 = new TextDecoder('latin1');
 const SHOWN_BYTES_MAX = 40;
 
-/** The condition that a write to `key` states; undefined if it states none. @throws LsmError `LSM_INVALID_ARGUMENT` */
-export const conditionOf = (key: Uint8Array, { ifAbsent, ifVersion }: WriteConditions): Condition | undefined => {
+/** The condition that a write to `key` (as stored) states; undefined if it states none. @throws LsmError `LSM_INVALID_ARGUMENT` */
+export const conditionOf = (
+  key: Uint8Array,
+  { ifAbsent, ifVersion }: WriteConditions,
+  keys: KeyMap,
+): Condition | undefined => {
   if (ifAbsent !== undefined && typeof ifAbsent !== 'boolean')
     throw invalid(`ifAbsent must be a boolean, not ${ifAbsent}`);
-  if (ifVersion === undefined) return ifAbsent ? { key, version: 0 } : undefined;
+  if (ifVersion === undefined) return ifAbsent ? { key, version: 0, keys } : undefined;
   if (ifAbsent) throw invalid('ifAbsent and ifVersion exclude each other');
   if (!Number.isSafeInteger(ifVersion) || ifVersion < 1) {
     throw invalid(`ifVersion must be a version, as getEntry and cursors tell them, not ${ifVersion}`);
   }
-  return { key, version: ifVersion };
+  return { key, version: ifVersion, keys };
 };
 
 /** Judges calls one after the other, of which some may write to what others ask for before anything is applied. */
@@ -54,9 +62,9 @@ export class Judge {
 
   /** @throws LsmError `LSM_CONDITION_FAILED` with the first key whose condition does not hold; whatever reading throws */
   check(conditions: readonly Condition[]): void {
-    for (const { key, version } of conditions) {
+    for (const { key, version, keys } of conditions) {
       const found = this.#versionOf(key);
-      if (found !== version) throw conditionFailed(key, version, found);
+      if (found !== version) throw conditionFailed(keys.toKey(key, key.length), version, found);
     }
   }
 
@@ -84,7 +92,7 @@ const conditionFailed = (key: Uint8Array, version: number, found: number): LsmEr
   const what = found === 0 ? 'is absent' : `has version ${found}`;
   const wanted = version === 0 ? 'absent' : `of version ${version}`;
   const message = `Nothing was written: key ${shown(key)} ${what}, and was to be ${wanted}. Read it again and decide anew.`;
-  return new LsmError('LSM_CONDITION_FAILED', message, { key: key.slice() });
+  return new LsmError('LSM_CONDITION_FAILED', message, { key });
 };
 
 /** A key in a message: as text if it is plain, else in hexadecimal digits. */

@@ -106,19 +106,19 @@ export class Database {
     }
   }
 
-  /** Writes one entry or tombstone. @param ttlMs for a put: what the options do not say otherwise */
+  /** Writes one entry or tombstone of a keyspace, under its stored key. */
   write(
     kind: number,
     key: Uint8Array,
     value: Uint8Array,
     options: ConditionalWriteOptions | undefined,
-    ttlMs: number | undefined,
+    { keys, settings }: Scope,
   ): Promise<void> {
     this.assertWritable();
     checkEntrySize(key.length, value.length);
     const durability = this.#durability(options);
-    const expiresAtMs = kind === KIND_PUT ? this.#expiryOf(options?.ttlMs ?? ttlMs) : 0;
-    const condition = options === undefined ? undefined : conditionOf(key, options);
+    const expiresAtMs = kind === KIND_PUT ? this.#expiryOf(options?.ttlMs ?? settings.ttlMs) : 0;
+    const condition = options === undefined ? undefined : conditionOf(key, options, keys);
     const queue = this.#queue;
     if (queue === undefined) {
       const batch = new WriteBatch();

@@ -46,7 +46,7 @@ export const gatherOperations = (
     else {
       const key = keys.toStored(checkedKey(operation.key));
       gatherOne(operation, key, target, (ttlMs) => context.expiryOf(ttlMs ?? settings.ttlMs));
-      const condition = conditionIn(key, operation);
+      const condition = conditionIn(key, operation, keys);
       if (condition !== undefined) (conditions ??= []).push(condition);
     }
     checkBatchSize(target.count + (conditions?.length ?? 0), target.dataBytes);
@@ -75,8 +75,8 @@ const gatherOne = (
   }
 };
 
-const conditionIn = (key: Uint8Array, operation: KeyOperation): Condition | undefined => {
-  if (operation.ifAbsent !== undefined || operation.ifVersion !== undefined) return conditionOf(key, operation);
+const conditionIn = (key: Uint8Array, operation: KeyOperation, keys: KeyMap): Condition | undefined => {
+  if (operation.ifAbsent !== undefined || operation.ifVersion !== undefined) return conditionOf(key, operation, keys);
   if (operation.type === 'check') throw invalid('A check must have ifAbsent or ifVersion');
   return undefined;
 };

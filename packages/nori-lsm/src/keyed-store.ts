@@ -113,9 +113,8 @@ export abstract class KeyedStore {
   put(key: Bytes, value: Bytes, options?: ConditionalWriteOptions): Promise<void> {
     try {
       this.#assertOpen();
-      const { keys, settings } = this.#scope;
-      const stored = keys.toStored(checkedKey(key));
-      return this.#database.write(KIND_PUT, stored, checkedValue(value), options, settings.ttlMs);
+      const stored = this.#scope.keys.toStored(checkedKey(key));
+      return this.#database.write(KIND_PUT, stored, checkedValue(value), options, this.#scope);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -126,7 +125,7 @@ export abstract class KeyedStore {
     try {
       this.#assertOpen();
       const stored = this.#scope.keys.toStored(checkedKey(key));
-      return this.#database.write(KIND_TOMBSTONE, stored, NO_VALUE, options, undefined);
+      return this.#database.write(KIND_TOMBSTONE, stored, NO_VALUE, options, this.#scope);
     } catch (error) {
       return Promise.reject(error);
     }

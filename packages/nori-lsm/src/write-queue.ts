@@ -151,7 +151,7 @@ export class WriteQueue {
   addConditional(durability: Durability, record: LogRecord, conditions: readonly Condition[]): Promise<void> {
     const group = this.#conditionalGroupFor(durability, record.size);
     group.callBytes += record.size;
-    const copies = conditions.map(({ key, version }) => ({ key: key.slice(), version }));
+    const copies = conditions.map((condition) => ({ ...condition, key: condition.key.slice() }));
     return new Promise((resolve, reject) => {
       const call: ConditionalCall = { conditions: copies, record, reject, error: undefined };
       group.calls!.push(call);

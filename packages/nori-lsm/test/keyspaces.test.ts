@@ -241,6 +241,26 @@ test('tables go in and out with the keys that callers have', async () => {
   expect((await fs.readdir(DIR)).filter((name) => name.endsWith('.sst')).length).toBe(listed);
 });
 
+test('a condition that fails names the key as the caller has it', async () => {
+  const db = await open(new MemoryFileSystem());
+  const users = await db.openKeyspace('users');
+  await users.put('a', '1');
+  await db.put(Uint8Array.of(255, 7), '1');
+  const failed = async (write: Promise<void>): Promise<string> =>
+    write.then(
+      () => 'done',
+      ({ code, key }: LsmError) => `${code} ${hex(key!)}`,
+    );
+  expect(await failed(users.put('a', '2', { ifAbsent: true }))).toBe('LSM_CONDITION_FAILED 61');
+  expect(await failed(db.put(Uint8Array.of(255, 7), '2', { ifAbsent: true }))).toBe('LSM_CONDITION_FAILED ff07');
+  const check = { type: 'check', keyspace: users, key: 'a', ifAbsent: true } as const;
+  expect(await failed(db.batch([check, { type: 'put', key: 'b', value: '1' }]))).toBe('LSM_CONDITION_FAILED 61');
+  expect(db.getSync('b')).toBeUndefined();
+  await users.put('a', '2', { ifVersion: users.getEntry('a')!.version });
+  expect(text(users.getSync('a'))).toBe('2');
+  await db.close();
+});
+
 test('what cannot be is refused, and nothing changes', async () => {
   const fs = new MemoryFileSystem();
   const db = await open(fs);

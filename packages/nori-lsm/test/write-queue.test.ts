@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { LsmError } from '../src/index.js';
+import { PLAIN_KEYS } from '../src/key-map.js';
 import { type LogRecord, readLogHeader } from '../src/log-record.js';
 import { WriteQueue } from '../src/write-queue.js';
 import { text, utf8 } from './support.js';
@@ -58,7 +59,7 @@ const setup = () => {
   const putIf = (durability: 'batch' | 'none', version: number): Promise<void> => {
     const record = queue.takeRecord();
     record.add(1, utf8('k'), utf8('v'), 0);
-    return queue.addConditional(durability, record, [{ key: utf8('k'), version }]);
+    return queue.addConditional(durability, record, [{ key: utf8('k'), version, keys: PLAIN_KEYS }]);
   };
   const stall = (wait: Promise<void> | undefined): void => {
     writable = wait;

@@ -1,4 +1,4 @@
-// The main process of a desktop application. It is CommonJS, and loads nori-lsm by `import()`, which any Electron can; nothing has
+// The main process of a desktop application. It is CommonJS, and loads nori-lsm by `import()`, which Electron with Node 20.19 or later can; nothing has
 // been compiled, for whatever version of Electron. Its data lie where the system wants data of applications.
 const { mkdirSync } = require('node:fs');
 const { join } = require('node:path');
@@ -29,11 +29,12 @@ async function start() {
 app.on('before-quit', (event) => {
   if (isClosed || db === undefined) return;
   event.preventDefault();
-  db.close().then(() => {
-    isClosed = true;
-    console.log('closed');
-    app.quit();
-  });
+  db.close()
+    .then(() => console.log('closed'), console.error)
+    .finally(() => {
+      isClosed = true;
+      app.quit();
+    });
 });
 
 start().catch((error) => {

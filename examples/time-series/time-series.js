@@ -1,10 +1,14 @@
 // Metrics in nori-lsm: points in order of series and time, which go by themselves when they are too old.
 //
 //   <series>!<time>      time in milliseconds, 12 hexadecimal digits, so that keys are ordered by time
+import { systemClock } from 'nori-io';
 import { Lsm } from 'nori-lsm';
 
 const timeKey = (timeMs) => timeMs.toString(16).padStart(12, '0');
-const pointKey = (series, timeMs) => `${series}!${timeKey(timeMs)}`;
+const pointKey = (series, timeMs) => {
+  if (series.includes('!')) throw new RangeError(`The name of a series must not contain '!': ${series}`);
+  return `${series}!${timeKey(Math.floor(timeMs))}`;
+};
 const encode = (value) => new Uint8Array(new Float64Array([value]).buffer);
 const decode = (bytes) => new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
 
@@ -13,8 +17,8 @@ export class TimeSeries {
   #clock;
   #retentionMs;
 
-  /** @param options those of Lsm.open, `clock`, and `retentionMs`: how old a point may become */
-  static async open({ retentionMs, clock, ...options }) {
+  /** @param options those of Lsm.open, and `retentionMs`: how old a point may become */
+  static async open({ retentionMs, clock = systemClock, ...options }) {
     // A point that is lost in a power failure is not worth waiting for the disk: synced within 200 ms.
     return new TimeSeries(await Lsm.open({ durability: 'os', clock, ...options }), clock, retentionMs);
   }

@@ -2,9 +2,8 @@
 // calls, at the moment at which a call's operations would be applied, against all that was written before.
 import { invalid, LsmError } from './errors.js';
 import type { KeyMap } from './key-map.js';
-import { KIND_PUT, KIND_RANGE_TOMBSTONE } from './limits.js';
+import { KIND_PUT } from './limits.js';
 import type { LogRecord } from './log-record.js';
-import { covers, type RangeTombstone } from './range-tombstones.js';
 import type { WriteConditions } from './types.js';
 
 /** What a condition asks for is a version: the sequence number of the write that made an entry; 0: there is no entry. */
@@ -28,17 +27,18 @@ const latin1 = new TextDecoder('latin1');
 const SHOWN_BYTES_MAX = 40;
 
 /** The condition that a write to `key` (as stored) states; undefined if it states none. @throws LsmError `LSM_INVALID_ARGUMENT` */
-export const conditionOf = (
-  key: Uint8Array,
-  { ifAbsent, ifVersion }: WriteConditions,
-  keys: KeyMap,
-): Condition | undefined => {
+export const conditionOf = (key: Uint8Array, conditions: WriteConditions, keys: KeyMap): Condition | undefined => {
+  const { ifAbsent, ifVersion } = conditions;
   if (ifAbsent !== undefined && typeof ifAbsent !== 'boolean')
     throw invalid(`ifAbsent must be a boolean, not ${ifAbsent}`);
+  if (ifVersion === undefined && 'ifVersion' in conditions) {
+    // From an entry that was not there, as a rule: a write without condition is the last thing that is wanted then.
+    throw invalid('ifVersion is given, but undefined. 0 stands for a key that is absent');
+  }
   if (ifVersion === undefined) return ifAbsent ? { key, version: 0, keys } : undefined;
   if (ifAbsent) throw invalid('ifAbsent and ifVersion exclude each other');
-  if (!Number.isSafeInteger(ifVersion) || ifVersion < 1) {
-    throw invalid(`ifVersion must be a version, as getEntry and cursors tell them, not ${ifVersion}`);
+  if (!Number.isSafeInteger(ifVersion) || ifVersion < 0) {
+    throw invalid(`ifVersion must be a version, as getEntry and cursors tell them, or 0, not ${ifVersion}`);
   }
   return { key, version: ifVersion, keys };
 };
@@ -47,12 +47,7 @@ export const conditionOf = (
 export class Judge {
   readonly #state: JudgedState;
   /** What the calls so far that may go on are going to write. */
-  readonly #pending = new Map<
-    string,
-    { readonly seq: number; readonly version: number; readonly expiresAtMs: number }
-  >();
-  /** The ranges that they are going to delete. */
-  readonly #ranges: RangeTombstone[] = [];
+  readonly #pending = new Map<string, { readonly version: number; readonly expiresAtMs: number }>();
   /** Whether the last condition was judged by such a write. */
   foundPending = false;
 
@@ -68,21 +63,21 @@ export class Judge {
     }
   }
 
-  /** Counts the operations of a call that may go on; the first of them gets sequence number `firstSeq`. */
+  /**
+   * Counts the operations of a call that may go on; the first of them gets sequence number `firstSeq`. Behind ranges that it deletes
+   * nothing must be judged.
+   */
   count(record: LogRecord, firstSeq: number): void {
     let seq = firstSeq;
-    record.visit((key, kind, expiresAtMs, value) => {
-      if (kind === KIND_RANGE_TOMBSTONE) this.#ranges.push({ seq, start: key.slice(), end: value.slice() });
-      else this.#pending.set(latin1.decode(key), { seq, version: kind === KIND_PUT ? seq : 0, expiresAtMs });
+    record.visit((key, kind, expiresAtMs) => {
+      this.#pending.set(latin1.decode(key), { version: kind === KIND_PUT ? seq : 0, expiresAtMs });
       seq++;
     });
   }
 
   #versionOf(key: Uint8Array): number {
     const pending = this.#pending.size === 0 ? undefined : this.#pending.get(latin1.decode(key));
-    const isDeleted = this.#ranges.some((range) => range.seq > (pending?.seq ?? 0) && covers(range, key, key));
-    this.foundPending = pending !== undefined || isDeleted;
-    if (isDeleted) return 0;
+    this.foundPending = pending !== undefined;
     if (pending === undefined) return this.#state.versionOf(key);
     return this.#state.isExpired(key, pending.expiresAtMs) ? 0 : pending.version;
   }

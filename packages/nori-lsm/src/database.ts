@@ -8,7 +8,7 @@ import type { KeyRange } from './cursor-bounds.js';
 import type { Engine } from './engine.js';
 import { invalid, LsmError, toLsmError } from './errors.js';
 import { exportTables } from './export.js';
-import { gathererOf, gatherOperations } from './gather.js';
+import { gathererOf, gatherOperations, refuseConditions } from './gather.js';
 import { type IngestTarget, ingest } from './ingest.js';
 import { DEFAULT_KEYS, type KeyMap, PLAIN_KEYS } from './key-map.js';
 import { KeyspaceList, type Scope } from './keyspace-list.js';
@@ -134,6 +134,7 @@ export class Database {
   /** Writes operations that happen together or not at all. @param scope of those that name no keyspace */
   writeBatch(operations: readonly BatchOperation[], options: WriteOptions | undefined, scope: Scope): Promise<void> {
     this.assertWritable();
+    if (options !== undefined) refuseConditions(options, 'A batch');
     const durability = this.#durability(options);
     const queue = this.#queue;
     const context = {
@@ -221,6 +222,7 @@ export class Database {
     { snapshot: given, tableBytes = this.options.tableBytes }: { snapshot?: Snapshot | undefined; tableBytes?: number },
   ): Promise<ExportReport> {
     this.assertWritable();
+    this.engine.seqOf(given);
     const snapshot = given ?? this.snapshot();
     try {
       await this.flush();

@@ -191,7 +191,7 @@ export class Engine {
   cursor(options: CursorOptions, range: KeyRange, keys: KeyMap): Cursor {
     const version = this.#tree.current;
     const memtables = [this.#active, ...this.#sealed].filter((memtable) => !memtable.isEmpty);
-    const seq = options.snapshot?.seq ?? this.#lastSeq;
+    const seq = this.seqOf(options.snapshot) ?? this.#lastSeq;
     version.retain();
     for (const memtable of memtables) memtable.retain();
     const hold = new CursorHold(this.#holds, seq, [version, ...memtables]);
@@ -244,6 +244,11 @@ export class Engine {
   /** Sequence numbers of the open snapshots, ascending. */
   snapshotSequences(): number[] {
     return this.#snapshots.sequences();
+  }
+
+  /** The sequence number of a snapshot. @throws LsmError `LSM_INVALID_ARGUMENT` if it is closed, or of another database */
+  seqOf(snapshot: Snapshot | undefined): number | undefined {
+    return snapshot === undefined ? undefined : this.#snapshots.seqOf(snapshot);
   }
 
   snapshot(): Snapshot {

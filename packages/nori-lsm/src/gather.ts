@@ -42,6 +42,7 @@ export const gatherOperations = (
   for (const operation of operations) {
     const { keyspace } = operation;
     const { keys, settings } = context.scopeOf(typeof keyspace === 'object' ? keyspace.name : keyspace);
+    if (operation.type === 'deleteRange') refuseConditions(operation, 'A delete of a range');
     if (operation.type === 'deleteRange') gatherRange(operation, keys, target);
     else {
       const key = keys.toStored(checkedKey(operation.key));
@@ -69,16 +70,23 @@ const gatherOne = (
   } else if (operation.type === 'delete') {
     checkEntrySize(key.length, 0);
     target.add(KIND_TOMBSTONE, key, NO_VALUE, 0);
-  } else if (operation.type !== 'check') {
+  } else if (operation.type === 'check') checkEntrySize(key.length, 0);
+  else {
     const { type } = operation as { readonly type: unknown };
     throw invalid(`An operation's type must be put, delete, deleteRange or check, not ${type}`);
   }
 };
 
 const conditionIn = (key: Uint8Array, operation: KeyOperation, keys: KeyMap): Condition | undefined => {
-  if (operation.ifAbsent !== undefined || operation.ifVersion !== undefined) return conditionOf(key, operation, keys);
+  if (operation.ifAbsent !== undefined || 'ifVersion' in operation) return conditionOf(key, operation, keys);
   if (operation.type === 'check') throw invalid('A check must have ifAbsent or ifVersion');
   return undefined;
+};
+
+/** @throws LsmError `LSM_INVALID_ARGUMENT` if conditions are stated where they mean nothing */
+export const refuseConditions = (from: object, what: string): void => {
+  if ('ifAbsent' in from || 'ifVersion' in from)
+    throw invalid(`${what} takes no conditions; state them with operations`);
 };
 
 /** Adds a delete of a range; an empty range adds nothing. */

@@ -52,13 +52,14 @@ export class HoldList {
   #timer: TimerHandle | undefined;
   #isStopped = false;
 
-  /** @param leaked told of a hold whose handle was collected, before it is closed */
+  /** @param leaked told of a hold whose handle was collected */
   constructor(clock: Clock, leaked: (hold: Hold, openMs: number) => void) {
     this.#clock = clock;
     this.#registry = new FinalizationRegistry((hold) => {
       if (!hold.isOpen || this.#isStopped) return;
-      leaked(hold, this.ageMs(hold));
+      const openMs = this.ageMs(hold);
       hold.close();
+      leaked(hold, openMs);
     });
   }
 

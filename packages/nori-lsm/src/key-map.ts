@@ -7,6 +7,8 @@
 // The order of keys within a keyspace is kept, the default keyspace comes first, then the others by number. A database that an earlier
 // version created has keys as they are, and no keyspaces.
 import type { KeyRange } from './cursor-bounds.js';
+import { LsmError } from './errors.js';
+import { KEY_BYTES_MAX } from './limits.js';
 
 const ESCAPE = 0xff;
 const NAMED = 1;
@@ -21,6 +23,7 @@ const DEFAULT_END = Uint8Array.of(ESCAPE, NAMED);
 export interface KeyMap {
   /** Number of the keyspace, 0: the default one; -1: the database has none. */
   readonly id: number;
+  /** @throws LsmError `LSM_KEY_TOO_LARGE` */
   toStored(key: Uint8Array): Uint8Array;
   /** A copy of the key that the first `length` bytes of `stored` stand for. */
   toKey(stored: Uint8Array, length: number): Uint8Array;
@@ -39,7 +42,7 @@ export const PLAIN_KEYS: KeyMap = {
 /** Keys of the default keyspace. */
 export const DEFAULT_KEYS: KeyMap = {
   id: 0,
-  toStored: (key) => (key[0] === ESCAPE ? escaped(key) : key),
+  toStored: (key) => (key[0] === ESCAPE ? escaped(fitting(key, 1)) : key),
   toKey: (stored, length) => {
     if (length === 0 || stored[0] !== ESCAPE) return stored.slice(0, length);
     const key = stored.slice(1, length);
@@ -47,8 +50,8 @@ export const DEFAULT_KEYS: KeyMap = {
     return key;
   },
   toStoredRange: ({ lower, upper }) => ({
-    lower: DEFAULT_KEYS.toStored(lower),
-    upper: upper === undefined ? DEFAULT_END : DEFAULT_KEYS.toStored(upper),
+    lower: lower[0] === ESCAPE ? escaped(lower) : lower,
+    upper: upper === undefined ? DEFAULT_END : upper[0] === ESCAPE ? escaped(upper) : upper,
   }),
 };
 
@@ -59,7 +62,7 @@ export const namedKeys = (id: number): KeyMap => {
     id === KEYSPACE_ID_MAX
       ? Uint8Array.of(ESCAPE, NAMED + 1)
       : Uint8Array.of(ESCAPE, NAMED, (id + 1) >>> 8, (id + 1) & 0xff);
-  const toStored = (key: Uint8Array): Uint8Array => {
+  const prefixed = (key: Uint8Array): Uint8Array => {
     const stored = new Uint8Array(KEYSPACE_PREFIX_BYTES + key.length);
     stored.set(prefix);
     stored.set(key, KEYSPACE_PREFIX_BYTES);
@@ -67,11 +70,11 @@ export const namedKeys = (id: number): KeyMap => {
   };
   return {
     id,
-    toStored,
+    toStored: (key) => prefixed(fitting(key, KEYSPACE_PREFIX_BYTES)),
     toKey: (stored, length) => stored.slice(KEYSPACE_PREFIX_BYTES, length),
     toStoredRange: ({ lower, upper }) => ({
-      lower: toStored(lower),
-      upper: upper === undefined ? end : toStored(upper),
+      lower: prefixed(lower),
+      upper: upper === undefined ? end : prefixed(upper),
     }),
   };
 };
@@ -84,6 +87,14 @@ export const keyspaceOf = (stored: Uint8Array, start: number, length: number): n
   length >= KEYSPACE_PREFIX_BYTES && stored[start] === ESCAPE && stored[start + 1] === NAMED
     ? (stored[start + 2]! << 8) | stored[start + 3]!
     : 0;
+
+/** @throws LsmError `LSM_KEY_TOO_LARGE` if the key has no room for `bytes` more */
+const fitting = (key: Uint8Array, bytes: number): Uint8Array => {
+  const most = KEY_BYTES_MAX - bytes;
+  if (key.length <= most) return key;
+  const message = `Such a key may have at most ${most} bytes, because it is stored ${bytes} longer; this one has ${key.length}.`;
+  throw new LsmError('LSM_KEY_TOO_LARGE', message);
+};
 
 const escaped = (key: Uint8Array): Uint8Array => {
   const stored = new Uint8Array(key.length + 1);

@@ -45,15 +45,17 @@ export abstract class KeyedStore {
   /** As {@link get}, on the calling thread: from memory, or with a short read of the disk. */
   getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined {
     this.#assertOpen();
+    const { engine } = this.#database;
     const stored = this.#scope.keys.toStored(checkedKey(key));
-    return this.#database.engine.lookUp(stored, options?.snapshot?.seq)?.value;
+    return engine.lookUp(stored, engine.seqOf(options?.snapshot))?.value;
   }
 
   /** As {@link getSync}, with expiry and version. */
   getEntry(key: Bytes, options?: ReadOptions): FoundEntry | undefined {
     this.#assertOpen();
+    const { engine } = this.#database;
     const stored = this.#scope.keys.toStored(checkedKey(key));
-    const found = this.#database.engine.lookUp(stored, options?.snapshot?.seq);
+    const found = engine.lookUp(stored, engine.seqOf(options?.snapshot));
     return found && { value: found.value, expiresAtMs: found.expiresAtMs, version: found.seq };
   }
 
@@ -64,7 +66,7 @@ export abstract class KeyedStore {
     const map = this.#scope.keys;
     const slice = new Slice(clock);
     let { snapshot } = options ?? {};
-    const seq = snapshot?.seq ?? engine.lastSeq;
+    const seq = engine.seqOf(snapshot) ?? engine.lastSeq;
     try {
       for (let i = 0; i < keys.length; i++) {
         this.#assertOpen();

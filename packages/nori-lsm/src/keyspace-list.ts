@@ -12,7 +12,7 @@ export interface Scope {
   readonly keys: KeyMap;
   /** As the database keeps them; replaced when they change. */
   settings: KeyspaceSettings;
-  /** It was dropped: whoever still has it is refused. */
+  /** It was dropped, or is being dropped: whoever still has it is refused. */
   isDropped: boolean;
 }
 
@@ -28,7 +28,7 @@ export class KeyspaceList {
 
   /** Names, sorted. */
   get names(): string[] {
-    return [...this.#named.keys()].sort();
+    return [...this.#named.values()].flatMap(({ name, isDropped }) => (isDropped ? [] : [name])).sort();
   }
 
   get(name: string): Scope | undefined {
@@ -38,7 +38,7 @@ export class KeyspaceList {
   /** @throws LsmError `LSM_UNKNOWN_KEYSPACE` */
   find(name: string): Scope {
     const scope = this.#named.get(name);
-    if (scope === undefined) throw unknownKeyspace(name);
+    if (scope === undefined || scope.isDropped) throw unknownKeyspace(name);
     return scope;
   }
 
@@ -54,9 +54,8 @@ export class KeyspaceList {
     return scope;
   }
 
-  /** Forgets a keyspace: from now on it is unknown, also to those who have it. */
-  drop(scope: Scope): void {
-    scope.isDropped = true;
+  /** Forgets a keyspace that is dropped. */
+  forget(scope: Scope): void {
     this.#named.delete(scope.name);
   }
 }

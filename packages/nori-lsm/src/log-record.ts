@@ -61,6 +61,11 @@ export class LogRecord {
     return this.#dataBytes;
   }
 
+  /** True if it deletes ranges. */
+  get hasRanges(): boolean {
+    return this.#flags !== 0;
+  }
+
   clear(): void {
     this.#size = LOG_HEADER_BYTES;
     this.#count = 0;
@@ -99,15 +104,14 @@ export class LogRecord {
     this.#flags |= other.#flags;
   }
 
-  /** Calls `each` for every operation, in order. The bytes are good until the record changes. */
-  visit(each: (key: Uint8Array, kind: number, expiresAtMs: number, value: Uint8Array) => void): void {
+  /** Calls `each` for every operation, in order. The key is good until the record changes. */
+  visit(each: (key: Uint8Array, kind: number, expiresAtMs: number) => void): void {
     const buffer = this.#buffer;
     buffer[1] = this.#flags;
     let at = LOG_HEADER_BYTES;
     for (let i = 0; i < this.#count; i++) {
       const { keyStart, keyLength, kind, expiresAtMs, end } = operationAt(buffer, at, i);
-      const valueStart = keyStart + keyLength;
-      each(buffer.subarray(keyStart, valueStart), kind, expiresAtMs, buffer.subarray(valueStart, end));
+      each(buffer.subarray(keyStart, keyStart + keyLength), kind, expiresAtMs);
       at = end;
     }
   }

@@ -176,10 +176,16 @@ export class Lsm extends KeyedStore {
     const database = this.#database;
     database.assertWritable();
     const scope = database.keyspaces.find(name);
-    database.keyspaces.drop(scope);
-    // What was written to it before goes with it.
-    await database.settled();
-    await database.ingest([], { replace: { gte: '' } }, scope.keys, { removedKeyspaces: [scope.keys.id] });
+    const { id } = scope.keys;
+    // What was written to it before goes with it, and nothing comes after.
+    scope.isDropped = true;
+    try {
+      await database.settled();
+      await database.ingest([], { replace: { gte: '' } }, scope.keys, { removedKeyspaces: [id] });
+    } finally {
+      if (database.tree.manifest.state.keyspaces.has(id)) scope.isDropped = false;
+      else database.keyspaces.forget(scope);
+    }
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {

@@ -101,6 +101,12 @@ export class ManifestState {
   }
 
   #check(edit: ManifestEdit): void {
+    for (const { id, name } of edit.keyspaces ?? []) {
+      const others = [...this.keyspaces.values()].filter((other) => !edit.removedKeyspaces?.includes(other.id));
+      if (others.some((other) => other.name === name && other.id !== id)) {
+        throw contradiction(`adds a second keyspace ${JSON.stringify(name)}`);
+      }
+    }
     const gone = new Set<number>();
     for (const { level, number } of edit.removed ?? []) {
       if (!this.levels[level]?.has(number))

@@ -86,7 +86,8 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
     wal,
     walSegmentBytesMax: integer(options, 'walSegmentBytesMax', 64 * MIB, 4 * KIB, 1024 * MIB),
     durability: checkDurability(options.durability ?? (wal ? 'batch' : 'none'), wal),
-    executor: options.executor ?? (fs === nodeFileSystem ? workerExecutor() : inlineExecutor(fs, { clock })),
+    executor:
+      options.executor ?? (fs === nodeFileSystem && !readOnly ? workerExecutor() : inlineExecutor(fs, { clock })),
     collectMarks: options.collectMarks,
     onDurable: options.onDurable,
     expiry: options.expiry ?? { readNowMs: () => clock.now(), durableNowMs: () => clock.now() },

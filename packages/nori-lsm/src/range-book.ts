@@ -7,6 +7,7 @@ import type { Version } from './version.js';
 
 /** With fewer than this nobody looks for what newer ones make needless. */
 const PRUNE_FROM = 1024;
+const FEW = 8;
 /** Tombstones looked at after a flush or compaction, at most: a few milliseconds. */
 const LOOKS_MAX = 1000;
 
@@ -33,8 +34,9 @@ export class RangeBook {
 
   /** Takes note of tombstones that are newer than all. */
   add(added: readonly RangeTombstone[]): void {
-    // One is put into the set that is there; many, as at the replay of a log, into one that is made once.
-    this.#set = added.length === 1 ? this.#set?.with(added[0]!) : undefined;
+    // A few are put into the set that is there; many, as at the replay of a log, into one that is made once.
+    const isFew = added.length <= FEW;
+    this.#set = isFew ? this.#set && added.reduce((set, tombstone) => set.with(tombstone), this.#set) : undefined;
     this.#list = this.#set?.list ?? [...this.#list, ...added];
     if (this.#list.length >= this.#pruneAt) this.#prune();
   }

@@ -18,6 +18,7 @@
 //   It leaves a gap of sequence numbers in the log, as does every write that failed, and its flush is durable before anything else is
 //   logged. So if the log goes on behind a gap and the manifest of a moment after B does not reach the gap, those writes failed. If it
 //   does, the gap may be of such a flush, or of tables that were ingested, and a view of A and B would lack it: anew, from the newer manifest.
+// - A keyspace that was created after A takes no sequence number, and the log of B may have writes to it: the manifest of a moment after B tells.
 // - CURRENT is replaced by a rename, and the manifest it names was durable before. An edit that is half written is a torn tail: then A is
 //   the moment before it. One that is torn in the middle of the file, because it was being read when two edits were written, or a
 //   manifest that was removed between the two reads, is noticed.
@@ -164,9 +165,10 @@ class ViewOpening {
       onRecords: (records) => replay.take(records),
     });
     checkLogMeetsTables(log, state);
-    if (replay.firstMissing === undefined) return;
     const newer = await Manifest.read(fs, dir, await this.#currentManifest());
-    if (Math.max(newer.state.flushedSeq, newer.state.usedSeq) < replay.firstMissing) return;
+    const isKnown = newer.state.lastKeyspace === state.lastKeyspace;
+    const { firstMissing = Number.POSITIVE_INFINITY } = replay;
+    if (isKnown && Math.max(newer.state.flushedSeq, newer.state.usedSeq) < firstMissing) return;
     throw new LsmError('LSM_CHANGED', `${dir} was flushed by its writer while it was read. Open it again.`);
   }
 }

@@ -1,4 +1,5 @@
 // Open snapshots: sequence numbers whose visible versions flushes and compactions must keep.
+import { invalid } from './errors.js';
 import { Hold, type HoldList } from './holds.js';
 import type { Snapshot } from './types.js';
 
@@ -27,6 +28,12 @@ export class SnapshotList {
     const handle = new SnapshotHandle(hold);
     this.#holds.add(hold, handle);
     return handle;
+  }
+
+  /** What a snapshot shows ends here. @throws LsmError `LSM_INVALID_ARGUMENT` if it is closed, or of another database */
+  seqOf(snapshot: Snapshot): number {
+    if (snapshot instanceof SnapshotHandle && snapshot.isOpenIn(this)) return snapshot.seq;
+    throw invalid('A snapshot must be open, and of this database');
   }
 
   /** How long the oldest has been open, in milliseconds; 0 if none is. */
@@ -63,26 +70,30 @@ export class SnapshotList {
 
 class SnapshotHold extends Hold {
   readonly kind = 'snapshot';
-  readonly #snapshots: SnapshotList;
+  readonly snapshots: SnapshotList;
 
   constructor(list: HoldList, seq: number, snapshots: SnapshotList) {
     super(list, seq);
-    this.#snapshots = snapshots;
+    this.snapshots = snapshots;
   }
 
   protected letGo(): void {
-    this.#snapshots.release(this.seq);
+    this.snapshots.release(this.seq);
   }
 }
 
 /** What the caller has. */
 class SnapshotHandle implements Snapshot {
   readonly seq: number;
-  readonly #hold: Hold;
+  readonly #hold: SnapshotHold;
 
-  constructor(hold: Hold) {
+  constructor(hold: SnapshotHold) {
     this.seq = hold.seq;
     this.#hold = hold;
+  }
+
+  isOpenIn(snapshots: SnapshotList): boolean {
+    return this.#hold.isOpen && this.#hold.snapshots === snapshots;
   }
 
   close(): void {

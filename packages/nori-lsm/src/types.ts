@@ -125,8 +125,8 @@ export interface WriteOptions {
 export interface WriteConditions {
   /** There is no entry. Default false: whether there is one does not matter. */
   readonly ifAbsent?: boolean | undefined;
-  /** There is an entry, and it was made by the write with this version: see {@link FoundEntry.version}. */
-  readonly ifVersion?: number | undefined;
+  /** There is an entry, and it was made by the write with this version: see {@link FoundEntry.version}. 0: there is none. */
+  readonly ifVersion?: number;
 }
 
 /** Options of `put` and `delete`. */

@@ -11,7 +11,7 @@
 // then refuses that record, the memtable has what the log has not: writing goes on only after it was flushed, and fails
 // while that cannot be.
 //
-// Calls with conditions gather in groups of their own:
+// Calls with conditions gather in groups of their own, which calls without conditions that come behind them join:
 //
 //   ─ open group ─ (nothing is in flight) ─ judged, call by call ─ the calls that passed: sealed, appended ─ …
 //                                             └ the others fail, and leave nothing
@@ -27,6 +27,7 @@ import type { Durability } from './types.js';
 const GROUP_BYTES_FIRST = 512;
 const SPARE_RECORDS_MAX = 4;
 const SPARE_BYTES_MAX = 256 * 1024;
+const NO_CONDITIONS: readonly Condition[] = [];
 /** Calls with conditions that are judged in one go. */
 const CONDITIONAL_CALLS_MAX = 1000;
 
@@ -125,7 +126,14 @@ export class WriteQueue {
 
   /** Adds one operation; the promise is shared with others of its group. Bytes are copied before it returns. */
   add(durability: Durability, kind: number, key: Uint8Array, value: Uint8Array, expiresAtMs: number): Promise<void> {
-    const group = this.#groupFor(durability, operationBytes(key.length, value.length));
+    const bytes = operationBytes(key.length, value.length);
+    const last = this.#unsent.at(-1);
+    if (last?.calls !== undefined && this.#takesCall(last, durability, bytes)) {
+      const record = this.takeRecord();
+      record.add(kind, key, value, expiresAtMs);
+      return this.#addCall(last, record, NO_CONDITIONS);
+    }
+    const group = this.#groupFor(durability, bytes);
     group.record.add(kind, key, value, expiresAtMs);
     return group.done;
   }
@@ -137,6 +145,10 @@ export class WriteQueue {
 
   /** As {@link add}, for all operations of a record that was taken in this turn. */
   addRecord(durability: Durability, record: LogRecord): Promise<void> {
+    const open = this.#unsent.at(-1);
+    if (open?.calls !== undefined && this.#takesCall(open, durability, record.size)) {
+      return this.#addCall(open, record, NO_CONDITIONS);
+    }
     const last = this.#joinable(durability, record.size);
     if (last === undefined) return this.#begin(durability, record).done;
     last.record.addAll(record);
@@ -149,11 +161,16 @@ export class WriteQueue {
    * the call's own. Keys of conditions are copied before it returns.
    */
   addConditional(durability: Durability, record: LogRecord, conditions: readonly Condition[]): Promise<void> {
-    const group = this.#conditionalGroupFor(durability, record.size);
-    group.callBytes += record.size;
     const copies = conditions.map((condition) => ({ ...condition, key: condition.key.slice() }));
+    return this.#addCall(this.#conditionalGroupFor(durability, record.size), record, copies);
+  }
+
+  #addCall(group: Group, record: LogRecord, conditions: readonly Condition[]): Promise<void> {
+    group.callBytes += record.size;
+    // What comes after a deleted range is judged once that has been applied.
+    if (record.hasRanges) group.isOpen = false;
     return new Promise((resolve, reject) => {
-      const call: ConditionalCall = { conditions: copies, record, reject, error: undefined };
+      const call: ConditionalCall = { conditions, record, reject, error: undefined };
       group.calls!.push(call);
       group.done.then(() => (call.error === undefined ? resolve() : reject(call.error)), reject);
     });
@@ -205,13 +222,16 @@ export class WriteQueue {
 
   #conditionalGroupFor(durability: Durability, bytes: number): Group {
     const last = this.#unsent.at(-1);
-    const calls = last?.isOpen && last.durability === durability ? last.calls : undefined;
-    const isFitting =
-      calls !== undefined && calls.length < CONDITIONAL_CALLS_MAX && last!.callBytes + bytes <= this.#groupBytesMax;
-    if (isFitting) return last!;
+    if (last !== undefined && this.#takesCall(last, durability, bytes)) return last;
     const group = this.#begin(durability, this.takeRecord());
     group.calls = [];
     return group;
+  }
+
+  /** True if a call may join this group of calls that are judged one by one. */
+  #takesCall({ isOpen, calls, callBytes, durability: of }: Group, durability: Durability, bytes: number): boolean {
+    const hasRoom = calls !== undefined && calls.length < CONDITIONAL_CALLS_MAX;
+    return hasRoom && isOpen && of === durability && callBytes + bytes <= this.#groupBytesMax;
   }
 
   #begin(durability: Durability, record: LogRecord): Group {
@@ -315,6 +335,7 @@ export class WriteQueue {
       group.isOpen = false;
       group.reject(error);
     }
+    this.#tellIdle();
   }
 
   #append(group: Group): void {

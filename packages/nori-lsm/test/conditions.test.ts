@@ -307,3 +307,68 @@ test(`agrees with a model that does one call after the other, with faults and a 
     expect([...outcomes].sort()).toEqual(['condition', 'done', 'failed']);
   });
 });
+
+test('calls with and without conditions share records, whatever their order', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: '/db', fs });
+  await db.put('first', '1');
+  const before = fs.stats().operations.datasync;
+  const calls = Array.from({ length: 1000 }, (_, i) => {
+    const key = `k${i >> 1}`;
+    // Each condition is about what the call before it writes.
+    if (i % 2 === 0) return db.put(key, `${i}`, i % 8 === 0 ? { ifAbsent: true } : {});
+    return i % 4 === 1 ? db.delete(key) : db.put(key, `${i}`, { ifAbsent: true });
+  });
+  const outcomes = await Promise.allSettled(calls);
+  expect(fs.stats().operations.datasync - before).toBeLessThan(10);
+  for (const [i, { status }] of outcomes.entries())
+    expect([i, status]).toEqual([i, i % 4 === 3 ? 'rejected' : 'fulfilled']);
+  expect(Array.from(db.scanSync({ prefix: 'k' })).length).toBe(250);
+  await db.close();
+});
+
+test('what a range deletes is absent for later conditions of the same turn', async () => {
+  const db = await Lsm.open({ dir: '/db', fs: new MemoryFileSystem() });
+  await db.put('a', '1');
+  await Promise.all([
+    db.put('b', '1', { ifAbsent: true }),
+    db.batch([
+      { type: 'check', key: 'a', ifVersion: db.getEntry('a')!.version },
+      { type: 'deleteRange', gte: 'a', lt: 'c' },
+    ]),
+    db.put('a', '2', { ifAbsent: true }),
+    db.put('b', '2', { ifVersion: 0 }),
+  ]);
+  expect([db.getSync('a'), db.getSync('b')].map((value) => String(value))).toEqual(['50', '50']);
+  await db.close();
+});
+
+test('closing comes to its end when the log refuses what a condition waits behind', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: '/db', fs });
+  await db.put('a', '1');
+  const times = Number.POSITIVE_INFINITY;
+  const faults = ['.wal', '.sst'].map((path) => fs.inject({ on: 'write', path, code: 'IO_NO_SPACE', times }));
+  const visible = db.put('n', '1', { durability: 'none' });
+  const waiting = db.put('c', '1', { ifAbsent: true });
+  await visible;
+  const [refused] = await Promise.allSettled([waiting, db.close()]);
+  expect(refused.status).toBe('rejected');
+  for (const fault of faults) fault.remove();
+});
+
+test('conditions that mean nothing are refused', async () => {
+  const db = await Lsm.open({ dir: '/db', fs: new MemoryFileSystem() });
+  const missing = db.getEntry('absent')?.version as unknown as number;
+  const refused = { code: 'LSM_INVALID_ARGUMENT' };
+  await expect(db.put('a', '1', { ifVersion: missing })).rejects.toMatchObject(refused);
+  await expect(db.batch([{ type: 'check', key: 'a', ifVersion: missing }])).rejects.toMatchObject(refused);
+  await expect(db.batch([{ type: 'deleteRange', gte: 'a', ifAbsent: true } as never])).rejects.toMatchObject(refused);
+  const options = { ifAbsent: true } as never;
+  await expect(db.batch([{ type: 'put', key: 'a', value: '1' }], options)).rejects.toMatchObject(refused);
+  const long = { type: 'check', key: 'x'.repeat(70_000), ifAbsent: true } as const;
+  await expect(db.batch([long])).rejects.toMatchObject({ code: 'LSM_KEY_TOO_LARGE' });
+  expect(db.getSync('a')).toBeUndefined();
+  await db.put('a', '1', { ifVersion: 0 });
+  await db.close();
+});

@@ -184,6 +184,25 @@ test('a dropped keyspace is gone with its space, and one of the same name is ano
   }
 });
 
+test('a drop that fails can be tried again, and the keyspace is what it was until then', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs);
+  const data = await db.openKeyspace('data');
+  await data.put('a', '1');
+  const full = fs.inject({ on: 'write', path: '.sst', code: 'IO_NO_SPACE', times: Number.POSITIVE_INFINITY });
+  expect(await codeOf(() => db.dropKeyspace('data'))).toBe('LSM_NO_SPACE');
+  full.remove();
+  expect([db.keyspaces(), entriesOf(data)]).toEqual([['data'], { a: '1' }]);
+  await data.put('b', '2');
+  await db.dropKeyspace('data');
+  const fresh = await db.openKeyspace('data');
+  await fresh.put('c', '3');
+  await db.close();
+  const again = await open(fs);
+  expect([again.keyspaces(), entriesOf(again.keyspace('data'))]).toEqual([['data'], { c: '3' }]);
+  await again.close();
+});
+
 test('a crash leaves a keyspace whole or not at all', async () => {
   const fs = new MemoryFileSystem();
   const db = await open(fs);

@@ -391,3 +391,19 @@ test('a value whose memory is to be transferred takes no others with it', async 
   }
   await db.close();
 });
+
+test('a snapshot that is closed, or of another database, is refused', async () => {
+  const fs = new MemoryFileSystem();
+  const [db, other] = [await Lsm.open({ dir: '/one', fs }), await Lsm.open({ dir: '/two', fs })];
+  await db.put('a', '1');
+  const snapshot = db.snapshot();
+  snapshot.close();
+  const refused = expect.objectContaining({ code: 'LSM_INVALID_ARGUMENT' });
+  for (const bad of [snapshot, other.snapshot(), { ...snapshot }]) {
+    expect(() => db.getSync('a', { snapshot: bad })).toThrow(refused);
+    expect(() => db.cursor({ snapshot: bad })).toThrow(refused);
+    await expect(db.getMany(['a'], { snapshot: bad })).rejects.toMatchObject({ code: 'LSM_INVALID_ARGUMENT' });
+    await expect(db.exportTables('/out', { snapshot: bad })).rejects.toMatchObject({ code: 'LSM_INVALID_ARGUMENT' });
+  }
+  await Promise.all([db.close(), other.close()]);
+});

@@ -3,11 +3,10 @@ import { Lsm, LsmError } from 'nori-lsm';
 /** Adds to a counter that others change too: reads, and writes only if nobody has written since. */
 export async function add(db: Lsm, name: string, amount: number): Promise<number> {
   for (;;) {
-    const key = new TextEncoder().encode(name);
-    const found = db.getEntry(key);
+    const found = db.getEntry(name);
     const sum = Number(new TextDecoder().decode(found?.value)) + amount;
     try {
-      await db.put(key, String(sum), found ? { ifVersion: found.version } : { ifAbsent: true });
+      await db.put(name, String(sum), { ifVersion: found?.version ?? 0 });
       return sum;
     } catch (error) {
       if (!(error instanceof LsmError && error.code === 'LSM_CONDITION_FAILED')) throw error;
@@ -21,7 +20,7 @@ export async function conditionalExample(dir: string): Promise<number> {
   // All or nothing: the seat is taken only if it is free and the show is still on.
   await db.put('show:7', 'on');
   await db.batch([
-    { type: 'check', key: 'show:7', ifVersion: db.getEntry(new TextEncoder().encode('show:7'))?.version },
+    { type: 'check', key: 'show:7', ifVersion: db.getEntry('show:7')?.version ?? 0 },
     { type: 'put', key: 'seat:7:12', value: 'alice', ifAbsent: true },
   ]);
   const visits = await add(db, 'visits', 0);

@@ -104,8 +104,10 @@ export class Background {
   /** Takes range tombstones out of the manifest that have nothing left to hide. */
   async forgetRanges(): Promise<void> {
     const { tree, ranges, retrier } = this;
-    const gone = tree.ranges.size === 0 ? [] : ranges.leaving(tree.ranges, tree.current);
-    if (gone.length === 0) return;
+    if (tree.ranges.size === 0) return;
+    const pause = (): Promise<void> => new Promise((resolve) => void this.clock.nextTurn(() => resolve()));
+    const gone = await ranges.leaving([...tree.ranges.values()], () => tree.current, pause);
+    if (gone.length === 0 || this.isStopping) return;
     const edit = { removedRanges: gone.map(({ seq }) => seq) };
     await retrier.run(
       'Cannot write the manifest',

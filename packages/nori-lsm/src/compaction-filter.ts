@@ -25,14 +25,17 @@ export interface CompactionFilterEntry {
   readonly value: Uint8Array;
   /** Absolute expiry in milliseconds; 0: never. */
   readonly expiresAtMs: number;
-  /** Number of the keyspace; 0: the default one. */
-  readonly keyspace: number;
+  /** Name of the keyspace; empty: the default one. */
+  readonly keyspace: string;
 }
 
 /** `keep`, `drop` (as if it had been deleted), or the value that is to be in place of the one that is there. */
 export type CompactionFilterDecision = 'keep' | 'drop' | Uint8Array;
 
-/** Decides about one entry: called for the newest version of a key that no open snapshot sees. Synchronous. */
+/**
+ * Decides about one entry: called for the newest version that the compaction has of a key, if no snapshot sees it that was open when the
+ * compaction began. Synchronous.
+ */
 export type CompactionFilter = (entry: CompactionFilterEntry) => CompactionFilterDecision;
 
 /** What the module exports: called once for each compaction. */

@@ -75,9 +75,11 @@ export const rangesBelow = (version: Version, pick: CompactionPick): (readonly [
   const ranges: (readonly [Uint8Array, Uint8Array])[] = [];
   const add = ({ smallestKey, largestKey }: Table): unknown => ranges.push([smallestKey, largestKey]);
   if (pick.outputLevel === 0) {
-    const oldest = Math.min(...pick.upper.map(({ meta }) => meta.smallestSeq));
-    const older = version.overlapping(0, smallest, largest).filter(({ meta }) => meta.largestSeq < oldest);
-    older.forEach(add);
+    // Sequence numbers do not tell which of the others are older: those of a table that was ingested lie among those of another.
+    version
+      .overlapping(0, smallest, largest)
+      .filter((table) => !pick.upper.includes(table))
+      .forEach(add);
   }
   for (let below = pick.outputLevel + 1; below < LEVELS; below++) {
     version.overlapping(below, smallest, largest).forEach(add);
@@ -102,7 +104,8 @@ export const isBottom = (version: Version, level: number, table: Table): boolean
     if (version.overlapping(below, smallestKey, largestKey).length > 0) return false;
   }
   if (level > 0) return true;
-  return version.overlapping(0, smallestKey, largestKey).every((other) => other.meta.largestSeq >= meta.largestSeq);
+  const others = version.overlapping(0, smallestKey, largestKey).filter((other) => other !== table);
+  return others.every((other) => other.meta.smallestSeq >= meta.largestSeq);
 };
 
 /** True if a merge at the bottom would leave something of the table out. */

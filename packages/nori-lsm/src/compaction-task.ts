@@ -2,7 +2,12 @@
 import type { Background } from './background.js';
 import { type CompactionPick, keyRange, rangesBelow } from './compaction-pick.js';
 import { cutsFor } from './compaction-picker.js';
+import { overlaps, type RangeTombstone } from './range-tombstones.js';
 import type { CompactTask, TaskInput } from './task.js';
+import type { Tree } from './tree.js';
+
+/** File numbers that a task may take: how much it will write is not known. What it does not take is given back. */
+const NUMBERS = 1_000_000;
 
 /** The task that merges the tables of a pick. */
 export const compactTask = (background: Background, pick: CompactionPick): CompactTask => {
@@ -17,19 +22,18 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     ...pick.lower.map((table) => ({ number: table.meta.number, sequence: table.meta.sequence, run: 1 })),
   ];
   const tables = [...pick.upper, ...pick.lower];
-  const bytes = tables.reduce((sum, table) => sum + table.meta.fileBytes, 0);
   // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
-  const { keyspaces } = tree.manifest.state;
-  const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16 + keyspaces.size;
   return {
     kind: 'compact',
-    ...background.taskSettings(pick.outputLevel, tree.rangeSet.overlapping(...keyRange(tables)), tree.flushedSeq),
+    ...background.taskSettings(pick.outputLevel, overlapping(tree, keyRange(tables)), tree.flushedSeq),
     inputs,
     outputLevel: pick.outputLevel,
-    firstNumber: tree.allocate(numbers),
-    numbers,
+    firstNumber: tree.allocate(NUMBERS),
+    numbers: NUMBERS,
     keyspaces: keyspaceTables(background, pick.outputLevel),
-    ...(options.compactionFilter === undefined ? {} : { filter: options.compactionFilter }),
+    ...(options.compactionFilter === undefined
+      ? {}
+      : { filter: { ...options.compactionFilter, keyspaces: keyspaceNames(background) } }),
     // Within L0 tables are few rather than small: every read asks each of them.
     tableBytes: pick.outputLevel === 0 ? Number.POSITIVE_INFINITY : options.tableBytes,
     cuts: cutsFor(version, pick),
@@ -39,16 +43,26 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
   };
 };
 
-/** Table settings of each keyspace. In L0 keyspaces share tables, which are few. */
+/** Table settings of each keyspace whose are not those of the database. In L0 keyspaces share tables, which are few. */
 const keyspaceTables = ({ options, tree }: Background, level: number): CompactTask['keyspaces'] => {
   if (level === 0) return [];
   const { blockBytes, bloomBitsPerKey } = options;
-  return [...tree.manifest.state.keyspaces.values()].map(({ id, settings }) => [
-    id,
-    {
+  return [...tree.manifest.state.keyspaces.values()].flatMap(({ id, settings }) => {
+    const tables = {
       blockBytes: settings.blockBytes ?? blockBytes,
       bloomBitsPerKey: settings.bloomBitsPerKey ?? bloomBitsPerKey,
       compression: settings.compression ?? options.compression[level]!,
-    },
-  ]);
+    };
+    const isOther =
+      tables.blockBytes !== blockBytes ||
+      tables.bloomBitsPerKey !== bloomBitsPerKey ||
+      tables.compression !== options.compression[level];
+    return isOther ? [[id, tables] as const] : [];
+  });
 };
+
+const keyspaceNames = ({ tree }: Background): Map<number, string> =>
+  new Map([...tree.manifest.state.keyspaces.values()].map(({ id, name }) => [id, name]));
+
+const overlapping = (tree: Tree, [smallest, largest]: readonly [Uint8Array, Uint8Array]): RangeTombstone[] =>
+  [...tree.ranges.values()].filter((range) => overlaps(range, smallest, largest));

@@ -106,7 +106,8 @@ export class Compactor {
     const horizon = this.#background.horizon();
     const latest = typeof horizon === 'number' ? horizon : horizon.reduce((a, b) => Math.max(a, b), 0);
     const isAsked = this.#background.options.compactionFilter !== undefined;
-    const isDue = (table: Table): boolean => isAsked || isGarbage(table) || mayHide(tree.rangeSet, table);
+    const ranges = tree.rangeSet(this.#background.snapshots.sequences());
+    const isDue = (table: Table): boolean => isAsked || isGarbage(table) || mayHide(ranges, table);
     const isGarbage = ({ meta }: Table): boolean =>
       meta.tombstones > 0 || meta.shadowed > 0 || (meta.expiring > 0 && meta.earliestExpiryMs <= latest);
     const due = tree.current.tablesIn(LAST_LEVEL).filter((table) => !written.has(table.meta.number) && isDue(table));
@@ -135,7 +136,7 @@ export class Compactor {
         oldestSnapshot: snapshots.oldest,
         horizon: this.#background.horizon(),
         hasMappedKeys: tree.manifest.state.mappedKeys,
-        ranges: tree.rangeSet,
+        ranges: tree.rangeSet(snapshots.sequences()),
         snapshots: snapshots.sequences(),
         restOf: ({ meta }) => this.#rests.get(meta.number),
       },
@@ -273,7 +274,12 @@ export class Compactor {
     if (pick.kind === 'move') {
       return { tables: pick.upper.map((table) => table.meta), bytesRead: 0, bytesWritten: 0 };
     }
-    return this.#background.options.executor.run(compactTask(this.#background, pick));
+    const { options, tree } = this.#background;
+    const task = compactTask(this.#background, pick);
+    const result = await options.executor.run(task);
+    const last = result.tables.reduce((most, { number }) => Math.max(most, number + 1), task.firstNumber);
+    tree.giveBack(last, task.firstNumber + task.numbers);
+    return result;
   }
 
   /** Notes what the tables that were written, and those that are gone, mean for the picks to come. */

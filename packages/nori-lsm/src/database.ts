@@ -24,6 +24,7 @@ import type {
   ExportReport,
   IngestOptions,
   IngestReport,
+  KeyspaceSettings,
   Snapshot,
   WriteOptions,
 } from './types.js';
@@ -138,8 +139,10 @@ export class Database {
     const durability = this.#durability(options);
     const queue = this.#queue;
     const context = {
-      expiryOf: (ttlMs: number | undefined) => this.#expiryOf(ttlMs ?? options?.ttlMs),
-      scopeOf: (name: string | undefined) => (name === undefined ? scope : this.keyspaces.find(name)),
+      expiryOf: (ttlMs: number | undefined, settings: KeyspaceSettings) =>
+        this.#expiryOf(ttlMs ?? options?.ttlMs ?? settings.ttlMs),
+      scopeOf: (keyspace: BatchOperation['keyspace']) =>
+        keyspace === undefined ? scope : this.keyspaces.find(keyspace),
     };
     if (queue === undefined) {
       const batch = new WriteBatch();
@@ -198,7 +201,7 @@ export class Database {
   async ingest(
     paths: readonly string[],
     options: IngestOptions,
-    keys: KeyMap,
+    scope: Scope,
     also?: ManifestEdit,
   ): Promise<IngestReport> {
     this.assertWritable();
@@ -206,7 +209,8 @@ export class Database {
     const takeSequence = (count: number): number => this.#takeSequence(count);
     const wal = this.#wal;
     const parts = { options: this.options, tree, engine, wal, queue: this.#queue, takeSequence };
-    const target: IngestTarget = { ...parts, keys, ...(also && { also }) };
+    const assertWanted = (): void => this.keyspaces.assertKnown(scope);
+    const target: IngestTarget = { ...parts, keys: scope.keys, ...(also ? { also } : { assertWanted }) };
     try {
       return await this.#atWork(ingest(target, paths, options));
     } catch (error) {
@@ -244,12 +248,14 @@ export class Database {
     }
   }
 
-  /** Makes a change of the manifest durable. Resolves once nothing that was written before is on its way any more. */
+  /** Makes a change of the manifest durable. If it fails, a crash before the next change may yet bring it about. */
   async changeManifest(edit: ManifestEdit): Promise<void> {
     this.assertWritable();
-    const { background } = this.engine;
-    const report = (error: LsmError): void => background.report(error);
-    await this.#atWork(background.retrier.run('Cannot write the manifest', () => this.tree.install(edit), report));
+    try {
+      await this.#atWork(this.tree.install(edit));
+    } catch (error) {
+      throw toLsmError(error, 'Cannot write the manifest');
+    }
   }
 
   /** Resolves once everything written so far is settled, whether it succeeded or not. */

@@ -241,11 +241,6 @@ export class Engine {
     if (ranges.length > 0) this.#ranges.add(ranges);
   }
 
-  /** Sequence numbers of the open snapshots, ascending. */
-  snapshotSequences(): number[] {
-    return this.#snapshots.sequences();
-  }
-
   /** The sequence number of a snapshot. @throws LsmError `LSM_INVALID_ARGUMENT` if it is closed, or of another database */
   seqOf(snapshot: Snapshot | undefined): number | undefined {
     return snapshot === undefined ? undefined : this.#snapshots.seqOf(snapshot);
@@ -345,7 +340,7 @@ export class Engine {
 
   /** Takes note of range tombstones that are applied now. */
   #addRanges(memtable: Memtable, ranges: readonly RangeTombstone[]): void {
-    memtable.ranges.push(...ranges);
+    memtable.addRanges(ranges, this.#snapshots.sequences());
     this.#ranges.add(ranges);
   }
 

@@ -34,8 +34,13 @@ export const exportTables = async (fs: FileSystem, source: ExportSource, dir: st
   await makeEmptyDirectory(fs, dir);
   const task = exportTask(source, dir);
   const { tables } = await source.background.options.executor.run(task);
-  await fs.syncDir(dir);
-  await syncParents(fs, dir);
+  try {
+    await fs.syncDir(dir);
+    await syncParents(fs, dir);
+  } catch (error) {
+    for (const { number } of tables) await fs.unlink(`${dir}/${tableName(number)}`).catch(() => {});
+    throw error;
+  }
   return {
     sequence: source.seq,
     entries: tables.reduce((sum, { entries }) => sum + entries, 0),

@@ -144,12 +144,13 @@ export class Flusher {
     if (log !== undefined) await retrier.run('Cannot sync the log', () => log.sync(), failed);
     await retrier.run('Cannot write the manifest', () => tree.install(edit), failed);
     this.#queue.shift();
-    const kept = new Set(edit.addedRanges);
-    background.ranges.forget(ranges.filter((range) => !kept.has(range)));
+    background.ranges.flushed(sealed.lastSeq, tree.ranges);
     background.flushError = undefined;
     this.#installed();
     sealed.memtable.release();
     this.#measure(sealed, result?.bytesWritten ?? 0, added[0]?.meta.number ?? 0, startedMs);
+    if (ranges.length > 0)
+      await background.forgetRanges().catch((thrown) => background.report(toLsmError(thrown, 'Cannot flush')));
     this.#settle(sealed.memtable.number);
     this.#tellDurable(sealed.memtable.number);
     background.changed();

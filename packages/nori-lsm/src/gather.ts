@@ -7,7 +7,7 @@ import { invalid } from './errors.js';
 import type { KeyMap } from './key-map.js';
 import type { Scope } from './keyspace-list.js';
 import { checkEntrySize, fittedRange, KIND_PUT, KIND_RANGE_TOMBSTONE, KIND_TOMBSTONE } from './limits.js';
-import type { BatchOperation, Bytes, KeyBounds } from './types.js';
+import type { BatchOperation, Bytes, KeyBounds, KeyspaceSettings } from './types.js';
 import { WriteBatch } from './write-batch.js';
 
 /** The value of a delete. */
@@ -23,10 +23,10 @@ export interface Gatherer {
 
 /** What gathering needs of the database. */
 export interface GatherContext {
-  /** The absolute expiry of a put with this `ttlMs`. */
-  expiryOf(ttlMs: number | undefined): number;
-  /** The keyspace of this name; undefined: that of the batch. @throws LsmError `LSM_UNKNOWN_KEYSPACE` */
-  scopeOf(name: string | undefined): Scope;
+  /** The absolute expiry of a put with this `ttlMs`, in a keyspace with these settings. */
+  expiryOf(ttlMs: number | undefined, settings: KeyspaceSettings): number;
+  /** The keyspace that an operation names; undefined: that of the batch. @throws LsmError `LSM_UNKNOWN_KEYSPACE` */
+  scopeOf(keyspace: BatchOperation['keyspace']): Scope;
 }
 
 /**
@@ -41,12 +41,12 @@ export const gatherOperations = (
   let conditions: Condition[] | undefined;
   for (const operation of operations) {
     const { keyspace } = operation;
-    const { keys, settings } = context.scopeOf(typeof keyspace === 'object' ? keyspace.name : keyspace);
+    const { keys, settings } = context.scopeOf(keyspace);
     if (operation.type === 'deleteRange') refuseConditions(operation, 'A delete of a range');
     if (operation.type === 'deleteRange') gatherRange(operation, keys, target);
     else {
       const key = keys.toStored(checkedKey(operation.key));
-      gatherOne(operation, key, target, (ttlMs) => context.expiryOf(ttlMs ?? settings.ttlMs));
+      gatherOne(operation, key, target, (ttlMs) => context.expiryOf(ttlMs, settings));
       const condition = conditionIn(key, operation, keys);
       if (condition !== undefined) (conditions ??= []).push(condition);
     }
@@ -91,16 +91,27 @@ export const refuseConditions = (from: object, what: string): void => {
 
 /** Adds a delete of a range; an empty range adds nothing. */
 const gatherRange = (bounds: KeyBounds, keys: KeyMap, target: Gatherer): void => {
+  const range = deletedRange(bounds, keys);
+  if (range !== undefined) target.add(KIND_RANGE_TOMBSTONE, ...range, 0);
+};
+
+/**
+ * First and end key of a range that is to be deleted, as they are stored (an empty end: there is none); undefined if the range is empty.
+ * @throws LsmError `LSM_INVALID_ARGUMENT` if it has no bound
+ */
+export const deletedRange = (
+  bounds: KeyBounds,
+  keys: KeyMap,
+): readonly [start: Uint8Array, end: Uint8Array] | undefined => {
   const { gte, gt, lte, lt, prefix } = bounds;
   if ((gte ?? gt ?? lte ?? lt ?? prefix) === undefined) {
     throw invalid("A delete of a range needs a bound or a prefix; { gte: '' } deletes everything");
   }
   const range = rangeOf(bounds);
   // Nothing comes before the empty key; behind the last one, an empty end stands for "none".
-  if (range.upper?.length === 0) return;
+  if (range.upper?.length === 0) return undefined;
   const { lower, upper = NO_VALUE } = keys.toStoredRange(range);
-  const fitting = fittedRange(lower, upper);
-  if (fitting !== undefined) target.add(KIND_RANGE_TOMBSTONE, ...fitting, 0);
+  return fittedRange(lower, upper);
 };
 
 /** The batch with its keys as they are stored: itself if they are stored as they are. */

@@ -11,11 +11,10 @@ import { codeOf, LsmError, toLsmError } from './errors.js';
 import { type KeyMap, PLAIN_KEYS } from './key-map.js';
 import { LAST_LEVEL } from './level-targets.js';
 import { LEVELS } from './limits.js';
-import type { ManifestEdit, RemovedTable } from './manifest-edit.js';
-import { covers, type RangeTombstone } from './range-tombstones.js';
+import type { ManifestEdit } from './manifest-edit.js';
+import type { RangeTombstone } from './range-tombstones.js';
 import { type TableMeta, tableName } from './table-meta.js';
 import type { Tree } from './tree.js';
-import { stripeOf } from './version-filter.js';
 
 /** A table that is in the directory but not yet in the tree. */
 export interface PreparedTable {
@@ -194,16 +193,12 @@ export interface IngestPlan {
   readonly replaced: RangeTombstone | undefined;
   /** Undefined: the lowest level that each table can be in. */
   readonly level: number | undefined;
-  /** Sequence numbers of the open snapshots, ascending. */
-  readonly snapshots: readonly number[];
 }
 
 /** The change of the tree that takes the tables in. @throws LsmError `LSM_TABLES_OVERLAP` if they cannot be in the level asked for */
 export const ingestEdit = (tree: Tree, plan: IngestPlan): ManifestEdit => {
-  const removed = plan.replaced === undefined ? [] : replacedTables(tree, plan.replaced, plan.snapshots);
-  const gone = new Set(removed.map(({ number }) => number));
   const added = plan.tables.map((table) => {
-    const lowest = lowestLevel(tree, table.properties, gone);
+    const lowest = lowestLevel(tree, table.properties);
     if (plan.level !== undefined && plan.level > lowest) {
       const message = `A table cannot be in level ${plan.level}: tables in its range are in level ${lowest + 1} or above. Nothing was taken.`;
       throw new LsmError('LSM_TABLES_OVERLAP', message);
@@ -213,30 +208,18 @@ export const ingestEdit = (tree: Tree, plan: IngestPlan): ManifestEdit => {
   return {
     usedSeq: plan.sequence,
     added,
-    removed,
-    ...(plan.replaced === undefined || !isNeeded(tree, plan.replaced, gone) ? {} : { addedRanges: [plan.replaced] }),
+    // What it hides is not dropped here: a snapshot may be opened until the edit is there.
+    ...(plan.replaced === undefined || !isNeeded(tree, plan.replaced) ? {} : { addedRanges: [plan.replaced] }),
   };
 };
 
-/** Tables of which nobody will see anything: they need not wait for a compaction. */
-const replacedTables = (tree: Tree, replaced: RangeTombstone, snapshots: readonly number[]): RemovedTable[] =>
-  tree.current.levels.flatMap((_, level) =>
-    tree.current.overlappingRange(level, replaced.start, replaced.end).flatMap(({ meta }) => {
-      const isSeen = stripeOf(snapshots, meta.smallestSeq) !== stripeOf(snapshots, replaced.seq);
-      return covers(replaced, meta.smallestKey, meta.largestKey) && !isSeen ? [{ level, number: meta.number }] : [];
-    }),
-  );
+/** True if a table has something in the range. */
+const isNeeded = (tree: Tree, { start, end }: RangeTombstone): boolean =>
+  tree.current.levels.some((_, level) => tree.current.overlappingRange(level, start, end).length > 0);
 
-const isNeeded = (tree: Tree, { start, end }: RangeTombstone, gone: ReadonlySet<number>): boolean =>
-  tree.current.levels.some((_, level) =>
-    tree.current.overlappingRange(level, start, end).some(({ meta }) => !gone.has(meta.number)),
-  );
-
-const lowestLevel = (tree: Tree, properties: TableProperties, gone: ReadonlySet<number>): number => {
-  const { smallestKey, largestKey } = properties;
+const lowestLevel = (tree: Tree, { smallestKey, largestKey }: TableProperties): number => {
   for (let level = 0; level < LEVELS; level++) {
-    const overlapping = tree.current.overlapping(level, smallestKey, largestKey);
-    if (overlapping.some(({ meta }) => !gone.has(meta.number))) return Math.max(0, level - 1);
+    if (tree.current.overlapping(level, smallestKey, largestKey).length > 0) return Math.max(0, level - 1);
   }
   return LAST_LEVEL;
 };

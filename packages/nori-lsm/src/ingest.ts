@@ -3,12 +3,12 @@
 //   tables linked into the directory, looked at ─ compactions wait ─ writes wait ─ memtables in the way are flushed ─
 //   one sequence number for all ─ manifest edit: tables, replaced range, marks ─ visible ─ writes and compactions go on
 //
-// Until the edit is written what fails leaves nothing. From then on it is tried until it succeeds: what a failed write of the manifest
-// has left on the disk is not known.
+// What fails leaves nothing. If it is the write of the manifest, what that has left on the disk is not known until the next one: then the
+// files stay, and a crash before it may bring the tables about, all or none.
 import type { Wal } from 'nori-wal';
-import { type KeyRange, rangeOf } from './cursor-bounds.js';
 import type { Engine } from './engine.js';
 import { LsmError } from './errors.js';
+import { deletedRange } from './gather.js';
 import { ingestEdit, type PreparedTable, prepareTables, removeFiles } from './ingest-tables.js';
 import type { KeyMap } from './key-map.js';
 import { LEVELS } from './limits.js';
@@ -22,6 +22,8 @@ import type { WriteQueue } from './write-queue.js';
 export interface IngestTarget {
   /** The keyspace that takes them. */
   readonly keys: KeyMap;
+  /** Throws if nobody wants the tables any more. */
+  assertWanted?(): void;
   /** What else is to change in the manifest in the same moment. */
   readonly also?: ManifestEdit;
   readonly options: ResolvedOptions;
@@ -32,8 +34,6 @@ export interface IngestTarget {
   /** Takes the next sequence numbers and tells the first. */
   takeSequence(count: number): number;
 }
-
-const NO_KEY = new Uint8Array(0);
 
 /** See the top of the file, and `Lsm.ingest`. */
 export const ingest = async (
@@ -49,7 +49,7 @@ export const ingest = async (
   const marks = Array.from(options.marks ?? [], ([id, mark]) => [id, mark.slice()] as const);
   if (marks.length > 0 && target.options.wal) throw new LsmError('LSM_INVALID_ARGUMENT', 'marks need wal: false.');
   const { keys } = target;
-  const replace = options.replace === undefined ? undefined : keys.toStoredRange(rangeOf(options.replace));
+  const replace = options.replace === undefined ? undefined : deletedRange(options.replace, keys);
   const { background } = target.engine;
   const tables = await prepareTables(paths, { background, keys, isVerified: options.verify ?? false });
   const step = { tables, replace, level, marks, isInstalling: false };
@@ -72,7 +72,8 @@ export const ingest = async (
 
 interface IngestStep {
   readonly tables: readonly PreparedTable[];
-  readonly replace: KeyRange | undefined;
+  /** First and end key, as stored. */
+  readonly replace: readonly [start: Uint8Array, end: Uint8Array] | undefined;
   readonly level: number | undefined;
   readonly marks: readonly (readonly [number, Uint8Array])[];
   isInstalling: boolean;
@@ -92,30 +93,26 @@ const withoutWrites = async ({ queue, engine }: IngestTarget, work: () => Promis
 const install = async (target: IngestTarget, step: IngestStep): Promise<IngestReport> => {
   const { tree, engine, wal } = target;
   const { tables, replace, marks } = step;
+  target.assertWanted?.();
   const isInTheWay = tables.some(({ properties }) =>
     engine.memtablesHold(properties.smallestKey, properties.largestKey),
   );
-  if (replace !== undefined || isInTheWay) await engine.flush();
+  // Marks tell of all that was applied.
+  if (replace !== undefined || marks.length > 0 || isInTheWay) await engine.flush();
   // A crash must not lose what was written before, and leave this.
   else await wal?.sync();
   const first = target.takeSequence(2);
   const sequence = first + 1;
-  const replaced = replace && { seq: first, start: replace.lower, end: replace.upper ?? NO_KEY };
-  const snapshots = engine.snapshotSequences();
+  const replaced = replace && { seq: first, start: replace[0], end: replace[1] };
   const edit = {
-    ...ingestEdit(tree, { tables, sequence, replaced, level: step.level, snapshots }),
+    ...ingestEdit(tree, { tables, sequence, replaced, level: step.level }),
     ...(engine.isFlushed ? { flushedSeq: sequence } : {}),
     marks,
     ...target.also,
   };
   step.isInstalling = true;
-  const { retrier } = engine.background;
-  const visible = (): void => engine.ingested(sequence, edit.addedRanges ?? []);
-  await retrier.run(
-    'Cannot write the manifest',
-    () => tree.install(edit, visible),
-    (error) => engine.background.report(error),
-  );
+  await tree.install(edit, () => engine.ingested(sequence, edit.addedRanges ?? []));
+  await engine.background.forgetRanges();
   engine.background.changed();
   return {
     sequence,

@@ -2,7 +2,7 @@
 import { rangeOf } from './cursor-bounds.js';
 import type { Database } from './database.js';
 import { checkedKey, checkedValue, NO_VALUE } from './gather.js';
-import { type Scope, unknownKeyspace } from './keyspace-list.js';
+import type { Scope } from './keyspace-list.js';
 import { KIND_PUT, KIND_TOMBSTONE } from './limits.js';
 import { scanEntries, scanEntriesSync } from './scan.js';
 import { Slice } from './slice.js';
@@ -166,11 +166,12 @@ export abstract class KeyedStore {
    * are stored in another form, they are written anew, in a thread of its own.)
    * @throws LsmError, and nothing has changed: `LSM_NOT_FOUND`, `LSM_INVALID_TABLE` (no table, or several versions of a key),
    * `LSM_CORRUPT_TABLE`, `LSM_UNSUPPORTED_VERSION`, `LSM_TABLES_OVERLAP` (each other, or older ones at the level asked for),
-   * `LSM_INVALID_ARGUMENT`, `LSM_NO_SPACE`, `LSM_IO_FAILED`
+   * `LSM_KEY_TOO_LARGE`, `LSM_INVALID_ARGUMENT`, `LSM_NO_SPACE`, `LSM_IO_FAILED`. (If it was the manifest that could not be written, a crash
+   * before it is written the next time may yet bring the tables about, all or none.)
    */
   async ingest(paths: readonly string[], options: IngestOptions = {}): Promise<IngestReport> {
     this.#assertOpen();
-    return this.#database.ingest(paths, options, this.#scope.keys);
+    return this.#database.ingest(paths, options, this.#scope);
   }
 
   /**
@@ -186,6 +187,6 @@ export abstract class KeyedStore {
 
   #assertOpen(): void {
     this.#database.assertOpen();
-    if (this.#scope.isDropped) throw unknownKeyspace(this.#scope.name);
+    this.#database.keyspaces.assertKnown(this.#scope);
   }
 }

@@ -36,10 +36,18 @@ export class KeyspaceList {
   }
 
   /** @throws LsmError `LSM_UNKNOWN_KEYSPACE` */
-  find(name: string): Scope {
-    const scope = this.#named.get(name);
-    if (scope === undefined || scope.isDropped) throw unknownKeyspace(name);
+  find(keyspace: string | { readonly name: string }): Scope {
+    const isNamed = typeof keyspace === 'string';
+    const scope = isNamed ? this.#named.get(keyspace) : scopes.get(keyspace);
+    if (scope === undefined) throw unknownKeyspace(isNamed ? keyspace : keyspace.name);
+    this.assertKnown(scope);
     return scope;
+  }
+
+  /** @throws LsmError `LSM_UNKNOWN_KEYSPACE` if the keyspace was dropped, or is of another database */
+  assertKnown(scope: Scope): void {
+    const isKnown = scope === this.default || this.#named.get(scope.name) === scope;
+    if (!isKnown || scope.isDropped) throw unknownKeyspace(scope.name);
   }
 
   /** Takes note of a keyspace, or of its new settings. */
@@ -60,6 +68,9 @@ export class KeyspaceList {
   }
 }
 
+/** What callers have of keyspaces, and what it stands for. */
+export const scopes = new WeakMap<object, Scope>();
+
 /** The error for whoever names a keyspace that is not there. */
-export const unknownKeyspace = (name: string): LsmError =>
+const unknownKeyspace = (name: string): LsmError =>
   new LsmError('LSM_UNKNOWN_KEYSPACE', `There is no keyspace ${JSON.stringify(name)}. openKeyspace creates it.`);

@@ -90,7 +90,7 @@ export class Lsm extends KeyedStore {
 
   /** The newest durable mark of each id: describes what the tables contain. */
   durableMarks(): ReadonlyMap<number, Uint8Array> {
-    return this.#database.tree.manifest.state.marks;
+    return this.#database.tree.marks;
   }
 
   /** Number of the active memtable: grows by one with each seal, from 1 at open. */
@@ -181,7 +181,7 @@ export class Lsm extends KeyedStore {
     scope.isDropped = true;
     try {
       await database.settled();
-      await database.ingest([], { replace: { gte: '' } }, scope.keys, { removedKeyspaces: [id] });
+      await database.ingest([], { replace: { gte: '' } }, scope, { removedKeyspaces: [id] });
     } finally {
       if (database.tree.manifest.state.keyspaces.has(id)) scope.isDropped = false;
       else database.keyspaces.forget(scope);

@@ -62,7 +62,7 @@ export class ManifestState {
 
   /** Applies an edit. @throws LsmError `LSM_CORRUPT_MANIFEST` if it contradicts the state; nothing is changed then */
   apply(edit: ManifestEdit): void {
-    this.#check(edit);
+    this.check(edit);
     if (edit.nextNumber !== undefined) this.nextNumber = Math.max(this.nextNumber, edit.nextNumber);
     if (edit.flushedSeq !== undefined) this.flushedSeq = Math.max(this.flushedSeq, edit.flushedSeq);
     if (edit.usedSeq !== undefined) this.usedSeq = Math.max(this.usedSeq, edit.usedSeq);
@@ -77,6 +77,12 @@ export class ManifestState {
     for (const [id, mark] of edit.marks ?? []) this.marks.set(id, mark);
     for (const seq of edit.removedRanges ?? []) this.ranges.delete(seq);
     for (const range of edit.addedRanges ?? []) this.ranges.set(range.seq, range);
+  }
+
+  copy(): ManifestState {
+    const copy = new ManifestState();
+    copy.apply(this.snapshot());
+    return copy;
   }
 
   /** The one edit that makes this state out of nothing. */
@@ -100,7 +106,8 @@ export class ManifestState {
     };
   }
 
-  #check(edit: ManifestEdit): void {
+  /** @throws LsmError `LSM_CORRUPT_MANIFEST` if the edit contradicts the state */
+  check(edit: ManifestEdit): void {
     for (const { id, name } of edit.keyspaces ?? []) {
       const others = [...this.keyspaces.values()].filter((other) => !edit.removedKeyspaces?.includes(other.id));
       if (others.some((other) => other.name === name && other.id !== id)) {

@@ -123,7 +123,10 @@ export class Manifest {
     }
   }
 
-  /** Makes a change durable, then applies it to {@link Manifest.state}. If it fails, the change may be tried again. */
+  /**
+   * Makes a change durable, then applies it to {@link Manifest.state}. If it fails, the state is as it was, and the change may be tried
+   * again; a crash before the next change succeeds may bring it about.
+   */
   append(edit: ManifestEdit): Promise<void> {
     const done = this.#queue.then(() => this.#append(edit));
     this.#queue = done.catch(() => {});
@@ -151,11 +154,9 @@ export class Manifest {
   async #append(edit: ManifestEdit): Promise<void> {
     const isLarge = this.#end > Math.max(REWRITE_BYTES_MIN, this.#firstBytes * REWRITE_RATIO);
     const file = this.#file;
-    if (file === undefined || this.#mustRewrite || isLarge) {
-      // The state is changed first: what the new file holds is the state with the change.
-      this.state.apply(this.#mustRewrite || isLarge ? withoutRepeats(this.state, edit) : edit);
-      return this.#rewrite();
-    }
+    // Nothing is written that could not be read again.
+    this.state.check(edit);
+    if (file === undefined || this.#mustRewrite || isLarge) return this.#rewrite(edit);
     const record = encodeRecord(this.#number, this.#end, RECORD.edit, encodeEdit(edit));
     this.#mustRewrite = true;
     await file.write([record], this.#end);
@@ -177,13 +178,15 @@ export class Manifest {
     }
   }
 
-  /** Writes the whole state to a new file and makes CURRENT name it. */
-  async #rewrite(): Promise<void> {
+  /** Writes the whole state, with a change, to a new file and makes CURRENT name it. The state is changed once that has succeeded. */
+  async #rewrite(edit: ManifestEdit = {}): Promise<void> {
     const fs = this.#fs;
     const number = ++this.#lastTried;
     const path = `${this.#dir}/${manifestName(number)}`;
     this.#mustRewrite = true;
-    const record = encodeRecord(number, FILE_HEADER_BYTES, RECORD.snapshot, encodeEdit(this.state.snapshot()));
+    const next = this.state.copy();
+    next.apply(edit);
+    const record = encodeRecord(number, FILE_HEADER_BYTES, RECORD.snapshot, encodeEdit(next.snapshot()));
     const file = await fs.open(path, 'create');
     let maybeNamed = false;
     try {
@@ -206,6 +209,7 @@ export class Manifest {
     this.#number = number;
     this.#end = this.#firstBytes = FILE_HEADER_BYTES + record.length;
     this.#mustRewrite = false;
+    this.state.apply(edit);
     this.#removed.clear();
     await this.#acknowledge(file);
     for (const old of this.#obsolete.splice(0)) {
@@ -236,10 +240,3 @@ const readManifest = async (fs: FileSystem, path: string): Promise<Uint8Array> =
   }
   return readWhole(fs, path);
 };
-
-/** The change without what an earlier, failed try of the same change has already done to the state. */
-const withoutRepeats = (state: ManifestState, edit: ManifestEdit): ManifestEdit => ({
-  ...edit,
-  added: (edit.added ?? []).filter(({ level, meta }) => !state.levels[level]!.has(meta.number)),
-  removed: (edit.removed ?? []).filter(({ level, number }) => state.levels[level]!.has(number)),
-});

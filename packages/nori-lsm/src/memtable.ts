@@ -2,10 +2,15 @@
 // waiting for its flush), then released once its table is installed and no cursor reads it any more.
 import type { ArenaPool } from './arena-pool.js';
 import { EMPTY_BYTES, ENTRY_OVERHEAD, MemtableTree } from './memtable-tree.js';
-import type { RangeTombstone } from './range-tombstones.js';
+import { neededBeside, type RangeTombstone, RangeTombstones } from './range-tombstones.js';
 
 /** What is kept free of a memtable, at most: how much memory the splits of a batch need is estimated, not known. */
 const SPARE_BYTES_MAX = 64 * 1024;
+
+/** From so many at once on it is looked at all of them together which are needless. */
+const FEW_RANGES = 8;
+/** About the bytes that a range tombstone takes beside its keys. */
+const RANGE_OVERHEAD = 256;
 
 /** About the bytes that a batch takes in a memtable. */
 export const batchFootprint = (operations: number, bytes: number): number => operations * ENTRY_OVERHEAD + bytes;
@@ -16,7 +21,8 @@ export class Memtable {
   readonly number: number;
   readonly entries: MemtableTree;
   /** Range tombstones that came with its entries, oldest first. */
-  readonly ranges: RangeTombstone[] = [];
+  ranges: readonly RangeTombstone[] = [];
+  #rangeBytes = 0;
   readonly #pool: ArenaPool;
   readonly #fullBytes: number;
   readonly #spareBytes: number;
@@ -41,7 +47,15 @@ export class Memtable {
 
   /** True if a batch with this footprint may go in; an unused memtable takes any batch. */
   hasRoom(footprint: number): boolean {
-    return this.isUnused || this.entries.usedBytes + footprint + this.#spareBytes <= this.#fullBytes;
+    return this.isUnused || this.entries.usedBytes + this.#rangeBytes + footprint + this.#spareBytes <= this.#fullBytes;
+  }
+
+  /** Adds range tombstones; older ones that they make needless go. @param snapshots sequence numbers of the open ones, ascending */
+  addRanges(added: readonly RangeTombstone[], snapshots: readonly number[]): void {
+    if (added.length > FEW_RANGES) this.ranges = RangeTombstones.of([...this.ranges, ...added], snapshots).prunedList;
+    else for (const one of added) this.ranges = [...neededBeside(one, this.ranges, snapshots), one];
+    this.#rangeBytes = 0;
+    for (const { start, end } of this.ranges) this.#rangeBytes += RANGE_OVERHEAD + start.length + end.length;
   }
 
   /** Makes sure that `footprint` bytes can be inserted. Returns whether the memtable had to be moved for that. */

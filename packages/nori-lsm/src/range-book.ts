@@ -5,21 +5,20 @@ import type { SnapshotList } from './snapshots.js';
 import type { TableMeta } from './table-meta.js';
 import type { Version } from './version.js';
 
-/** With fewer than this nobody looks for what newer ones make needless. */
+/** From so many on it is looked which of them newer ones make needless. */
 const PRUNE_FROM = 1024;
+/** So many at once are put into the set that is there; for more a set is made anew. */
 const FEW = 8;
-/** Tombstones looked at after a flush or compaction, at most: a few milliseconds. */
-const LOOKS_MAX = 1000;
+/** Tombstones looked at without letting others in between: about a millisecond. */
+const LOOKS_AT_ONCE = 500;
 
 /** See the top of the file. */
 export class RangeBook {
   readonly #snapshots: SnapshotList;
-  /** In the order of their sequence numbers. */
-  #list: readonly RangeTombstone[];
-  /** The set of the list; made when it is needed. */
+  /** Undefined while nobody has asked for it since many were added. */
   #set: RangeTombstones | undefined;
-  #pruneAt = PRUNE_FROM;
-  #nextLook = 0;
+  /** All of them, in the order of their sequence numbers, while there is no set. */
+  #list: RangeTombstone[];
 
   constructor(durable: Iterable<RangeTombstone>, snapshots: SnapshotList) {
     this.#list = [...durable].sort((a, b) => a.seq - b.seq);
@@ -28,17 +27,21 @@ export class RangeBook {
 
   /** All of them, as they are now. */
   get set(): RangeTombstones {
-    this.#set ??= RangeTombstones.of(this.#list);
+    this.#set ??= this.#make();
     return this.#set;
   }
 
   /** Takes note of tombstones that are newer than all. */
   add(added: readonly RangeTombstone[]): void {
-    // A few are put into the set that is there; many, as at the replay of a log, into one that is made once.
-    const isFew = added.length <= FEW;
-    this.#set = isFew ? this.#set && added.reduce((set, tombstone) => set.with(tombstone), this.#set) : undefined;
-    this.#list = this.#set?.list ?? [...this.#list, ...added];
-    if (this.#list.length >= this.#pruneAt) this.#prune();
+    const set = this.#set;
+    if (set !== undefined && added.length <= FEW) {
+      const snapshots = this.#snapshots.sequences();
+      this.#set = added.reduce((grown, one) => grown.with(one, snapshots), set);
+      return;
+    }
+    if (set !== undefined) this.#list = [...set.list];
+    this.#set = undefined;
+    for (const one of added) this.#list.push(one);
   }
 
   /**
@@ -54,31 +57,46 @@ export class RangeBook {
   forget(gone: readonly RangeTombstone[]): void {
     if (gone.length === 0) return;
     const sequences = new Set(gone.map(({ seq }) => seq));
-    this.#list = this.#list.filter(({ seq }) => !sequences.has(seq));
+    this.#list = (this.#set?.list ?? this.#list).filter(({ seq }) => !sequences.has(seq));
     this.#set = undefined;
   }
 
-  /** Those in the manifest that are not needed any more. Looks at some of them each time. */
-  leaving(durable: ReadonlyMap<number, RangeTombstone>, version: Version): RangeTombstone[] {
-    const all = [...durable.values()];
-    const needed = this.#needed(all);
-    const first = all.length <= LOOKS_MAX ? 0 : this.#nextLook % all.length;
-    this.#nextLook = first + LOOKS_MAX;
-    return all.slice(first, first + LOOKS_MAX).filter((each) => !needed(each) || isDone(each, version, []));
+  /** After a flush: of those up to its last sequence number only those in the manifest are left. */
+  flushed(lastSeq: number, durable: ReadonlyMap<number, RangeTombstone>): void {
+    const list = this.#set?.list ?? this.#list;
+    const left = list.filter(({ seq }) => seq > lastSeq || durable.has(seq));
+    if (left.length === list.length) return;
+    this.#list = left;
+    this.#set = undefined;
+  }
+
+  /** Those in the manifest that are not needed any more. Lets others in between by `pause`; `current` is the version then. */
+  async leaving(
+    durable: readonly RangeTombstone[],
+    current: () => Version,
+    pause: () => Promise<void>,
+  ): Promise<RangeTombstone[]> {
+    const needed = this.#needed(durable);
+    const gone: RangeTombstone[] = [];
+    for (let i = 0; i < durable.length; i += LOOKS_AT_ONCE) {
+      if (i > 0) await pause();
+      for (const one of durable.slice(i, i + LOOKS_AT_ONCE))
+        if (!needed(one) || isDone(one, current(), [])) gone.push(one);
+    }
+    return gone;
+  }
+
+  #make(): RangeTombstones {
+    const snapshots = this.#snapshots.sequences();
+    const set = RangeTombstones.of(this.#list, snapshots);
+    return this.#list.length < PRUNE_FROM ? set : RangeTombstones.of(set.prunedList, snapshots);
   }
 
   /** Tells those of which newer ones of the same list do not hide everything from everyone; of a short list, all. */
   #needed(list: readonly RangeTombstone[]): (tombstone: RangeTombstone) => boolean {
     if (list.length < PRUNE_FROM) return () => true;
-    const needed = RangeTombstones.of(list).needed(this.#snapshots.sequences());
+    const { needed } = RangeTombstones.of(list, this.#snapshots.sequences());
     return ({ seq }) => needed.has(seq);
-  }
-
-  /** Drops those of which newer ones hide everything from everyone. */
-  #prune(): void {
-    this.#list = this.#list.filter(this.#needed(this.#list));
-    this.#set = undefined;
-    this.#pruneAt = Math.max(PRUNE_FROM, 2 * this.#list.length);
   }
 }
 

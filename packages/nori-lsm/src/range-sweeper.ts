@@ -16,7 +16,7 @@ export class RangeSweeper {
    * @param snapshots sequence numbers of open snapshots, ascending
    */
   constructor(ranges: readonly RangeTombstone[], rangesSeq: number, snapshots: readonly number[]) {
-    this.#set = RangeTombstones.of(ranges);
+    this.#set = RangeTombstones.of(ranges, snapshots);
     this.#probe = new RangeProbe(this.#set);
     this.#snapshots = snapshots;
     this.#cleanSeq = rangesSeq;

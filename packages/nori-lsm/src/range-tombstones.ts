@@ -1,11 +1,13 @@
 // Range tombstones: deletes of whole ranges of keys (docs/adr/0007-range-tombstones-in-the-manifest.md). One of sequence number S hides
 // every entry in its range with a smaller sequence number from readers at S and later.
 //
-// The set cuts the keys into intervals at the bounds of all tombstones; each interval lists those that cover it, newest first. A
+// The set cuts the keys into intervals at the bounds of all tombstones; each interval lists those that cover it, newest first, but only
+// those that some reader can tell from newer ones: the newest, and one for each open snapshot at most. A
 // look-up is a binary search by four bytes of the bounds, those behind what all of them share. Sets never change: cursors
 // keep the one they began with.
 import { compareKeys, compareRange, prefixHigh } from './bytes.js';
 import type { TableMeta } from './table-meta.js';
+import { stripeOf } from './version-filter.js';
 
 /** One range tombstone. */
 export interface RangeTombstone {
@@ -47,25 +49,30 @@ export class RangeTombstones {
     this.newestSeq = newestSeq;
   }
 
-  /** The set of these tombstones. */
-  static of(list: readonly RangeTombstone[]): RangeTombstones {
+  /**
+   * The set of these tombstones, for readers at the open snapshots (ascending) and at the newest of the tombstones or later: of each
+   * interval it keeps what these need.
+   */
+  static of(list: readonly RangeTombstone[], snapshots: readonly number[]): RangeTombstones {
     if (list.length === 0) return RangeTombstones.EMPTY;
     const bounds = distinct(list.flatMap(({ start, end }) => (end.length === 0 ? [start] : [start, end])));
     const covers: number[][] = bounds.map(() => []);
-    for (const { seq, start, end } of [...list].sort((a, b) => b.seq - a.seq)) {
+    // From the newest on: most intervals are complete with the first one, and are passed over from then on.
+    const open = new Successors(bounds.length);
+    const sorted = [...list].sort((a, b) => b.seq - a.seq);
+    for (const { seq, start, end } of sorted) {
       const to = end.length === 0 ? bounds.length : lowerBound(bounds, end);
-      for (let i = lowerBound(bounds, start); i < to; i++) covers[i]!.push(seq);
+      for (let i = open.from(lowerBound(bounds, start)); i < to; i = open.from(i + 1)) {
+        const cover = covers[i]!;
+        if (cover.length === 0 || isSeenBetween(snapshots, seq, cover.at(-1)!)) cover.push(seq);
+        if (stripeOf(snapshots, seq) === 0) open.remove(i);
+      }
     }
-    return new RangeTombstones(
-      list,
-      bounds,
-      covers,
-      list.reduce((newest, { seq }) => Math.max(newest, seq), 0),
-    );
+    return new RangeTombstones(list, bounds, covers, sorted[0]!.seq);
   }
 
-  /** This set with one more, which is newer than all. */
-  with(added: RangeTombstone): RangeTombstones {
+  /** This set with one more, which is newer than all. What it hides from everyone who could see it goes. */
+  with(added: RangeTombstone, snapshots: readonly number[]): RangeTombstones {
     const bounds = this.#bounds.slice();
     const covers = this.#covers.slice();
     const split = (key: Uint8Array): number => {
@@ -77,8 +84,21 @@ export class RangeTombstones {
     };
     const from = split(added.start);
     const to = added.end.length === 0 ? bounds.length : split(added.end);
-    for (let i = from; i < to; i++) covers[i] = [added.seq, ...covers[i]!];
-    return new RangeTombstones([...this.list, added], bounds, covers, added.seq);
+    const { seq } = added;
+    const isAlone = snapshots.length === 0;
+    const only: Cover = [seq];
+    for (let i = from; i < to; i++) {
+      const [newest] = covers[i]!;
+      // Of the older ones at least the newest is needed by whoever can tell it from this one.
+      const isKept = newest !== undefined && !isAlone && isSeenBetween(snapshots, newest, seq);
+      covers[i] =
+        newest === undefined || (!isKept && covers[i]!.length === 1)
+          ? only
+          : [seq, ...covers[i]!.slice(isKept ? 0 : 1)];
+    }
+    if (isAlone) removeInner(bounds, covers, from, to);
+    const kept = neededBeside(added, this.list, snapshots);
+    return new RangeTombstones([...kept, added], bounds, covers, seq);
   }
 
   get isEmpty(): boolean {
@@ -112,8 +132,21 @@ export class RangeTombstones {
     return low - 1;
   }
 
-  /** True if the interval holds the key, which is known to be at or after its beginning if `isAfterStart`. */
+  /** True if the interval holds the key. */
   isIn(interval: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const words = this.#words ?? this.#index();
+    const common = this.#common!;
+    const shared = common.length;
+    // Both bounds begin with what all of them share; behind that, four bytes decide nearly always.
+    if (length >= shared && interval >= 0 && interval + 1 < words.length) {
+      let i = 0;
+      while (i < shared && bytes[start + i] === common[i]) i++;
+      if (i === shared) {
+        const word = prefixHigh(bytes, start + shared, length - shared);
+        if (word > words[interval]! && word < words[interval + 1]!) return true;
+        if (word < words[interval]! || word > words[interval + 1]!) return false;
+      }
+    }
     const bounds = this.#bounds;
     const from = bounds[interval];
     if (from !== undefined && compareRange(bytes, start, length, from, 0, from.length, 0) < 0) return false;
@@ -165,28 +198,20 @@ export class RangeTombstones {
     return this.#bounds[interval + 1];
   }
 
-  /** Sequence numbers of those that hide something which no newer one hides from the same readers. @param snapshots ascending */
-  needed(snapshots: readonly number[]): Set<number> {
-    const found = new Set<number>();
-    for (const cover of this.#covers) {
-      let newer = Number.POSITIVE_INFINITY;
-      for (const seq of cover) {
-        // A snapshot from here on, but before the newer one, sees this one alone.
-        if (newer === Number.POSITIVE_INFINITY || snapshots.some((at) => at >= seq && at < newer)) found.add(seq);
-        newer = seq;
-      }
-    }
-    return found;
+  /** Sequence numbers of those that hide something which no newer one hides from the same readers. */
+  get needed(): Set<number> {
+    return new Set(this.#covers.flat());
+  }
+
+  /** The list without what is not {@link RangeTombstones.needed}. */
+  get prunedList(): RangeTombstone[] {
+    const { needed } = this;
+    return this.list.filter(({ seq }) => needed.has(seq));
   }
 
   /** The intervals that hold keys from `smallest` to `largest`, both included: first and last. */
   intervals(smallest: Uint8Array, largest: Uint8Array): readonly [first: number, last: number] {
     return [this.intervalOf(smallest, 0, smallest.length), this.intervalOf(largest, 0, largest.length)];
-  }
-
-  /** Those that may hide keys from `smallest` to `largest`, both included. */
-  overlapping(smallest: Uint8Array, largest: Uint8Array): readonly RangeTombstone[] {
-    return this.list.filter((tombstone) => overlaps(tombstone, smallest, largest));
   }
 
   #index(): Int32Array {
@@ -217,7 +242,7 @@ export class RangeProbe {
 
   /** Finds the interval of a key. */
   moveTo(bytes: Uint8Array, start: number, length: number): number {
-    if (this.#interval < 0 || !this.#set.isIn(this.#interval, bytes, start, length)) {
+    if (this.#interval === -2 || !this.#set.isIn(this.#interval, bytes, start, length)) {
       this.#interval = this.#set.intervalOf(bytes, start, length);
     }
     return this.#interval;
@@ -237,6 +262,56 @@ export const overlaps = ({ start, end }: RangeTombstone, smallest: Uint8Array, l
 /** True if the tombstone covers all keys from `smallest` to `largest`, both included. */
 export const covers = ({ start, end }: RangeTombstone, smallest: Uint8Array, largest: Uint8Array): boolean =>
   compareKeys(start, smallest) <= 0 && (end.length === 0 || compareKeys(largest, end) < 0);
+
+/** The numbers from 0 up to `count`, some of them removed: finds the next one that is left. */
+class Successors {
+  readonly #next: Int32Array;
+
+  constructor(count: number) {
+    this.#next = Int32Array.from({ length: count + 1 }, (_, i) => i);
+  }
+
+  /** The first that is left from `at` on; `count` if none is. */
+  from(at: number): number {
+    const next = this.#next;
+    let found = at;
+    while (next[found] !== found) found = next[found]!;
+    // The next search takes the way at once.
+    for (let i = at; next[i] !== found; ) {
+      const after = next[i]!;
+      next[i] = found;
+      i = after;
+    }
+    return found;
+  }
+
+  remove(at: number): void {
+    this.#next[at] = at + 1;
+  }
+}
+
+/** True if a snapshot is at or after `older`, but before `newer`: its reader sees the older of two tombstones alone. */
+const isSeenBetween = (snapshots: readonly number[], older: number, newer: number): boolean =>
+  stripeOf(snapshots, older) !== stripeOf(snapshots, newer);
+
+/** Those of a list that are needed beside one that is newer than all of them. @param snapshots ascending */
+export const neededBeside = (
+  added: RangeTombstone,
+  list: readonly RangeTombstone[],
+  snapshots: readonly number[],
+): RangeTombstone[] => list.filter((old) => !coversRange(added, old) || isSeenBetween(snapshots, old.seq, added.seq));
+
+/** True if the whole range of `inner` is in that of `outer`. */
+const coversRange = (outer: RangeTombstone, inner: RangeTombstone): boolean =>
+  compareKeys(outer.start, inner.start) <= 0 &&
+  (outer.end.length === 0 || (inner.end.length > 0 && compareKeys(inner.end, outer.end) <= 0));
+
+/** Makes one interval of those from `from` up to `to` (not included), which have the same cover. */
+const removeInner = (bounds: Uint8Array[], covers: Cover[], from: number, to: number): void => {
+  if (to - from < 2) return;
+  bounds.splice(from + 1, to - from - 1);
+  covers.splice(from + 1, to - from - 1);
+};
 
 const distinct = (keys: Uint8Array[]): Uint8Array[] => {
   keys.sort(compareKeys);

@@ -113,7 +113,12 @@ const runExport = async (
     numbers: Infinity,
   });
   try {
-    const ranges = new RangeProbe(RangeTombstones.of(task.ranges));
+    const ranges = new RangeProbe(
+      RangeTombstones.of(
+        task.ranges.filter((range) => range.seq <= task.seq),
+        [],
+      ),
+    );
     const previous = new PreviousKey();
     const breather = new Breather(output, task, host);
     let untilLook = STRIDE;
@@ -202,10 +207,14 @@ const deciderOf = async (task: Task): Promise<((source: Source) => CompactionFil
   if (task.kind !== 'compact' || task.filter === undefined) return undefined;
   const filter = await loadFilter(task.filter, task.outputLevel);
   const { hasMappedKeys } = task;
+  const { keyspaces } = task.filter;
   return (source) => {
     const stored = keyOf(source);
-    const keyspace = hasMappedKeys ? keyspaceOf(stored, 0, stored.length) : 0;
-    const key = keyMapOf(hasMappedKeys ? keyspace : -1).toKey(stored, stored.length);
+    const id = hasMappedKeys ? keyspaceOf(stored, 0, stored.length) : 0;
+    const keyspace = id === 0 ? '' : keyspaces.get(id);
+    // Left from a keyspace that was dropped.
+    if (keyspace === undefined) return 'drop';
+    const key = keyMapOf(hasMappedKeys ? id : -1).toKey(stored, stored.length);
     return filter({ key, value: source.value(), expiresAtMs: source.expiresAtMs, keyspace });
   };
 };

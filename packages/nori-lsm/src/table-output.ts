@@ -122,7 +122,8 @@ export class TableOutput {
     }
   }
 
-  #enter(keyspace: number): void {
+  #enter(of: number): void {
+    const keyspace = this.#keyspaces.has(of) ? of : 0;
     if (keyspace === this.#keyspace) return;
     this.#finishTable();
     this.#keyspace = keyspace;

@@ -67,7 +67,7 @@ export interface CompactTask extends TaskSettings {
   /** Settings of the keyspaces whose tables differ: each keyspace then has tables of its own. */
   readonly keyspaces: readonly (readonly [id: number, tables: TableSettings])[];
   /** Absent: all entries stay as they are. */
-  readonly filter?: CompactionFilterSpec;
+  readonly filter?: CompactionFilterSpec & { readonly keyspaces: ReadonlyMap<number, string> };
   /** How many bytes to write a second at most; absent: no bound. */
   readonly bytesPerSecond?: number;
   /** One shared word: not 0 lifts `bytesPerSecond`, because writers wait. */

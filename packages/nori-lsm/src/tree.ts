@@ -67,10 +67,16 @@ export class Tree {
     return this.#shown.ranges;
   }
 
-  /** As {@link Tree.ranges}, for looking up. */
-  get rangeSet(): RangeTombstones {
-    this.#rangeSet ??= RangeTombstones.of([...this.#shown.ranges.values()]);
+  /** As {@link Tree.ranges}, for looking up. @param snapshots sequence numbers of the open ones, ascending */
+  rangeSet(snapshots: readonly number[]): RangeTombstones {
+    // A snapshot that is opened later is newer than all that is in the manifest: it sees the newest of each.
+    this.#rangeSet ??= RangeTombstones.of([...this.#shown.ranges.values()], snapshots);
     return this.#rangeSet;
+  }
+
+  /** Newest mark of each id. */
+  get marks(): ReadonlyMap<number, Uint8Array> {
+    return this.#shown.marks;
   }
 
   /** Every entry, and every range tombstone, up to this sequence number is in the tables and the manifest. */
@@ -83,6 +89,11 @@ export class Tree {
     const first = this.#nextNumber;
     this.#nextNumber += count;
     return first;
+  }
+
+  /** Gives back numbers, from `number` on, of those that were taken last, if no others were taken since. */
+  giveBack(number: number, end: number): void {
+    if (this.#nextNumber === end) this.#nextNumber = number;
   }
 
   /**
@@ -104,7 +115,7 @@ export class Tree {
     await this.manifest.append({ nextNumber: this.#nextNumber, ...edit });
     const before = this.#current;
     this.#current = before.edited(new Set((edit.removed ?? []).map(({ number }) => number)), added);
-    this.#rangeSet = undefined;
+    if (edit.addedRanges !== undefined || edit.removedRanges !== undefined) this.#rangeSet = undefined;
     this.#shown.apply({ nextNumber: this.#nextNumber, ...edit });
     visible?.();
     before.release();

@@ -161,7 +161,7 @@ test('errors name the key and what was found; conditions that make no sense are 
   );
   const invalid = { code: 'LSM_INVALID_ARGUMENT' };
   await expect(db.put('a', '1', { ifAbsent: true, ifVersion: 1 })).rejects.toMatchObject(invalid);
-  await expect(db.put('a', '1', { ifVersion: 0 })).rejects.toMatchObject(invalid);
+  await expect(db.put('a', '1', { ifVersion: -1 })).rejects.toMatchObject(invalid);
   await expect(db.put('a', '1', { ifVersion: 1.5 })).rejects.toMatchObject(invalid);
   await expect(db.put('a', '1', { ifAbsent: 'yes' as never })).rejects.toMatchObject(invalid);
   await expect(db.batch([{ type: 'check', key: 'a' }])).rejects.toMatchObject(invalid);

@@ -225,19 +225,15 @@ test('calls with conditions wait until nothing is in flight, share a record, and
   await turn();
   expect(calls.map((call) => readLogHeader(call.record))).toMatchObject([
     { firstSeq: 1, count: 1 },
-    { firstSeq: 2, count: 2 },
-    { firstSeq: 4, count: 1 },
+    // The one without conditions, and the last one, which asks for what it will have written, are of the same group.
+    { firstSeq: 2, count: 4 },
   ]);
-  calls[2]!.resolve(30);
   calls[1]!.resolve(20);
-  await Promise.all([writes[0], writes[2], after]);
+  await Promise.all([writes[0], writes[2], after, writes[4]]);
   // Judged by what the first wrote, and told so once it is known to have written it.
   await expect(writes[1]).rejects.toMatchObject(failed);
   await expect(writes[3]).rejects.toMatchObject(failed);
-  await turn();
-  calls[3]!.resolve(40);
-  await writes[4];
-  expect(applied).toEqual([1, 2, 4, 5]);
+  expect(applied).toEqual([1, 2]);
 });
 
 test('a write that the log refuses counts for no condition, and one that depends on another fails with it', async () => {

@@ -125,7 +125,7 @@ test('the same range deleted again and again leaves a bounded list', async () =>
   const fs = new MemoryFileSystem();
   const db = await open(fs);
   for (let i = 0; i < 4000; i++) await db.deleteRange({ gte: 'a', lt: 'b' }, { durability: 'none' });
-  expect(db.stats().rangeTombstones).toBeLessThan(3000);
+  expect(db.stats().rangeTombstones).toBeLessThan(5);
   await db.put('a', '1');
   await db.flush();
   expect(db.stats().rangeTombstones).toBe(0);
@@ -164,4 +164,33 @@ test('empty ranges write nothing, and no range at all is refused', async () => {
   const again = await open(fs);
   expect(count(again)).toBe(0);
   await again.close();
+});
+
+test('thousands of ranges go with one compaction, and with nothing to hide they do not come', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await filled(fs, 6000, { autoCompact: false });
+  for (let i = 0; i < 3000; i++) await db.deleteRange({ gte: key(2 * i), lt: key(2 * i + 1) }, { durability: 'none' });
+  await db.flush();
+  expect(db.stats().rangeTombstones).toBe(3000);
+  await db.compact();
+  expect([db.stats().rangeTombstones, count(db)]).toEqual([0, 3000]);
+  await db.deleteRange({ gte: 'nothing', lt: 'nothinh' });
+  await db.flush();
+  expect(db.stats().rangeTombstones).toBe(0);
+  await db.close();
+});
+
+test('a queue that trims its front keeps one range, and memtables of ranges alone fill up', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs, { wal: false, durability: 'none', memtableBytes: 16 * 1024 });
+  for (let i = 0; i < 3000; i++) {
+    await db.put(key(i), 'v');
+    await db.deleteRange({ lt: key(i) });
+    expect(db.getSync(key(i))).toBeDefined();
+  }
+  expect(db.stats().rangeTombstones).toBeLessThan(5);
+  const { sealSequence } = db;
+  for (let i = 0; i < 1000; i++) await db.deleteRange({ gte: key(5 * i), lt: key(5 * i + 1) });
+  expect(db.sealSequence).toBeGreaterThan(sealSequence + 3);
+  await db.close();
 });

@@ -506,3 +506,19 @@ describe('two processes on one directory', () => {
     }
   });
 });
+
+test('a change of the manifest that failed is tried again behind others without being made twice', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs);
+  await db.put('a', '1');
+  const fault = fs.inject({ on: ['write', 'create'], path: 'MANIFEST', times: FOREVER, code: 'IO_NO_SPACE' });
+  await db.flush().catch(() => {});
+  await expect.poll(() => fault.hits >= 2, { timeout: 10_000 }).toBe(true);
+  fault.remove();
+  await db.openKeyspace('k');
+  await untilDone(() => db.flush());
+  expect(db.keyspaces()).toEqual(['k']);
+  const left = await open(fs.crash({ next: () => 0 }));
+  expect([entriesOf(left), left.keyspaces()]).toEqual([{ a: '1' }, ['k']]);
+  await Promise.all([db.close(), left.close()]);
+});

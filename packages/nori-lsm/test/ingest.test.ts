@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { MemoryFileSystem } from 'nori-io/memory';
 import { SSTableWriter } from 'nori-sstable';
 import { expect, test } from 'vitest';
-import { Lsm, type LsmError, type LsmOptions, WriteBatch } from '../src/index.js';
+import { Lsm, type LsmError, type LsmOptions, type Snapshot, WriteBatch } from '../src/index.js';
 import { entriesOf } from './faults-support.js';
 import { text, utf8 } from './support.js';
 
@@ -268,4 +268,105 @@ test('a range is exported as of a snapshot, by a thread, and comes back somewher
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+});
+
+const settled = async (): Promise<void> => {
+  for (let i = 0; i < 300; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('what was deleted after an ingestion stays deleted, though sequence numbers in L0 interlock', async () => {
+  const fs = await prepared();
+  const db = await open(fs);
+  // Older than the table, in a memtable that is flushed after it.
+  await db.put('x', '1');
+  await db.ingest([table(fs, { b: 'stale' })], { level: 0 });
+  await db.delete('b');
+  for (let i = 0; i < 100; i++) await db.put(`r${i}`, 'v'.repeat(100), { durability: 'none' });
+  await db.flush();
+  await db.deleteRange({ prefix: 'r' });
+  await db.flush();
+  await settled();
+  expect(entriesOf(db)).toEqual({ x: '1' });
+  await db.compact();
+  expect(entriesOf(db)).toEqual({ x: '1' });
+  await db.close();
+});
+
+test('a range without keys replaces nothing, and no range at all is refused', async () => {
+  const fs = await prepared();
+  const db = await open(fs);
+  await db.put('a', '1');
+  await db.ingest([], { replace: { lt: '' } });
+  await db.ingest([], { replace: { gte: 'b', lt: 'a' } });
+  expect((await refusal(db.ingest([], { replace: {} }))).code).toBe('LSM_INVALID_ARGUMENT');
+  expect(entriesOf(db)).toEqual({ a: '1' });
+  await db.close();
+});
+
+test('marks that come with tables tell the truth about all that was applied before', async () => {
+  const fs = await prepared();
+  const options = { wal: false };
+  const db = await open(fs, options);
+  db.apply(new WriteBatch().put(utf8('z'), utf8('applied')));
+  await db.ingest([table(fs, { a: '1' })], { marks: [[1, utf8('after z and the table')]] });
+  const left = await open(fs.crash({ next: () => 0 }), options);
+  expect([text(left.durableMarks().get(1)), entriesOf(left)]).toEqual([
+    'after z and the table',
+    { a: '1', z: 'applied' },
+  ]);
+  await Promise.all([db.close(), left.close()]);
+});
+
+test('a snapshot that is opened while a range is being replaced keeps its view', async () => {
+  const fs = await prepared();
+  const db = await open(fs);
+  await db.put('a', 'old');
+  await db.compact();
+  let snapshot: Snapshot | undefined;
+  fs.onOperation = ({ path, kind }) => {
+    if (kind === 'write' && path.includes('MANIFEST')) snapshot ??= db.snapshot();
+  };
+  await db.ingest([table(fs, { a: 'new' })], { replace: { gte: '' } });
+  fs.onOperation = undefined;
+  await settled();
+  expect([text(db.getSync('a', { snapshot: snapshot! })), text(db.getSync('a'))]).toEqual(['old', 'new']);
+  snapshot!.close();
+  await db.compact();
+  expect([entriesOf(db), db.stats().rangeTombstones]).toEqual([{ a: 'new' }, 0]);
+  await db.close();
+});
+
+test('a disk that stays full is told, and the tables can be taken later', async () => {
+  const fs = await prepared();
+  const db = await open(fs);
+  const full = fs.inject({
+    on: ['write', 'create'],
+    path: 'MANIFEST',
+    code: 'IO_NO_SPACE',
+    times: Number.POSITIVE_INFINITY,
+  });
+  const path = table(fs, { a: '1' });
+  expect((await refusal(db.ingest([path]))).code).toBe('LSM_NO_SPACE');
+  expect((await refusal(db.openKeyspace('k'))).code).toBe('LSM_NO_SPACE');
+  full.remove();
+  expect([entriesOf(db), db.keyspaces()]).toEqual([{}, []]);
+  await db.put('b', '1');
+  await db.ingest([path]);
+  await db.openKeyspace('k');
+  await db.close();
+  const again = await open(fs.crash({ next: () => 0 }));
+  expect([entriesOf(again), again.keyspaces()]).toEqual([{ a: '1', b: '1' }, ['k']]);
+  await again.close();
+});
+
+test('an export that fails at its last step leaves nothing', async () => {
+  const fs = await prepared();
+  const db = await open(fs);
+  await db.put('a', '1');
+  await db.flush();
+  const fault = fs.inject({ on: 'sync-dir', path: '/out', code: 'IO_FAILED' });
+  expect((await refusal(db.exportTables('/out'))).code).toBe('LSM_IO_FAILED');
+  fault.remove();
+  expect(await fs.readdir('/out')).toEqual([]);
+  await db.close();
 });

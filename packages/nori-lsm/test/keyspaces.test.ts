@@ -316,3 +316,75 @@ test('what cannot be is refused, and nothing changes', async () => {
   expect(Array.from(again.scanSync(), ([key]) => hex(key))).toEqual(['ff00']);
   await again.close();
 });
+
+test('many keyspaces cost no tables of their own, and dropped ones keep no compaction from its end', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await open(fs, { autoCompact: false });
+  const names = Array.from({ length: 60 }, (_, i) => `k${i}`);
+  for (const name of names) {
+    const keyspace = await db.openKeyspace(name, Number(name.slice(1)) % 2 === 0 ? { compression: 'lz4' } : {});
+    for (let i = 0; i < 3; i++) await keyspace.put(`${i}`, name, { durability: 'none' });
+  }
+  await db.flush();
+  for (const name of names) await db.keyspace(name).put('4', 'v', { durability: 'none' });
+  await db.compact();
+  // One for each that has settings of its own, and what lies between them.
+  expect(db.stats().levels.at(-1)!.tables).toBeLessThanOrEqual(60);
+  const snapshot = db.snapshot();
+  for (const name of names.slice(1)) await db.dropKeyspace(name);
+  await db.keyspace('k0').put('5', 'v');
+  await db.compact();
+  snapshot.close();
+  await db.compact();
+  expect(db.stats().rangeTombstones).toBe(0);
+  expect(entriesOf(db.keyspace('k0'))).toEqual({ 0: 'k0', 1: 'k0', 2: 'k0', 4: 'v', 5: 'v' });
+  await db.close();
+});
+
+test('what is written is more than its tables, when compression is turned off', async () => {
+  const db = await open(new MemoryFileSystem(), { tableBytes: 4096, autoCompact: false, memtableBytes: 1 << 20 });
+  const packed = await db.openKeyspace('k', { compression: 'lz4' });
+  for (let i = 0; i < 300; i++) await packed.put(`key${i}`, ' '.repeat(2000), { durability: 'none' });
+  await db.flush();
+  await packed.put('key0', ' ');
+  await db.compact();
+  await db.openKeyspace('k', { compression: 'none' });
+  await packed.put('key1', ' ');
+  await db.compact();
+  expect(Object.keys(entriesOf(packed)).length).toBe(300);
+  await db.close();
+});
+
+test('the time to live of a batch goes before that of the keyspace', async () => {
+  const clock = new TestClock();
+  const db = await open(new MemoryFileSystem(), { clock });
+  const keyspace = await db.openKeyspace('k', { ttlMs: 1000 });
+  await keyspace.batch([{ type: 'put', key: 'a', value: '1' }], { ttlMs: 5000 });
+  await keyspace.batch([{ type: 'put', key: 'b', value: '1' }]);
+  await keyspace.put('c', '1', { ttlMs: 7000 });
+  const ttlMs = (key: string): number => keyspace.getEntry(key)!.expiresAtMs - clock.nowMs;
+  expect(['a', 'b', 'c'].map(ttlMs)).toEqual([5000, 1000, 7000]);
+  await db.close();
+});
+
+test('a keyspace that was dropped, or is of another database, is no address for a batch or for tables', async () => {
+  const fs = new MemoryFileSystem();
+  const [db, other] = [await open(fs), await open(fs, { dir: '/data/other' })];
+  const old = await db.openKeyspace('k');
+  await old.put('a', '1');
+  const { tables } = await old.exportTables('/data/out');
+  const taking = old.ingest(tables.map(({ path }) => path));
+  const dropping = db.dropKeyspace('k');
+  await Promise.allSettled([taking, dropping]);
+  await dropping;
+  await db.openKeyspace('k');
+  const foreign = await other.openKeyspace('k');
+  for (const keyspace of [old, foreign]) {
+    expect(await codeOf(() => db.batch([{ type: 'put', keyspace, key: 'a', value: '2' }]))).toBe(
+      'LSM_UNKNOWN_KEYSPACE',
+    );
+  }
+  expect(await codeOf(() => old.ingest(tables.map(({ path }) => path)))).toBe('LSM_UNKNOWN_KEYSPACE');
+  expect(entriesOf(db.keyspace('k'))).toEqual({});
+  await Promise.all([db.close(), other.close()]);
+});

@@ -162,8 +162,6 @@ export class Run {
     replace: KeyBounds | undefined,
     level?: number,
   ): Promise<void> {
-    // Without its own log what memtables hold has no place in the order of what survives.
-    if (!this.wal) await this.flush();
     const dir = `/data/tables-${++this.#folders}`;
     const paths = await writeTables(this.fs, dir, this.keys, entries, parts);
     const end = this.#history.sequence + 2;

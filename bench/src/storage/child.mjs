@@ -1,11 +1,12 @@
 // One measurement in a process of its own: the job comes as JSON on the command line, the result goes to the parent.
 
+import { layerWorkloads } from '../embedded/layer.mjs';
 import { load } from './load.mjs';
 import { appends } from './log.mjs';
 import { fill, fillLog, open, replay } from './opening.mjs';
 import { workloads } from './workloads.mjs';
 
-const WORKLOADS = { ...workloads, load, fill, open, fillLog, replay, appends };
+const WORKLOADS = { ...workloads, ...layerWorkloads, load, fill, open, fillLog, replay, appends };
 
 const job = JSON.parse(process.argv[2]);
 try {

@@ -54,8 +54,8 @@ export class LevelIterator<TDatabase, K, V> extends AbstractIterator<TDatabase, 
   readonly #keyFormat: Format | undefined;
   readonly #valueFormat: Format | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #keyDecoder: Decoder<K>;
-  readonly #valueDecoder: Decoder<V>;
+  readonly #keyDecoder: Decoder<K> | undefined;
+  readonly #valueDecoder: Decoder<V> | undefined;
   /** No call needs looking after: see the top of the file. */
   readonly #isPlain: boolean;
   /** Entries that `#walk` gave, which abstract-level does not know of. */
@@ -76,10 +76,11 @@ export class LevelIterator<TDatabase, K, V> extends AbstractIterator<TDatabase, 
     this.#keyFormat = keys ? keyEncoding : undefined;
     this.#valueFormat = values ? valueEncoding : undefined;
     this.#signal = signal ?? undefined;
-    const encodings = options as unknown as { readonly [name: symbol]: Decoder<never> };
-    this.#keyDecoder = encodings[KEY_ENCODING]!;
-    this.#valueDecoder = encodings[VALUE_ENCODING]!;
-    this.#isPlain = this.limit === Number.POSITIVE_INFINITY && (signal ?? snapshot ?? undefined) === undefined;
+    const encodings = options as unknown as { readonly [name: symbol]: Decoder<never> | undefined };
+    this.#keyDecoder = encodings[KEY_ENCODING];
+    this.#valueDecoder = encodings[VALUE_ENCODING];
+    const hasDecoders = this.#keyDecoder !== undefined && this.#valueDecoder !== undefined;
+    this.#isPlain = hasDecoders && this.limit === Infinity && (signal ?? snapshot ?? undefined) === undefined;
   }
 
   override get count(): number {
@@ -162,8 +163,8 @@ export class LevelIterator<TDatabase, K, V> extends AbstractIterator<TDatabase, 
     const [key, value] = entry;
     try {
       // Encodings give keys and values of other types than the store's: the entry is that of abstract-level from here on.
-      if (key !== undefined) entry[0] = this.#keyDecoder.decode(key) as Stored;
-      if (value !== undefined) entry[1] = this.#valueDecoder.decode(value) as Stored;
+      if (key !== undefined) entry[0] = this.#keyDecoder!.decode(key) as Stored;
+      if (value !== undefined) entry[1] = this.#valueDecoder!.decode(value) as Stored;
     } catch (error) {
       throw levelError('LEVEL_DECODE_ERROR', 'Iterator could not decode data', error);
     }

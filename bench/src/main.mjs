@@ -9,18 +9,19 @@ import { median } from './median.mjs';
 import { stopEverything } from './node-process.mjs';
 import { renderSideBySide, renderTable } from './report.mjs';
 import { measureSideBySide } from './side-by-side.mjs';
+import { embedded } from './tables/embedded.mjs';
 import { foundation } from './tables/foundation.mjs';
 import { storage } from './tables/storage.mjs';
 
 /** A list of rows that are measured one after the other, or `measurements` made with several stores side by side. */
-const TABLES = { foundation, storage };
+const TABLES = { foundation, storage, embedded };
 const USAGE = `npm run bench -- [TABLE] [options]
 
 Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
 
   --quick            little data and short measurements, one instead of three: to see that it runs
   --only ROW,...     only these rows
-  --cpu-prof ROW     storage: profiles one measurement of ROW with nori, and shows where its threads spend their time
+  --cpu-prof ROW     storage, embedded: profiles one measurement of ROW with nori, and shows where its threads spend their time
   --repetitions N    how often each row is measured; the median is shown (default 3)
   --duration-s N     foundation: how long each measurement takes after its warm-up (default 30)
   --warmup-s N       foundation: how long the warm-up takes (default 5)
@@ -113,7 +114,7 @@ const main = async () => {
   };
   const isSideBySide = table.measurements !== undefined;
   if (values['cpu-prof'] !== undefined) {
-    if (!isSideBySide) wrongUsage('--cpu-prof is for the table storage');
+    if (!isSideBySide) wrongUsage('--cpu-prof is for the tables storage and embedded');
     const [measurement] = select(table.measurements, values['cpu-prof']);
     return void process.stdout.write(await table.profile(measurement, plan));
   }
@@ -128,7 +129,7 @@ const main = async () => {
 
 const stop = () => {
   stopEverything();
-  storage.stop();
+  for (const table of Object.values(TABLES)) table.stop?.();
 };
 
 for (const signal of ['SIGINT', 'SIGTERM']) {

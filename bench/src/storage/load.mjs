@@ -1,8 +1,8 @@
 // The large load: uniform random puts over a key space many times larger than memory for it, then gets of what was written.
 // While it runs, the event loop of the process that writes is watched.
 import { readFileSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { watchEventLoop } from '../event-loop.mjs';
 import { peakResidentMibOf } from '../process-stats.mjs';
 import { KEY_BYTES, uniform, VALUE_BYTES, valueBytesOf, writeKey } from './data.mjs';
 import { tableBytesOf } from './disk.mjs';
@@ -72,16 +72,6 @@ const getUniformly = (store, gets, keySpace, written, stream) => {
     get++;
   }
   check(wrong === 0, `${wrong} of ${gets} gets did not find the last value put`);
-};
-
-const watchEventLoop = () => {
-  const histogram = monitorEventLoopDelay({ resolution: 1 });
-  histogram.enable();
-  return () => {
-    histogram.disable();
-    const ms = (percentile) => histogram.percentile(percentile) / 1e6;
-    return { p50: ms(50), p99: ms(99), p999: ms(99.9), max: histogram.max / 1e6 };
-  };
 };
 
 /** @param {{ store: string, dir: string, puts: number, keySpace: number, gets: number }} job */

@@ -10,7 +10,7 @@ export const REPLAY_MEMTABLE_BYTES = 512 * 1024 * 1024;
 const PROFILE = { writeBytes: REPLAY_MEMTABLE_BYTES };
 
 /** How many entries of the usual size make `bytes`. */
-const entriesOf = (bytes, valueBytes = VALUE_BYTES) => Math.ceil(bytes / (KEY_BYTES + valueBytes));
+export const entriesOf = (bytes, valueBytes = VALUE_BYTES) => Math.ceil(bytes / (KEY_BYTES + valueBytes));
 
 /** Fills a store with `bytes` of keys and values in the order of the keys. */
 export const fill = async ({ store: name, dir, bytes }) => {

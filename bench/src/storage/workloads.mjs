@@ -25,7 +25,7 @@ export const check = (isRight, what) => {
 };
 
 /** Everything that was written is there, and nothing else. */
-const checkContents = (store, { keys, values }) => {
+export const checkContents = (store, { keys, values }) => {
   let entries = 0;
   for (let i = 0; i < keys.length; i++) {
     const found = store.getSync(keys[i]);
@@ -93,7 +93,7 @@ const bestOf = (variants) => {
 };
 
 /** Repeats `pass` over `count` keys; all passes must give the checksum. */
-const measurePasses = async (count, checksum, pass) => {
+export const measurePasses = async (count, checksum, pass) => {
   check((await pass()) === checksum, 'checksum of the values that were read while warming up');
   await pass();
   const startMs = performance.now();

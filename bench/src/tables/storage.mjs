@@ -1,22 +1,16 @@
 // The storage packages beside the native stores that people use: nori-lsm (and nori-wal), classic-level, lmdb. What each row
 // does and how the stores are kept comparable is told in bench/README.md.
 import { cpSync, lstatSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { describeProfiles } from '../profile.mjs';
-import { removeDirectory, runChild, stopChildren, temporaryPath } from '../storage/children.mjs';
+import { mibPerSecond, milliseconds, perSecond, seconds, times } from '../figures.mjs';
+import { runChild, stopChildren } from '../storage/children.mjs';
+import { findStores, forget, inEmptyDirectory, prepared } from '../storage/directories.mjs';
 import { logBytesOf } from '../storage/disk.mjs';
+import { profileOfNori } from '../storage/profile-of-nori.mjs';
 import { STORES } from '../storage/settings.mjs';
 import { versionsOfStores } from '../storage/versions.mjs';
 
 const MIB = 2 ** 20;
 const LOG_ONLY = ['nori', 'classic-level'];
-
-const perSecond = (figure) =>
-  `${figure < 1e6 ? `${(figure / 1000).toFixed(figure < 1e5 ? 1 : 0)}k` : `${(figure / 1e6).toFixed(2)}M`}/s`;
-const times = (figure) => figure.toFixed(2);
-const milliseconds = (figure) => `${figure.toFixed(1)} ms`;
-const seconds = (figure) => (figure < 1 ? `${(figure * 1000).toFixed(0)} ms` : `${figure.toFixed(2)} s`);
-const mibPerSecond = (figure) => `${figure.toFixed(0)} MiB/s`;
 
 const atLeast = (peer, factor) => ({ times: factor, of: peer });
 
@@ -44,37 +38,8 @@ const sizesOf = (plan) =>
       };
 
 /** Runs a job with an empty directory of its own. */
-const measureEmpty = (jobOf) => async (store, plan) => {
-  const dir = temporaryPath(store);
-  try {
-    return await runChild({ ...jobOf(sizesOf(plan)), store, dir }, plan.execArgvOf?.(store));
-  } finally {
-    removeDirectory(dirname(dir));
-  }
-};
-
-const preparedDirectories = new Map();
-
-/** Prepares a directory once for each store and leaves it for all measurements that name it; it is removed at the end. */
-const prepared = async (name, store, prepare) => {
-  const id = `${name} ${store}`;
-  let found = preparedDirectories.get(id);
-  if (found === undefined) {
-    const dir = temporaryPath(store);
-    found = { dir, ...(await prepare(dir)) };
-    preparedDirectories.set(id, found);
-  }
-  return found;
-};
-
-/** Forgets a prepared directory that no later measurement needs. */
-const forget = (name) => {
-  for (const [id, { dir }] of preparedDirectories) {
-    if (!id.startsWith(`${name} `)) continue;
-    removeDirectory(dirname(dir));
-    preparedDirectories.delete(id);
-  }
-};
+const measureEmpty = (jobOf) => (store, plan) =>
+  inEmptyDirectory(store, (dir) => runChild({ ...jobOf(sizesOf(plan)), store, dir }, plan.execArgvOf?.(store)));
 
 /** Reads a store that was filled, flushed and compacted by another process. */
 const measureSettled = (workload) => async (store, plan) => {
@@ -96,15 +61,12 @@ const measureReplay = (valueBytes) => async (store, plan) => {
     const { entries } = await runChild({ workload: 'fillLog', store, dir, bytes, valueBytes });
     return { entries, logBytes: logBytesOf(dir) };
   });
-  const dir = temporaryPath(store);
-  try {
+  return inEmptyDirectory(store, (dir) => {
     // The socket of a dead process's lock cannot be copied.
     cpSync(left.dir, dir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
     const { entries, logBytes } = left;
-    return await runChild({ workload: 'replay', store, dir, entries, valueBytes, logBytes }, plan.execArgvOf?.(store));
-  } finally {
-    removeDirectory(dirname(dir));
-  }
+    return runChild({ workload: 'replay', store, dir, entries, valueBytes, logBytes }, plan.execArgvOf?.(store));
+  });
 };
 
 /** `store best of a, b`: which of a store's ways was fastest, from the first repetition. */
@@ -290,30 +252,11 @@ const measurements = [
   })),
 ];
 
-/** Which stores work here, and why the others do not. */
-const findStores = async () => {
-  const available = [];
-  const missing = {};
-  for (const store of STORES) {
-    const dir = temporaryPath(store);
-    try {
-      await runChild({ workload: 'probe', store, dir });
-      available.push(store);
-    } catch (error) {
-      missing[store] = error.message.split('\n').slice(0, 2).join(' ');
-    } finally {
-      removeDirectory(dirname(dir));
-    }
-  }
-  return { available, missing };
-};
-
-/** Measures once with nori under Node's profiler; tells the functions that took the time. */
-const profile = async (measurement, plan) => {
-  const dir = temporaryPath('profiles');
-  await measurement.measure('nori', { ...plan, execArgvOf: () => ['--cpu-prof', `--cpu-prof-dir=${dir}`] });
-  return describeProfiles(dir);
-};
-
 /** A table of measurements that are made side by side. */
-export const storage = { measurements, findStores, profile, versions: versionsOfStores, stop: stopChildren };
+export const storage = {
+  measurements,
+  findStores,
+  profile: profileOfNori,
+  versions: versionsOfStores,
+  stop: stopChildren,
+};

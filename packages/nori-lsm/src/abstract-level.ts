@@ -7,6 +7,7 @@ import {
   type AbstractChainedBatch,
   type AbstractDatabaseOptions,
   type AbstractDelOptions,
+  type AbstractGetOptions,
   AbstractLevel,
   type AbstractOpenOptions,
   type AbstractPutOptions,
@@ -18,9 +19,11 @@ import type { Format, Stored } from './level/encoding.js';
 import { decode } from './level/encoding.js';
 import { levelError, levelErrorOf } from './level/level-error.js';
 import { LevelIterator, type LevelIteratorOptions, type LevelRange } from './level/level-iterator.js';
+import { arePlainOptions, plainBatch } from './level/plain-batch.js';
 import { Lsm } from './lsm.js';
 import type { BatchOperation, LsmOptions, Snapshot, WriteOptions } from './types.js';
 
+const NO_SETTINGS: NoriLevelWriteOptions = {};
 /** Keys deleted together by `clear`. */
 const CLEAR_KEYS = 1000;
 /** From so many keys on `clear` deletes their range: fewer are cheaper deleted one by one. */
@@ -75,6 +78,7 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   readonly #location: string;
   #lsm: Lsm | undefined;
   #clock: Clock = systemClock;
+  readonly #writes = new SharedPromises();
 
   /** @param location the directory; created if missing */
   constructor(location: string, options?: NoriLevelOptions<KDefault, VDefault>) {
@@ -122,7 +126,8 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
     options: AbstractPutOptions<K, V> & NoriLevelWriteOptions,
   ): Promise<void>;
   override put(...call: unknown[]): Promise<void> {
-    return super.put(...(call as Parameters<AbstractLevel<Stored, KDefault, VDefault>['put']>));
+    const done = this.#plainPut(call[0], call[1], call[2]);
+    return done ?? super.put(...(call as Parameters<AbstractLevel<Stored, KDefault, VDefault>['put']>));
   }
 
   override del(key: KDefault): Promise<void>;
@@ -134,6 +139,14 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
     return super.del(...(call as Parameters<AbstractLevel<Stored, KDefault, VDefault>['del']>));
   }
 
+  /** As abstract-level has it; an open database answers without the detour over a second promise, which costs as much as a cached read. */
+  override get(key: KDefault): Promise<VDefault | undefined>;
+  override get<K = KDefault, V = VDefault>(key: K, options: AbstractGetOptions<K, V>): Promise<V | undefined>;
+  override async get(key: KDefault, options?: AbstractGetOptions<KDefault, VDefault>): Promise<never> {
+    const given = options as AbstractGetOptions<KDefault, VDefault>;
+    return (this.status === 'open' ? super.getSync(key, given) : super.get(key, given)) as never;
+  }
+
   override batch(operations: NoriLevelOperation<typeof this, KDefault, VDefault>[]): Promise<void>;
   override batch<K = KDefault, V = VDefault>(
     operations: NoriLevelOperation<typeof this, K, V>[],
@@ -141,7 +154,49 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   ): Promise<void>;
   override batch(): AbstractChainedBatch<typeof this, KDefault, VDefault>;
   override batch(...call: unknown[]): never {
-    return super.batch(...(call as [])) as never;
+    return (this.#plainBatch(call[0], call[1]) ?? super.batch(...(call as []))) as never;
+  }
+
+  /** A plain batch goes to the store at once; undefined: abstract-level is to see to this one. */
+  #plainBatch(operations: unknown, options: unknown): Promise<void> | undefined {
+    const settings = this.#plainSettings(options);
+    if (settings === undefined || !Array.isArray(operations) || operations.length === 0) return undefined;
+    try {
+      const batch = plainBatch(operations, this.keyEncoding(), this.valueEncoding());
+      return batch && this.#writes.of(this.lsm.batch(batch, writeOptions(settings)));
+    } catch {
+      // An encoding has thrown: abstract-level gets to see it as well.
+      return undefined;
+    }
+  }
+
+  /** As {@link NoriLevel.#plainBatch}. */
+  #plainPut(key: unknown, value: unknown, options: unknown): Promise<void> | undefined {
+    const settings = this.#plainSettings(options);
+    if (settings === undefined || (key ?? undefined) === undefined || (value ?? undefined) === undefined)
+      return undefined;
+    try {
+      const [itsKey, itsValue] = [
+        this.keyEncoding().encode(key as KDefault),
+        this.valueEncoding().encode(value as VDefault),
+      ];
+      return this.#writes.of(this.lsm.put(itsKey, itsValue, writeOptions(settings)));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The options of a write; undefined if they ask for more, or others than the store are to be told of it. */
+  #plainSettings(options: unknown): NoriLevelWriteOptions | undefined {
+    if (!this.#isPlain) return undefined;
+    if (typeof options !== 'object' || options === null) return NO_SETTINGS;
+    return arePlainOptions(options) ? options : undefined;
+  }
+
+  /** Nobody but the store is to be told of a write. */
+  get #isPlain(): boolean {
+    const { noop } = this.hooks.prewrite as unknown as { readonly noop?: boolean };
+    return noop === true && this.status === 'open' && this.listenerCount('write') === 0;
   }
 
   /**
@@ -177,7 +232,12 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
 
   /** @internal */
   _getSync(key: Stored, { valueEncoding, snapshot }: ReadForm): Stored | undefined {
-    const value = readSync(() => this.lsm.getSync(key, readOptions(snapshot)));
+    let value: Uint8Array | undefined;
+    try {
+      value = this.lsm.getSync(key, readOptions(snapshot));
+    } catch (error) {
+      throw levelErrorOf(error);
+    }
     return value === undefined ? undefined : decode(value, valueEncoding);
   }
 
@@ -209,22 +269,23 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
   }
 
   /** @internal */
-  async _put(key: Stored, value: Stored, options: NoriLevelWriteOptions): Promise<void> {
-    return asLevel(() => this.lsm.put(key, value, writeOptions(options)));
+  _put(key: Stored, value: Stored, options: NoriLevelWriteOptions): Promise<void> {
+    return this.#writes.of(this.lsm.put(key, value, writeOptions(options)));
   }
 
   /** @internal */
-  async _del(key: Stored, options: NoriLevelWriteOptions): Promise<void> {
-    return asLevel(() => this.lsm.delete(key, writeOptions(options)));
+  _del(key: Stored, options: NoriLevelWriteOptions): Promise<void> {
+    return this.#writes.of(this.lsm.delete(key, writeOptions(options)));
   }
 
   /** @internal */
-  async _batch(operations: readonly PrivateOperation[], options: NoriLevelWriteOptions): Promise<void> {
+  _batch(operations: readonly PrivateOperation[], options: NoriLevelWriteOptions): Promise<void> {
+    // What abstract-level made of a put is one for the store as it is.
     const batch = operations.map(
-      ({ type, key, value, ttlMs }): BatchOperation =>
-        type === 'del' ? { type: 'delete', key } : { type, key, value, ...(ttlMs === undefined ? {} : { ttlMs }) },
+      (operation): BatchOperation =>
+        operation.type === 'del' ? { type: 'delete', key: operation.key } : (operation as BatchOperation),
     );
-    return asLevel(() => this.lsm.batch(batch, writeOptions(options)));
+    return this.#writes.of(this.lsm.batch(batch, writeOptions(options)));
   }
 
   /** @internal */
@@ -310,6 +371,22 @@ const writeOptions = ({ sync, ttlMs }: NoriLevelWriteOptions): WriteOptions | un
     ...(ttlMs === undefined ? {} : { ttlMs }),
   };
 };
+
+/** Promises with errors for users of abstract-level. The store gives all writes of a group one promise, of which this makes one as well. */
+class SharedPromises {
+  #given: Promise<void> | undefined;
+  #made: Promise<void> = Promise.resolve();
+
+  of(given: Promise<void>): Promise<void> {
+    if (given !== this.#given) {
+      this.#given = given;
+      this.#made = given.catch((thrown) => {
+        throw levelErrorOf(thrown);
+      });
+    }
+    return this.#made;
+  }
+}
 
 const readSync = <T>(read: () => T): T => {
   try {

@@ -1,6 +1,16 @@
 // Opening and creating the directory of a database: looks before it touches, locks, sweeps what a crash has left.
+//
+//   create   mkdir ─ names above synced, lock taken ─ manifest and CURRENT.tmp written, both synced ─ names in it synced ─ CURRENT ─ synced
+//   open     lock taken ─ names in it synced ─ manifests that CURRENT does not name removed ─ manifest read
+//
+// That this is enough, whenever a crash comes:
+//   - What is acknowledged is in a directory with a CURRENT, and CURRENT is put in force (by a rename) only after the names above the
+//     directory, the manifest, its name and CURRENT's own bytes are durable. So whoever finds a CURRENT, finds what it names, and need not
+//     sync the names above again. The manifest and CURRENT.tmp may become durable in either order: without a CURRENT neither counts.
+//   - Without a CURRENT nothing was acknowledged, and nothing that is removed can be missed. With one, what it makes obsolete is removed
+//     only after it is durable that it is this one: hence the sync before.
 import { syncParents } from 'nori-io';
-import { inspectDirectory, LOCK_FILE, manifestNumber } from './directory.js';
+import { type DirectoryState, inspectDirectory, LOCK_FILE, manifestNumber } from './directory.js';
 import { codeOf, LsmError } from './errors.js';
 import { Manifest } from './manifest.js';
 import type { ResolvedOptions } from './options.js';
@@ -16,21 +26,23 @@ export interface OpenDirectory {
 export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirectory> => {
   const { fs, dir } = options;
   // Refusals come before the first change: a directory that is not ours, or of a newer version, stays as it is.
-  const seen = await inspectDirectory(fs, dir);
-  if (seen.kind === 'database' && options.errorIfExists)
-    throw new LsmError('LSM_EXISTS', `A database exists in ${dir} already, and errorIfExists is true.`);
-  if (seen.kind !== 'database' && !options.createIfMissing) {
-    throw new LsmError('LSM_NOT_FOUND', `A database does not exist in ${dir}, and createIfMissing is false.`);
-  }
+  const seen = await inspectWanted(options);
   if (seen.kind === 'missing') await fs.mkdir(dir);
-  if (seen.kind !== 'database') await syncParents(fs, dir);
-  const unlock = options.lock ? await takeLock(options) : async () => {};
+  // Side by side, and both waited for: what fails leaves nothing under way.
+  const [named, locked] = await Promise.allSettled([
+    seen.kind === 'database' ? undefined : syncParents(fs, dir),
+    options.lock ? takeLock(options) : async () => {},
+  ]);
+  if (locked.status === 'rejected') throw locked.reason;
+  const unlock = locked.value;
   try {
-    const state = seen.kind === 'missing' ? seen : await inspectDirectory(fs, dir);
+    if (named.status === 'rejected') throw named.reason;
+    // Another process may have created it, or have gone on, until the lock was taken.
+    const state = await inspectWanted(options);
     // What CURRENT says now is durable before anything that it makes obsolete is removed.
-    await fs.syncDir(dir);
+    if (state.kind === 'database') await fs.syncDir(dir);
     const number = state.kind === 'database' ? state.manifest : 0;
-    for (const name of await fs.readdir(dir)) {
+    for (const name of state.kind === 'missing' ? [] : state.names) {
       const other = manifestNumber(name);
       if (other !== undefined && other !== number) await fs.unlink(`${dir}/${name}`);
     }
@@ -48,6 +60,17 @@ export const openDirectory = async (options: ResolvedOptions): Promise<OpenDirec
     await unlock();
     throw error;
   }
+};
+
+/** @throws LsmError `LSM_NOT_FOUND`, `LSM_EXISTS`, and as `inspectDirectory` does */
+const inspectWanted = async ({ fs, dir, createIfMissing, errorIfExists }: ResolvedOptions): Promise<DirectoryState> => {
+  const seen = await inspectDirectory(fs, dir);
+  if (seen.kind === 'database' && errorIfExists)
+    throw new LsmError('LSM_EXISTS', `A database exists in ${dir} already, and errorIfExists is true.`);
+  if (seen.kind !== 'database' && !createIfMissing) {
+    throw new LsmError('LSM_NOT_FOUND', `A database does not exist in ${dir}, and createIfMissing is false.`);
+  }
+  return seen;
 };
 
 /**

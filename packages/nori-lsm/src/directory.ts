@@ -35,7 +35,7 @@ const isLockName = (name: string): boolean => name === LOCK_FILE || name.startsW
 /** What a directory is, found without changing anything in it. */
 export type DirectoryState =
   | { readonly kind: 'missing' }
-  | { readonly kind: 'empty' }
+  | { readonly kind: 'empty'; readonly names: readonly string[] }
   | { readonly kind: 'database'; readonly names: readonly string[]; readonly manifest: number };
 
 /**
@@ -54,7 +54,7 @@ export const inspectDirectory = async (fs: FileSystem, dir: string): Promise<Dir
   const others = names.filter(
     (name) => !isLockName(name) && name !== CURRENT_TMP && name !== manifestName(1) && name !== LOG_DIR,
   );
-  if (others.length === 0) return { kind: 'empty' };
+  if (others.length === 0) return { kind: 'empty', names };
   const isOurs = (name: string): boolean =>
     tableNumber(name) !== undefined || manifestNumber(name) !== undefined || name === LOST_DIR;
   if (others.every(isOurs)) {

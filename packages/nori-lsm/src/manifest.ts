@@ -190,10 +190,12 @@ export class Manifest {
     const file = await fs.open(path, 'create');
     let maybeNamed = false;
     try {
-      await file.write([encodeFileHeader(number), record], 0);
-      await file.datasync();
+      // Neither counts before CURRENT is switched; by then both, and the name of this one, are durable.
+      const written = writeDurably(file, [encodeFileHeader(number), record]);
+      for (const each of await Promise.allSettled([written, prepareCurrent(fs, this.#dir, number)])) {
+        if (each.status === 'rejected') throw each.reason;
+      }
       await fs.syncDir(this.#dir);
-      await prepareCurrent(fs, this.#dir, number);
       maybeNamed = true;
       await switchCurrent(fs, this.#dir);
     } catch (error) {
@@ -218,6 +220,11 @@ export class Manifest {
     }
   }
 }
+
+const writeDurably = async (file: File, bytes: readonly Uint8Array[]): Promise<void> => {
+  await file.write(bytes, 0);
+  await file.datasync();
+};
 
 const applyRecords = (state: ManifestState, { records }: ManifestScan, file: string): void => {
   for (const { kind, offset, payload } of records) {

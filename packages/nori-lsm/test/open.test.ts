@@ -50,6 +50,25 @@ test('a missing directory is created, with createIfMissing: false it is refused'
   await (await open(fs, { createIfMissing: false })).close();
 });
 
+test('a database that another process creates before the lock is taken is opened, or refused if it must not be there', async () => {
+  for (const errorIfExists of [false, true]) {
+    const fs = new MemoryFileSystem();
+    const lock = fs.lock.bind(fs);
+    fs.lock = async (path) => {
+      fs.lock = lock;
+      const other = await open(fs);
+      await other.put('key', 'value');
+      await other.close();
+      return lock(path);
+    };
+    const opening = open(fs, { errorIfExists });
+    if (errorIfExists) await expect(opening).rejects.toEqual(refusal('LSM_EXISTS'));
+    const db = errorIfExists ? await open(fs) : await opening;
+    expect(text(db.getSync('key')!)).toBe('value');
+    await db.close();
+  }
+});
+
 test('a directory with other files is refused and nothing in it is touched', async () => {
   const fs = new MemoryFileSystem();
   await fs.mkdir(DIR);

@@ -20,7 +20,8 @@ export function copyOut(source: Uint8Array, start: number, end: number): Uint8Ar
     pool = sharedMemory(POOL_BYTES);
     used = 0;
   }
-  pool.set(source.subarray(start, end), used);
+  // A view costs as much as the copy.
+  pool.set(length === source.length ? source : source.subarray(start, end), used);
   const copy = pool.subarray(used, used + length);
   used += length;
   return copy;

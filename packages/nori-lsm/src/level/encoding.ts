@@ -10,7 +10,11 @@ export type Stored = string | Buffer | Uint8Array;
 
 /** A key or value in a format, as the caller's own: `bytes` may be shared with others. */
 export const decode = (bytes: Uint8Array, format: Format): Stored =>
-  format === 'utf8' ? asBuffer(bytes).toString() : decodeOwn(copyOut(bytes, 0, bytes.length), format);
+  format === 'view'
+    ? copyOut(bytes, 0, bytes.length)
+    : format === 'buffer'
+      ? Buffer.from(bytes)
+      : asBuffer(bytes).toString();
 
 /** As {@link decode}, of bytes that nobody else has. */
 export const decodeOwn = (bytes: Uint8Array, format: Format): Stored => {

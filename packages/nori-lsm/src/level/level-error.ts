@@ -33,7 +33,8 @@ class AbortError extends LevelError {
   }
 }
 
-export const levelError = (code: string, message: string): Error => new LevelError(code, message);
+export const levelError = (code: string, message: string, cause?: unknown): Error =>
+  new LevelError(code, message, cause === undefined ? undefined : { cause });
 
 /** The error of an operation that a signal ended. */
 export const abortError = (signal: AbortSignal): Error => new AbortError(signal.reason);

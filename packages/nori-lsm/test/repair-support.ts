@@ -291,7 +291,8 @@ export const checkKept = async (
   }
   let newest = 0;
   for (const [name, at] of kept) {
-    newest = Math.max(newest, history[at]!.seq);
+    const write = history[at]! as Extract<Change, { type: 'write' }>;
+    if (!isManifestHurt || !write.isIngested) newest = Math.max(newest, write.seq);
     if (isManifestHurt && ingested.has(name)) continue;
     const found = shown.get(name);
     if (found !== undefined && found < at) problems.push(`${name} shows write ${found}, not ${at} or later`);

@@ -20,6 +20,8 @@ export interface LogFinding {
   readonly missing: number;
   /** Largest sequence number in it. */
   readonly endSeq: number;
+  /** Largest number of a keyspace in operations that are in the log alone, if keys are mapped. */
+  readonly largestKeyspace: number;
   /**
    * If the log is sound and holds everything from some operation on that tables hold too: what the manifest may say instead of
    * what it says that tables hold, so that all of that is taken again. What tables have lost of it comes back, and nothing else changes.
@@ -43,6 +45,7 @@ export const NO_LOG: LogFinding = {
   operations: 0,
   missing: 0,
   endSeq: 0,
+  largestKeyspace: 0,
   wholeLog: undefined,
 };
 
@@ -67,9 +70,8 @@ export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnow
     const gap = gapOf(log, start, end, tables?.logPosition);
     const problems = gap === undefined ? walk.problems : [...walk.problems, gap];
     const state = walk.problems.length > 0 ? 'damaged' : gap === undefined ? 'sound' : 'apart';
-    const { operations, missing, endSeq } = walk;
     const wholeLog = state === 'sound' && tables !== undefined ? wholeOf(walk, tables) : undefined;
-    return { state, problems, segments, records, start, operations, missing, endSeq, wholeLog };
+    return { state, problems, segments, records, start, ...countsOf(walk), wholeLog };
   } catch (error) {
     const damage = toLsmError(error, 'Cannot read the log');
     if (damage.code !== 'LSM_CORRUPT_LOG' && codeOf(damage.cause) !== 'WAL_IO_FAILED') throw damage;
@@ -77,11 +79,16 @@ export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnow
     const { segments, records, start, problems } = await salvageLog(options(walk));
     const found = problems.map((problem) => toLsmError(problem, 'The log is damaged'));
     const all = [...(found.length > 0 ? found : [damage]), ...walk.problems];
-    const { operations, missing, endSeq } = walk;
-    const counts = { operations, missing, endSeq, wholeLog: undefined };
-    return { state: 'damaged', problems: all, segments, records, start, ...counts };
+    return { state: 'damaged', problems: all, segments, records, start, ...countsOf(walk), wholeLog: undefined };
   }
 };
+
+const countsOf = ({ operations, missing, endSeq, largestKeyspace }: LogWalk) => ({
+  operations,
+  missing,
+  endSeq,
+  largestKeyspace,
+});
 
 /**
  * Only from where on the log holds every change, up to the last one, may it be taken again: what is taken hides what tables have, and

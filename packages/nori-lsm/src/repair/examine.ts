@@ -87,7 +87,9 @@ const examineListed = async (
   const unlisted = numbers.filter((number) => !isListed.has(number));
   const tables = await examineAll(fs, dir, listed, onProgress);
   const seen = { tables, unlisted: unlisted.map((number) => tableName(number)), log };
-  // A manifest that has lost its last records reads as an older one. Then tables that it does not list hold what is missing.
+  // A manifest that has lost its last records reads as an older one. Then tables that it does not list hold what is missing,
+  // or the log speaks of keyspaces that it does not know.
+  if (state.mappedKeys && log.largestKeyspace > state.lastKeyspace) return undefined;
   const missing = tables.filter(({ state }) => state === 'missing');
   const isBehind = log.start !== undefined && logPosition !== undefined && log.start > logPosition;
   if (missing.length === 0 && !isBehind) return seen;
@@ -130,7 +132,7 @@ const complete = (dir: string, found: Omit<Examination, 'problems'>): Examinatio
   const { manifest, tables, log, mustRebuild } = found;
   const problems = [...manifest.problems, ...tables.flatMap((table) => table.problems), ...log.problems];
   if (mustRebuild && manifest.found !== undefined) {
-    const what = 'The manifest is older than the tables that are there: its last records are lost.';
+    const what = 'The manifest is older than the tables and the log that are there: its last records are lost.';
     problems.unshift(new LsmError('LSM_CORRUPT_MANIFEST', what, { file: `${dir}/CURRENT`, offset: 0 }));
   }
   return { ...found, problems };

@@ -1,7 +1,7 @@
 // Looks at the records of an own log one by one: which of them are to be kept, and which cannot be.
 import type { WalRecord } from 'nori-wal';
 import { LsmError } from '../errors.js';
-import { checkLogRecord, type LogRecordHeader, readLogHeader } from '../log-record.js';
+import { checkLogRecord, type LogRecordHeader, largestKeyspaceOf, readLogHeader } from '../log-record.js';
 
 /** See the top of the file. Records come in the order of the log. */
 export class LogWalk {
@@ -17,6 +17,8 @@ export class LogWalk {
   runSeq = 0;
   endSeq = 0;
   runOperations = 0;
+  /** Largest number of a keyspace in a record to be kept, if keys are mapped. */
+  largestKeyspace = 0;
   readonly #file: string;
   readonly #flushedSeq: number;
   /** Sequence number before the next one expected; undefined: it is not known where what is to be kept begins. */
@@ -49,6 +51,7 @@ export class LogWalk {
     this.missing += firstSeq - before - 1;
     this.#lastSeq = lastSeq;
     this.operations += count;
+    this.largestKeyspace = Math.max(this.largestKeyspace, largestKeyspaceOf(data, header));
     return header;
   }
 

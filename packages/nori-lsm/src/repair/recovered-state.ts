@@ -35,16 +35,18 @@ export const recoveredState = (
     ...ranges.map(({ seq }) => seq),
   );
   const keyspaces = recoveredKeyspaces(old, keys.keyspaces);
+  const mappedKeys = old?.mappedKeys ?? keys.hasMappedKeys;
+  const largestKeyspace = Math.max(found.log.largestKeyspace, ...keys.keyspaces);
   return {
     keyspaces,
     edit: {
       ...(old === undefined ? {} : withoutTables(old)),
       ownLog: old?.ownLog ?? found.names.includes(LOG_DIR),
-      mappedKeys: old?.mappedKeys ?? keys.hasMappedKeys,
+      mappedKeys,
       flushedSeq: newest + 1,
       usedSeq: newest + 1,
       keyspaces: [...(old?.keyspaces.values() ?? []), ...keyspaces],
-      lastKeyspace: Math.max(old?.lastKeyspace ?? 0, ...keys.keyspaces),
+      lastKeyspace: mappedKeys ? Math.max(old?.lastKeyspace ?? 0, largestKeyspace) : 0,
       addedRanges: ranges,
     },
   };

@@ -2,6 +2,7 @@
 import type { Background } from './background.js';
 import { type CompactionPick, keyRange, rangesBelow } from './compaction-pick.js';
 import { cutsFor } from './compaction-picker.js';
+import { keyspaceTables } from './keyspaces.js';
 import type { CompactTask, TaskInput } from './task.js';
 
 /** The task that merges the tables of a pick. */
@@ -21,14 +22,17 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
   // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
   const { keyspaces } = tree.manifest.state;
   const numbers = Math.ceil(bytes / options.tableBytes) * 4 + 16 + keyspaces.size;
+  const ranges = tree.rangeSet.overlapping(...keyRange(tables));
+  const settings = background.taskSettings(pick.outputLevel, ranges, tree.flushedSeq);
   return {
     kind: 'compact',
-    ...background.taskSettings(pick.outputLevel, tree.rangeSet.overlapping(...keyRange(tables)), tree.flushedSeq),
+    ...settings,
     inputs,
     outputLevel: pick.outputLevel,
     firstNumber: tree.allocate(numbers),
     numbers,
-    keyspaces: keyspaceTables(background, pick.outputLevel),
+    // In L0 keyspaces share tables, which are few.
+    keyspaces: pick.outputLevel === 0 ? [] : keyspaceTables(keyspaces.values(), settings.tables),
     ...(options.compactionFilter === undefined ? {} : { filter: options.compactionFilter }),
     // Within L0 tables are few rather than small: every read asks each of them.
     tableBytes: pick.outputLevel === 0 ? Number.POSITIVE_INFINITY : options.tableBytes,
@@ -37,18 +41,4 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     hurry: background.hurry,
     deeper: rangesBelow(version, pick),
   };
-};
-
-/** Table settings of each keyspace. In L0 keyspaces share tables, which are few. */
-const keyspaceTables = ({ options, tree }: Background, level: number): CompactTask['keyspaces'] => {
-  if (level === 0) return [];
-  const { blockBytes, bloomBitsPerKey } = options;
-  return [...tree.manifest.state.keyspaces.values()].map(({ id, settings }) => [
-    id,
-    {
-      blockBytes: settings.blockBytes ?? blockBytes,
-      bloomBitsPerKey: settings.bloomBitsPerKey ?? bloomBitsPerKey,
-      compression: settings.compression ?? options.compression[level]!,
-    },
-  ]);
 };

@@ -2,6 +2,7 @@
 import { type Compression, codecFor } from 'nori-io';
 import { LsmError } from './errors.js';
 import { KEYSPACE_ID_MAX } from './key-map.js';
+import type { TableSettings } from './task.js';
 import type { KeyspaceSettings } from './types.js';
 
 const NAME_BYTES_MAX = 255;
@@ -38,6 +39,20 @@ export const checkKeyspaceSettings = (settings: KeyspaceSettings): KeyspaceSetti
     ...(ttlMs === undefined ? {} : { ttlMs }),
   };
 };
+
+/** How tables of each keyspace are written, where those of the default one are written as `base` says. */
+export const keyspaceTables = (
+  keyspaces: Iterable<KeyspaceMeta>,
+  base: TableSettings,
+): (readonly [id: number, tables: TableSettings])[] =>
+  Array.from(keyspaces, ({ id, settings: { blockBytes, bloomBitsPerKey, compression } }) => [
+    id,
+    {
+      blockBytes: blockBytes ?? base.blockBytes,
+      bloomBitsPerKey: bloomBitsPerKey ?? base.bloomBitsPerKey,
+      compression: compression ?? base.compression ?? 'none',
+    },
+  ]);
 
 /** The number of the next keyspace. @throws LsmError `LSM_INVALID_ARGUMENT` if there is none left */
 export const nextKeyspaceId = (last: number): number => {

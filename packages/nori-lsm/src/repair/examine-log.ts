@@ -4,6 +4,7 @@ import { readLog, salvageLog, type WalRecord } from 'nori-wal';
 import { LOG_DIR } from '../directory.js';
 import { codeOf, LsmError, toLsmError } from '../errors.js';
 import { LOG_RECORD_BYTES_MAX } from '../limits.js';
+import { gapBeforeLog } from '../replay.js';
 import { LogWalk } from './log-walk.js';
 
 /** The log, as it was found. */
@@ -66,9 +67,11 @@ export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnow
   });
   try {
     const walk = newWalk();
-    const { segments, records, start, end } = await readLog(options(walk));
-    const gap = gapOf(log, start, end, tables?.logPosition);
-    const problems = gap === undefined ? walk.problems : [...walk.problems, gap];
+    const reading = await readLog(options(walk));
+    const { segments, records, start } = reading;
+    const gap = gapBeforeLog(reading, tables?.logPosition);
+    const apart = gap === undefined ? [] : [new LsmError('LSM_CORRUPT_LOG', gap, { file: log })];
+    const problems = [...walk.problems, ...apart];
     const state = walk.problems.length > 0 ? 'damaged' : gap === undefined ? 'sound' : 'apart';
     const wholeLog = state === 'sound' && tables !== undefined ? wholeOf(walk, tables) : undefined;
     return { state, problems, segments, records, start, ...countsOf(walk), wholeLog };
@@ -100,11 +103,4 @@ const wholeOf = (
 ): LogFinding['wholeLog'] => {
   const isOverlapping = runSeq > 0 && runSeq <= flushedSeq && endSeq >= Math.max(flushedSeq, usedSeq);
   return isOverlapping ? { flushedSeq: runSeq - 1, operations: runOperations } : undefined;
-};
-
-/** As `checkLogMeetsTables` of replay.ts. */
-const gapOf = (file: string, start: number, end: number, logPosition: number | undefined): LsmError | undefined => {
-  if (logPosition === undefined || (start <= logPosition && end > logPosition)) return undefined;
-  const message = `The tables contain the log up to position ${logPosition}, but the log goes from ${start} to ${end}: a part of it is lost.`;
-  return new LsmError('LSM_CORRUPT_LOG', message, { file });
 };

@@ -9,7 +9,7 @@
 // that it leaves a log of which nothing is taken any more.
 import type { FileSystem } from 'nori-io';
 import { manifestNumber } from '../directory.js';
-import type { KeyspaceMeta } from '../keyspaces.js';
+import { type KeyspaceMeta, keyspaceTables } from '../keyspaces.js';
 import { LEVELS } from '../limits.js';
 import { Manifest } from '../manifest.js';
 import { runTask } from '../run-task.js';
@@ -20,7 +20,7 @@ import { type LogTables, writeLogTables } from './log-tables.js';
 import { lookAtKeys } from './look-at-keys.js';
 import type { LostFolder } from './lost-folder.js';
 import { nextTableNumber } from './mend-tables.js';
-import { keyspaceTables, recoveredState } from './recovered-state.js';
+import { recoveredState } from './recovered-state.js';
 import type { RepairProgress } from './report.js';
 import { rewriteTable, writerSettings } from './rewrite-table.js';
 import { taskSettings } from './task-settings.js';
@@ -125,7 +125,7 @@ const mergeAll = async (
       firstNumber,
       numbers: Number.POSITIVE_INFINITY,
       tableBytes: TABLE_BYTES,
-      keyspaces: keyspaceTables(found?.state, settings),
+      keyspaces: keyspaceTables(found?.state.keyspaces.values() ?? [], settings),
       deeper: [],
     },
     { pause: () => Promise.resolve() },

@@ -9,7 +9,6 @@
 import { LOG_DIR } from '../directory.js';
 import type { KeyspaceMeta } from '../keyspaces.js';
 import type { ManifestEdit, ManifestState } from '../manifest-edit.js';
-import type { TableSettings } from '../task.js';
 import type { Examination } from './examine.js';
 import type { LogTables } from './log-tables.js';
 import type { KeyFinding } from './look-at-keys.js';
@@ -51,20 +50,6 @@ export const recoveredState = (
     },
   };
 };
-
-/** Settings of the tables of each keyspace that has a place in an older manifest. */
-export const keyspaceTables = (
-  old: ManifestState | undefined,
-  { blockBytes, bloomBitsPerKey, compression = 'none' }: TableSettings,
-): readonly (readonly [id: number, tables: TableSettings])[] =>
-  [...(old?.keyspaces.values() ?? [])].map(({ id, settings }) => [
-    id,
-    {
-      blockBytes: settings.blockBytes ?? blockBytes,
-      bloomBitsPerKey: settings.bloomBitsPerKey ?? bloomBitsPerKey,
-      compression: settings.compression ?? compression,
-    },
-  ]);
 
 const withoutTables = (state: ManifestState): ManifestEdit => {
   const { added: _, logPosition: __, ...rest } = state.snapshot();

@@ -340,6 +340,7 @@ export class NoriLevel<KDefault = string, VDefault = string> extends AbstractLev
 /** An explicit snapshot. */
 class LevelSnapshot extends AbstractSnapshot {
   readonly at: Snapshot;
+  isClosed = false;
 
   constructor(at: Snapshot, options: object) {
     // The constructor takes options that abstract-level's types do not tell of.
@@ -349,6 +350,7 @@ class LevelSnapshot extends AbstractSnapshot {
 
   /** @internal */
   async _close(): Promise<void> {
+    this.isClosed = true;
     this.at.close();
   }
 }
@@ -361,8 +363,9 @@ const compressionOption = (chosen: NoriLevelOpenOptions['compression']): Pick<Ls
   return { compression: typeof chosen === 'boolean' ? (chosen ? 'lz4' : 'none') : chosen };
 };
 
+/** With a snapshot that is closed an iterator can be made, but not read: abstract-level refuses. */
 const readOptions = (snapshot: LevelSnapshot | undefined): { readonly snapshot: Snapshot } | undefined =>
-  snapshot === undefined ? undefined : { snapshot: snapshot.at };
+  snapshot === undefined || snapshot.isClosed ? undefined : { snapshot: snapshot.at };
 
 const writeOptions = ({ sync, ttlMs }: NoriLevelWriteOptions): WriteOptions | undefined => {
   if (sync === undefined && ttlMs === undefined) return undefined;

@@ -2,6 +2,7 @@
 import type { Background } from './background.js';
 import { type CompactionPick, keyRange, rangesBelow } from './compaction-pick.js';
 import { cutsFor } from './compaction-picker.js';
+import { keyspaceTables } from './keyspaces.js';
 import { overlaps, type RangeTombstone } from './range-tombstones.js';
 import type { CompactTask, TaskInput } from './task.js';
 import type { Tree } from './tree.js';
@@ -22,15 +23,16 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     ...pick.lower.map((table) => ({ number: table.meta.number, sequence: table.meta.sequence, run: 1 })),
   ];
   const tables = [...pick.upper, ...pick.lower];
-  // Small tables have more overhead than the estimate by bytes allows for; numbers cost nothing.
+  const settings = background.taskSettings(pick.outputLevel, overlapping(tree, keyRange(tables)), tree.flushedSeq);
   return {
     kind: 'compact',
-    ...background.taskSettings(pick.outputLevel, overlapping(tree, keyRange(tables)), tree.flushedSeq),
+    ...settings,
     inputs,
     outputLevel: pick.outputLevel,
     firstNumber: tree.allocate(NUMBERS),
     numbers: NUMBERS,
-    keyspaces: keyspaceTables(background, pick.outputLevel),
+    // In L0 keyspaces share tables, which are few.
+    keyspaces: pick.outputLevel === 0 ? [] : keyspaceTables(tree.manifest.state.keyspaces.values(), settings.tables),
     ...(options.compactionFilter === undefined
       ? {}
       : { filter: { ...options.compactionFilter, keyspaces: keyspaceNames(background) } }),
@@ -41,24 +43,6 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     hurry: background.hurry,
     deeper: rangesBelow(version, pick),
   };
-};
-
-/** Table settings of each keyspace whose are not those of the database. In L0 keyspaces share tables, which are few. */
-const keyspaceTables = ({ options, tree }: Background, level: number): CompactTask['keyspaces'] => {
-  if (level === 0) return [];
-  const { blockBytes, bloomBitsPerKey } = options;
-  return [...tree.manifest.state.keyspaces.values()].flatMap(({ id, settings }) => {
-    const tables = {
-      blockBytes: settings.blockBytes ?? blockBytes,
-      bloomBitsPerKey: settings.bloomBitsPerKey ?? bloomBitsPerKey,
-      compression: settings.compression ?? options.compression[level]!,
-    };
-    const isOther =
-      tables.blockBytes !== blockBytes ||
-      tables.bloomBitsPerKey !== bloomBitsPerKey ||
-      tables.compression !== options.compression[level];
-    return isOther ? [[id, tables] as const] : [];
-  });
 };
 
 const keyspaceNames = ({ tree }: Background): Map<number, string> =>

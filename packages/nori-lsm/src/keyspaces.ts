@@ -2,6 +2,7 @@
 import { type Compression, codecFor } from 'nori-io';
 import { LsmError } from './errors.js';
 import { KEYSPACE_ID_MAX } from './key-map.js';
+import type { TableSettings } from './task.js';
 import type { KeyspaceSettings } from './types.js';
 
 const NAME_BYTES_MAX = 255;
@@ -38,6 +39,22 @@ export const checkKeyspaceSettings = (settings: KeyspaceSettings): KeyspaceSetti
     ...(ttlMs === undefined ? {} : { ttlMs }),
   };
 };
+
+/** How tables of keyspaces are written whose settings make others than `base`. */
+export const keyspaceTables = (
+  keyspaces: Iterable<KeyspaceMeta>,
+  base: TableSettings,
+): (readonly [id: number, tables: TableSettings])[] =>
+  Array.from(keyspaces).flatMap(({ id, settings }) => {
+    const blockBytes = settings.blockBytes ?? base.blockBytes;
+    const bloomBitsPerKey = settings.bloomBitsPerKey ?? base.bloomBitsPerKey;
+    const compression = settings.compression ?? base.compression ?? 'none';
+    const isBase =
+      blockBytes === base.blockBytes &&
+      bloomBitsPerKey === base.bloomBitsPerKey &&
+      compression === (base.compression ?? 'none');
+    return isBase ? [] : [[id, { blockBytes, bloomBitsPerKey, compression }] as const];
+  });
 
 /** The number of the next keyspace. @throws LsmError `LSM_INVALID_ARGUMENT` if there is none left */
 export const nextKeyspaceId = (last: number): number => {

@@ -16,6 +16,7 @@ import {
 } from 'nori-io';
 import { copyBytes } from './bytes.js';
 import { LsmError } from './errors.js';
+import { keyspaceOf } from './key-map.js';
 import { KEY_BYTES_MAX, KIND_PUT, KIND_RANGE_TOMBSTONE, VALUE_BYTES_MAX } from './limits.js';
 import { batchFootprint, type Memtable } from './memtable.js';
 import type { RangeTombstone } from './range-tombstones.js';
@@ -211,6 +212,18 @@ export const checkLogRecord = (record: Uint8Array, header: LogRecordHeader): voi
   let at = LOG_HEADER_BYTES;
   for (let i = 0; i < header.count; i++) at = operationAt(record, at, i).end;
   if (at !== record.length) throw malformed('bytes follow its last operation');
+};
+
+/** The largest number of a keyspace in a record, of a database with mapped keys. @throws LsmError `LSM_CORRUPT_LOG` */
+export const largestKeyspaceOf = (record: Uint8Array, header: LogRecordHeader): number => {
+  let largest = 0;
+  let at = LOG_HEADER_BYTES;
+  for (let i = 0; i < header.count; i++) {
+    const { kind, keyStart, keyLength, end } = operationAt(record, at, i);
+    if (kind !== KIND_RANGE_TOMBSTONE) largest = Math.max(largest, keyspaceOf(record, keyStart, keyLength));
+    at = end;
+  }
+  return largest;
 };
 
 /** Takes all operations of a record out of a memtable again. */

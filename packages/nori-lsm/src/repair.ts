@@ -6,6 +6,7 @@
 import { type FileSystem, nodeFileSystem } from 'nori-io';
 import { takeLock } from './directory-open.js';
 import { LsmError, toLsmError } from './errors.js';
+import type { KeyspaceMeta } from './keyspaces.js';
 import { type Examination, examine } from './repair/examine.js';
 import { LostFolder } from './repair/lost-folder.js';
 import { mendLog } from './repair/mend-log.js';
@@ -15,7 +16,14 @@ import type { RepairProgress, RepairReport } from './repair/report.js';
 import { reportOf } from './repair/report-of.js';
 
 export { LsmError, type LsmErrorCode, type LsmErrorDetails } from './errors.js';
-export type { LostRange, RepairedLog, RepairedTable, RepairProgress, RepairReport } from './repair/report.js';
+export type {
+  LostRange,
+  RecoveredKeyspace,
+  RepairedLog,
+  RepairedTable,
+  RepairProgress,
+  RepairReport,
+} from './repair/report.js';
 
 /** Options of {@link repair}. */
 export interface RepairOptions {
@@ -39,8 +47,9 @@ export const repair = async ({ dir, fs = nodeFileSystem, onProgress }: RepairOpt
   try {
     return await whileLocked(fs, dir, async () => {
       const found = await examine(fs, dir, onProgress);
-      if (found.problems.length === 0) return reportOf(found, undefined);
-      return reportOf(found, await mend(fs, dir, found, onProgress));
+      if (found.problems.length === 0) return reportOf(found, undefined, []);
+      const lost = await LostFolder.open(fs, dir);
+      return reportOf(found, lost, await mend(fs, dir, found, lost, onProgress));
     });
   } catch (error) {
     throw toLsmError(error, `Cannot repair ${dir}`);
@@ -59,15 +68,16 @@ export const whileLocked = async <T>(fs: FileSystem, dir: string, body: () => Pr
   }
 };
 
+/** Returns the keyspaces that were made because their names are lost. */
 const mend = async (
   fs: FileSystem,
   dir: string,
   found: Examination,
+  lost: LostFolder,
   onProgress: RepairOptions['onProgress'],
-): Promise<LostFolder> => {
-  const lost = await LostFolder.open(fs, dir);
-  const mendList = found.mustRebuild ? rebuild : mendTables;
-  const number = await mendList(fs, dir, found, lost, onProgress);
+): Promise<readonly KeyspaceMeta[]> => {
+  if (found.mustRebuild) return rebuild(fs, dir, found, lost, onProgress);
+  const number = await mendTables(fs, dir, found, lost, onProgress);
   if (found.log.state === 'damaged' || found.log.state === 'apart') await mendLog(fs, dir, number, lost, onProgress);
-  return lost;
+  return [];
 };

@@ -9,14 +9,18 @@ import { Slice } from './slice.js';
 
 /** @throws LsmError `LSM_CORRUPT_LOG` if the log does not go on where the tables end */
 export const checkLogMeetsTables = (wal: Pick<Wal, 'start' | 'end'>, { logPosition }: ManifestState): void => {
-  if (logPosition !== undefined && (wal.start > logPosition || wal.end <= logPosition)) {
-    throw new LsmError(
-      'LSM_CORRUPT_LOG',
-      `The tables contain the log up to position ${logPosition}, but the log goes from ${wal.start} to ${wal.end}: ` +
-        'a part of it is lost. Restore the database from a backup.',
-    );
-  }
+  const gap = gapBeforeLog(wal, logPosition);
+  if (gap !== undefined) throw new LsmError('LSM_CORRUPT_LOG', `${gap} Restore the database from a backup.`);
 };
+
+/** What is wrong if the log does not go on where the tables end. */
+export const gapBeforeLog = (
+  { start, end }: Pick<Wal, 'start' | 'end'>,
+  logPosition: number | undefined,
+): string | undefined =>
+  logPosition === undefined || (start <= logPosition && end > logPosition)
+    ? undefined
+    : `The tables contain the log up to position ${logPosition}, but the log goes from ${start} to ${end}: a part of it is lost.`;
 
 /** Takes the records of a log, as they are found when it is opened, into memtables. */
 export class LogReplay {

@@ -7,8 +7,10 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  realpath,
   rm,
   stat,
+  symlink,
   truncate,
   unlink,
   writeFile,
@@ -35,9 +37,11 @@ interface Ended {
   readonly err: string;
 }
 
-const run = (args: readonly string[], cwd = root): Promise<Ended> =>
+const run = (args: readonly string[], cwd = root, cli = CLI): Promise<Ended> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    // Whoever runs the tests may have packages elsewhere that are not to be found.
+    const { NODE_PATH: _, ...env } = process.env;
+    const child = spawn(process.execPath, [cli, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let [out, err] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       out += chunk;
@@ -192,14 +196,39 @@ test('a database without own log is read with its marks', async () => {
   expect((await run(['verify', dir])).out).toContain('no own log');
 });
 
-test('a database that is open is left alone', async () => {
+test('a database that is open can be read, and is left alone', async () => {
   const dir = await copyOfSample('open');
   const db = await Lsm.open({ dir });
+  await db.put('written while open', 'x');
+  expect((await run(['dump', dir, '--prefix', 'written'])).out).toBe('written while open\tx\n');
+  expect((await run(['stats', dir])).out).toContain('last sequence number: 274\n');
   for (const name of ['verify', 'repair', 'compact']) {
     const { code, err } = await run([name, dir]);
     expect([name, code]).toEqual([name, 1]);
     expect(err).toMatch(/^error LSM_LOCKED: .*\n$/);
   }
+  await db.close();
+});
+
+test('keyspaces are listed, and dumped by their names', async () => {
+  const dir = join(root, 'keyspaces');
+  const db = await Lsm.open({ dir });
+  const users = await db.openKeyspace('users', { ttlMs: 3_600_000 });
+  await db.openKeyspace('a\tb');
+  await users.put('alice', '1');
+  await db.put('other', '2');
+  await db.flush();
+  await db.deleteRange({ gte: 'o' });
+  expect((await run(['dump', dir, '--keyspace', 'users'])).out).toBe('alice\t1\n');
+  expect((await run(['dump', dir])).out).toBe('');
+  const unknown = await run(['dump', dir, '--keyspace', 'nobody']);
+  expect([unknown.code, unknown.err.startsWith('error LSM_UNKNOWN_KEYSPACE: ')]).toEqual([1, true]);
+  const { out } = await run(['stats', dir]);
+  expect(out).toContain('keyspaces: a\\tb, users (ttlMs 3600000)\n');
+  expect(out).toContain('range tombstones: 1\n');
+  const json = JSON.parse((await run(['stats', dir, '--json'])).out);
+  expect(json.keyspaces).toEqual([{ name: 'a\tb' }, { name: 'users', ttlMs: 3_600_000 }]);
+  expect(json.rangeTombstones).toBe(1);
   await db.close();
 });
 
@@ -289,11 +318,28 @@ test('import copies a database of classic-level', async () => {
   expect([quick.code, quick.out.includes('compared')]).toEqual([0, false]);
 });
 
+/** The command as it is installed by somebody who has neither classic-level nor level: with its dependencies alone. */
+const installedAlone = async (): Promise<string> => {
+  const modules = join(root, 'alone', 'node_modules');
+  const own = join(modules, 'nori-lsm');
+  await mkdir(own, { recursive: true });
+  await cp(join(PACKAGE, 'dist'), join(own, 'dist'), { recursive: true });
+  await copyFile(join(PACKAGE, 'package.json'), join(own, 'package.json'));
+  const { dependencies } = JSON.parse(await readFile(join(PACKAGE, 'package.json'), 'utf8'));
+  for (const name of Object.keys(dependencies)) {
+    await symlink(await realpath(join(PACKAGE, 'node_modules', name)), join(modules, name));
+  }
+  return join(own, 'dist', 'cli.js');
+};
+
 test('import says what is missing, and what it leaves when it fails', async () => {
   const [source, foreign] = [join(root, 'to-fail'), join(root, 'foreign')];
   await classicDatabase(source, 5000);
-  const uninstalled = await run(['import', '--from', 'level', source, join(root, 'never')], root);
-  expect([uninstalled.code, uninstalled.err]).toEqual([1, expect.stringContaining('npm install level')]);
+  const alone = await installedAlone();
+  for (const name of ['classic-level', 'level']) {
+    const uninstalled = await run(['import', '--from', name, source, join(root, 'never')], root, alone);
+    expect([uninstalled.code, uninstalled.err]).toEqual([1, expect.stringContaining(`npm install ${name} in`)]);
+  }
   const absent = await run(['import', '--from', 'classic-level', join(root, 'absent'), join(root, 'never')], PACKAGE);
   expect([absent.code, absent.err]).toEqual([1, expect.stringMatching(/^error LSM_NOT_FOUND: .*absent/)]);
   await expect(stat(join(root, 'absent'))).rejects.toThrow();

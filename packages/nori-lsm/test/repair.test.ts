@@ -52,7 +52,7 @@ const oneRound = async (seed: number): Promise<RepairReport | undefined> => {
     const kept = await mustBeKept(before, new Set(files.keys()), history);
     const again = await repair({ dir: DIR, fs });
     expect(again.problems).toEqual([]);
-    await openAndCheck(fs, (db) => checkKept(db, history, kept));
+    await openAndCheck(fs, (db) => checkKept(fs, db, history, kept, { files: new Set(files.keys()), report }));
     return report;
   } catch (error) {
     const what = [...files].map(([file, how]) => `${file}: ${how}`).join(', ');

@@ -1,6 +1,5 @@
-// What a log holds, without opening it, for tools: nothing here changes the disk. `inspectLog` finds what `Wal.open` would find, or
-// refuses as it would. `salvageLog` never refuses a damaged log: it reads every sound record there is, also behind
-// damage, and so gives up the promise that what is read is a prefix of what was written.
+// What can be read of a damaged log, for repair tools: nothing here changes the disk. Where `readLog` refuses, `salvageLog` reads every
+// sound record there is, also behind damage, and so gives up the promise that what is read is a prefix of what was written.
 //
 //   at damage: go on behind the record, if its length can be believed (a sound record begins there)
 //              else at the next marker, which is found by its magic and believed by its checksum
@@ -18,10 +17,9 @@ import {
 } from './record-format.js';
 import { RecordScanner } from './record-scanner.js';
 import type { RecordSink } from './record-sink.js';
-import { inspect, type ReadableHeader, readHeader, segmentIds } from './recovery.js';
+import { type ReadableHeader, readHeader, segmentIds } from './recovery.js';
 import { segmentPath } from './segment.js';
 import { HEADER_BYTES, type SegmentHeader } from './segment-format.js';
-import type { RecoveryCut } from './segment-scan.js';
 import { asWalError, corruptRecord, WalError } from './wal-error.js';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -38,17 +36,6 @@ export interface LogSalvageOptions {
   readonly onRecords?: RecordSink;
 }
 
-/** What a sound log holds. */
-export interface LogInspection {
-  readonly segments: number;
-  readonly records: number;
-  /** Position of the log's beginning, and behind its last record. */
-  readonly start: number;
-  readonly end: number;
-  /** What opening would cut off the end, because it was never acknowledged as durable. */
-  readonly cut: RecoveryCut | undefined;
-}
-
 /** What was read of a damaged log. */
 export interface LogSalvage {
   readonly segments: number;
@@ -57,20 +44,6 @@ export interface LogSalvage {
   readonly start: number | undefined;
   /** Each damage, with file and offset, in the order of the log. */
   readonly problems: readonly WalError[];
-}
-
-/** Reads and verifies a log as `Wal.open` does; a directory that is missing is an empty log. @throws WalError as `Wal.open` */
-export async function inspectLog(options: LogSalvageOptions): Promise<LogInspection> {
-  const { dir, fs = nodeFileSystem, recordBytesMax = RECORD_BYTES_MAX, onRecords: sink } = options;
-  try {
-    if ((await fs.stat(dir)) === undefined) return { segments: 0, records: 0, start: 0, end: 0, cut: undefined };
-    const { segments, records, cut } = await inspect(fs, dir, { recordBytesMax, sink });
-    const last = segments.at(-1);
-    const end = last ? last.base + last.endOffset : 0;
-    return { segments: segments.length, records, start: segments[0]?.base ?? 0, end, cut };
-  } catch (error) {
-    throw error instanceof IoError ? asWalError(error) : error;
-  }
 }
 
 /**

@@ -2,5 +2,5 @@ import * as wal from 'nori-wal';
 import { expect, test } from 'vitest';
 
 test('the package exports exactly this', () => {
-  expect(Object.keys(wal).sort()).toEqual(['Wal', 'WalError', 'inspectLog', 'readLog', 'salvageLog']);
+  expect(Object.keys(wal).sort()).toEqual(['Wal', 'WalError', 'readLog', 'salvageLog']);
 });

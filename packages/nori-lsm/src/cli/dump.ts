@@ -1,5 +1,5 @@
 // nori-lsm dump: all entries of a range, one a line.
-import type { Lsm } from '../lsm.js';
+import type { KeyedStore } from '../keyed-store.js';
 import type { Cursor, CursorOptions } from '../types.js';
 import type { Arguments, Command } from './command.js';
 import { encodingOf, read, show, type TextEncoding } from './encoding.js';
@@ -10,9 +10,11 @@ import { writeOut } from './output.js';
 const CHUNK_LENGTH = 64 * 1024;
 
 export const dump: Command = {
-  usage: 'DIR [--prefix P] [--gte K] [--lt K] [--limit N] [--reverse] [--keys] [--encoding E] [--json]',
+  usage:
+    'DIR [--keyspace NAME] [--prefix P] [--gte K] [--lt K] [--limit N] [--reverse] [--keys] [--encoding E] [--json]',
   summary: 'Prints entries, one a line: key, tab, value',
   help: [
+    ['--keyspace NAME', 'of this keyspace; default: of the default one'],
     ['--prefix P', 'only keys that begin so'],
     ['--gte K, --lt K', 'only keys from K on; only keys before K'],
     ['--limit N', 'at most N entries'],
@@ -23,6 +25,7 @@ export const dump: Command = {
     ['--json', 'an object a line: key and value in base64, and expiresAtMs if there is one'],
   ],
   options: {
+    keyspace: { type: 'string' },
     prefix: { type: 'string' },
     gte: { type: 'string' },
     lt: { type: 'string' },
@@ -40,7 +43,8 @@ export const dump: Command = {
     const lineOf = args.has('json') ? jsonLine(args.has('keys')) : textLine(args.has('keys'), encoding);
     const db = await openToRead(args.positionals[0]!);
     try {
-      await print(db, range, limit, lineOf);
+      const keyspace = args.text('keyspace');
+      await print(keyspace === undefined ? db : db.keyspace(keyspace), range, limit, lineOf);
     } finally {
       await db.close();
     }
@@ -49,12 +53,12 @@ export const dump: Command = {
 };
 
 const print = async (
-  db: Lsm,
+  store: KeyedStore,
   range: CursorOptions,
   limit: number,
   lineOf: (cursor: Cursor) => string,
 ): Promise<void> => {
-  const cursor = db.cursor(range);
+  const cursor = store.cursor(range);
   try {
     let text = '';
     for (let left = limit; left > 0 && cursor.valid; left--, cursor.next()) {

@@ -7,9 +7,8 @@ import type { ExpirySource } from '../types.js';
 /** By whose time a program without own log judges expiry is not known here: nothing is dropped. */
 const KEEP_EXPIRED: ExpirySource = { readNowMs: () => 0, durableNowMs: () => 0 };
 
-/** Opens a database to look at it. */
-export const openToRead = async (dir: string): Promise<Lsm> =>
-  Lsm.open({ dir, createIfMissing: false, autoCompact: false, wal: await keepsOwnLog(dir) });
+/** A database as it is at this moment, also beside a process that has it open; nothing is changed. */
+export const openToRead = (dir: string): Promise<Lsm> => Lsm.open({ dir, readOnly: true });
 
 /** Opens a database to change it; it must be there. */
 export const openToWrite = async (dir: string): Promise<Lsm> => {
@@ -18,5 +17,5 @@ export const openToWrite = async (dir: string): Promise<Lsm> => {
 };
 
 /** Whether the database keeps its own log. @throws LsmError `LSM_NOT_FOUND` if there is none */
-export const keepsOwnLog = async (dir: string): Promise<boolean> =>
+const keepsOwnLog = async (dir: string): Promise<boolean> =>
   (await findManifest(nodeFileSystem, dir)).found?.state.ownLog ?? true;

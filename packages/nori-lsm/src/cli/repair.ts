@@ -51,10 +51,12 @@ const asText = (report: RepairReport): string => {
   lines.push(...report.tables.flatMap(tableLines));
   const { log } = report;
   if (log.outcome === 'salvaged') {
-    const missing = log.operationsMissing === 0 ? '' : `, at least ${log.operationsMissing} are missing`;
+    const missing =
+      log.operationsMissing === 0 ? '' : `, ${log.operationsMissing} sequence numbers between them are missing`;
     lines.push(`log: ${log.operationsKept} writes kept${missing}`);
   } else if (log.outcome === 'kept')
     lines.push(`log: sound, ${log.operationsKept} writes to be taken when it is opened`);
+  for (const { id, name } of report.recoveredKeyspaces) lines.push(`keyspace ${id} is named ${name} now`);
   lines.push(`${report.tablesSound} tables were sound`, ...report.notes.map((note) => `note: ${note}`));
   lines.push(`${report.moved.length} files are in ${report.lostDir}`);
   return `${lines.join('\n')}\n`;

@@ -1,9 +1,10 @@
 // Checks the own log: all of it, and whether it goes on where the tables end. Changes nothing.
 import type { FileSystem } from 'nori-io';
-import { inspectLog, salvageLog, type WalRecord } from 'nori-wal';
+import { readLog, salvageLog, type WalRecord } from 'nori-wal';
 import { LOG_DIR } from '../directory.js';
 import { codeOf, LsmError, toLsmError } from '../errors.js';
 import { LOG_RECORD_BYTES_MAX } from '../limits.js';
+import { gapBeforeLog } from '../replay.js';
 import { LogWalk } from './log-walk.js';
 
 /** The log, as it was found. */
@@ -18,21 +19,22 @@ export interface LogFinding {
   /** Operations that are in the log alone. */
   readonly operations: number;
   readonly missing: number;
-  /** What the manifest is to say that tables hold. */
-  readonly flushedSeq: number;
+  /** Largest sequence number in it. */
+  readonly endSeq: number;
+  /** Largest number of a keyspace in operations that are in the log alone, if keys are mapped. */
+  readonly largestKeyspace: number;
   /**
-   * If the log is sound and holds everything from some operation on that tables hold too: what the manifest may say instead, so
-   * that all of the log is taken again. What tables have lost of that comes back, and nothing else changes.
+   * If the log is sound and holds everything from some operation on that tables hold too: what the manifest may say instead of
+   * what it says that tables hold, so that all of that is taken again. What tables have lost of it comes back, and nothing else changes.
    */
   readonly wholeLog: { readonly flushedSeq: number; readonly operations: number } | undefined;
 }
 
-/** What the tables are known to hold. */
+/** What the tables are known to hold, by a manifest. */
 export interface TablesKnown {
   readonly flushedSeq: number;
+  readonly usedSeq: number;
   readonly logPosition: number | undefined;
-  /** The manifest is lost: `flushedSeq` is only the largest sequence number that was found. */
-  readonly isGuess: boolean;
 }
 
 export const NO_LOG: LogFinding = {
@@ -43,14 +45,18 @@ export const NO_LOG: LogFinding = {
   start: undefined,
   operations: 0,
   missing: 0,
-  flushedSeq: 0,
+  endSeq: 0,
+  largestKeyspace: 0,
   wholeLog: undefined,
 };
 
-/** @throws LsmError `LSM_UNSUPPORTED_VERSION`, `LSM_IO_FAILED` */
-export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnown): Promise<LogFinding> => {
+/**
+ * @param tables undefined: nothing is known of them
+ * @throws LsmError `LSM_UNSUPPORTED_VERSION`, `LSM_IO_FAILED`
+ */
+export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnown | undefined): Promise<LogFinding> => {
   const log = `${dir}/${LOG_DIR}`;
-  const newWalk = (): LogWalk => new LogWalk(log, tables.flushedSeq, tables.isGuess);
+  const newWalk = (): LogWalk => new LogWalk(log, tables?.flushedSeq);
   const options = (walk: LogWalk) => ({
     dir: log,
     fs,
@@ -61,13 +67,14 @@ export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnow
   });
   try {
     const walk = newWalk();
-    const { segments, records, start, end } = await inspectLog(options(walk));
-    const gap = gapOf(log, start, end, tables.logPosition);
-    const problems = gap === undefined ? walk.problems : [...walk.problems, gap];
+    const reading = await readLog(options(walk));
+    const { segments, records, start } = reading;
+    const gap = gapBeforeLog(reading, tables?.logPosition);
+    const apart = gap === undefined ? [] : [new LsmError('LSM_CORRUPT_LOG', gap, { file: log })];
+    const problems = [...walk.problems, ...apart];
     const state = walk.problems.length > 0 ? 'damaged' : gap === undefined ? 'sound' : 'apart';
-    const { operations, missing, flushedSeq } = walk;
-    const wholeLog = state === 'sound' ? wholeOf(walk, tables) : undefined;
-    return { state, problems, segments, records, start, operations, missing, flushedSeq, wholeLog };
+    const wholeLog = state === 'sound' && tables !== undefined ? wholeOf(walk, tables) : undefined;
+    return { state, problems, segments, records, start, ...countsOf(walk), wholeLog };
   } catch (error) {
     const damage = toLsmError(error, 'Cannot read the log');
     if (damage.code !== 'LSM_CORRUPT_LOG' && codeOf(damage.cause) !== 'WAL_IO_FAILED') throw damage;
@@ -75,25 +82,25 @@ export const examineLog = async (fs: FileSystem, dir: string, tables: TablesKnow
     const { segments, records, start, problems } = await salvageLog(options(walk));
     const found = problems.map((problem) => toLsmError(problem, 'The log is damaged'));
     const all = [...(found.length > 0 ? found : [damage]), ...walk.problems];
-    const { operations, missing, flushedSeq } = walk;
-    const counts = { operations, missing, flushedSeq, wholeLog: undefined };
-    return { state: 'damaged', problems: all, segments, records, start, ...counts };
+    return { state: 'damaged', problems: all, segments, records, start, ...countsOf(walk), wholeLog: undefined };
   }
 };
 
-/**
- * Only a log that holds every change from its beginning up to its end may be taken again: what is taken hides what tables have, and a
- * change that came into them by another way would be hidden by an older one.
- */
-const wholeOf = (walk: LogWalk, tables: TablesKnown): LogFinding['wholeLog'] => {
-  const { firstSeq, endSeq, operationsAll, isGapless } = walk;
-  const isOverlapping = isGapless && firstSeq > 0 && firstSeq <= tables.flushedSeq && endSeq >= tables.flushedSeq;
-  return isOverlapping ? { flushedSeq: firstSeq - 1, operations: operationsAll } : undefined;
-};
+const countsOf = ({ operations, missing, endSeq, largestKeyspace }: LogWalk) => ({
+  operations,
+  missing,
+  endSeq,
+  largestKeyspace,
+});
 
-/** As `checkLogMeetsTables` of replay.ts. */
-const gapOf = (file: string, start: number, end: number, logPosition: number | undefined): LsmError | undefined => {
-  if (logPosition === undefined || (start <= logPosition && end > logPosition)) return undefined;
-  const message = `The tables contain the log up to position ${logPosition}, but the log goes from ${start} to ${end}: a part of it is lost.`;
-  return new LsmError('LSM_CORRUPT_LOG', message, { file });
+/**
+ * Only from where on the log holds every change, up to the last one, may it be taken again: what is taken hides what tables have, and
+ * a change that came into them by another way (as tables that were ingested do) would be hidden by an older one, or undone.
+ */
+const wholeOf = (
+  { runSeq, endSeq, runOperations }: LogWalk,
+  { flushedSeq, usedSeq }: TablesKnown,
+): LogFinding['wholeLog'] => {
+  const isOverlapping = runSeq > 0 && runSeq <= flushedSeq && endSeq >= Math.max(flushedSeq, usedSeq);
+  return isOverlapping ? { flushedSeq: runSeq - 1, operations: runOperations } : undefined;
 };

@@ -19,8 +19,10 @@ export interface TableFinding {
   readonly entriesLost: number | undefined;
   readonly blocksLost: number;
   readonly lost: readonly LostRange[];
-  /** Largest sequence number of an entry that can be read. */
+  /** Largest sequence number of an entry that can be read, as the file has it. */
   readonly largestSeq: number;
+  /** The sequence number of all entries, whatever the file says, if a manifest knows that it was ingested; else 0. */
+  readonly sequence: number;
   readonly properties: TableProperties | undefined;
 }
 
@@ -29,6 +31,8 @@ export interface TableToExamine {
   readonly number: number;
   readonly level?: number;
   readonly meta?: TableMeta;
+  /** See {@link TableFinding}; default that of `meta`, else 0. */
+  readonly sequence?: number;
 }
 
 const NOTHING = { entriesKept: 0, blocksLost: 0, lost: [], largestSeq: 0, properties: undefined, problems: [] };
@@ -38,7 +42,8 @@ export const examineTable = async (fs: FileSystem, dir: string, table: TableToEx
   const { number, level, meta } = table;
   const file = tableName(number);
   const path = `${dir}/${file}`;
-  const base = { number, file, level, meta, ...NOTHING, entriesLost: meta?.entries };
+  const sequence = table.sequence ?? meta?.sequence ?? 0;
+  const base = { number, file, level, meta, sequence, ...NOTHING, entriesLost: meta?.entries };
   const whole: LostRange[] = [{ from: meta?.smallestKey, to: meta?.largestKey }];
   if ((await fs.stat(path)) === undefined) {
     const problem = new LsmError('LSM_MISSING_TABLE', `${path} is missing.`, { file: path });

@@ -8,7 +8,7 @@ import { compareKeys } from '../bytes.js';
 import { LOG_DIR, manifestNumber } from '../directory.js';
 import { LsmError } from '../errors.js';
 import type { ManifestState } from '../manifest-edit.js';
-import { tableName, tableNumber } from '../table-meta.js';
+import { type TableMeta, tableName, tableNumber } from '../table-meta.js';
 import { examineLog, type LogFinding, NO_LOG } from './examine-log.js';
 import { examineTable, type TableFinding, type TableToExamine } from './examine-tables.js';
 import { findManifest, type ManifestFinding } from './find-manifest.js';
@@ -47,22 +47,22 @@ export const examine = async (
     const seen = await examineListed(fs, dir, manifest.found.state, numbers, onProgress);
     if (seen !== undefined) return complete(dir, { names, manifest, mustRebuild: false, absent: [], ...seen });
   }
-  const all = await examineAll(
-    fs,
-    dir,
-    numbers.map((number) => ({ number })),
-    onProgress,
-  );
-  const known = { flushedSeq: Math.max(0, ...all.map(({ largestSeq }) => largestSeq)), logPosition: undefined };
-  const hasLog = (await fs.stat(`${dir}/${LOG_DIR}`))?.kind === 'directory';
-  const log = hasLog ? await examineLog(fs, dir, { ...known, isGuess: true }) : { ...NO_LOG, ...known };
+  const old = manifest.found?.state;
+  const sequences = new Map(listedIn(manifest).map(({ number, sequence }) => [number, sequence]));
+  const toExamine = numbers.map((number) => ({ number, sequence: sequences.get(number) ?? 0 }));
+  const all = await examineAll(fs, dir, toExamine, onProgress);
+  // Tables may hold more than an older manifest knows of, and the log then goes on behind where it has them end.
+  const known = old && { flushedSeq: old.flushedSeq, usedSeq: old.usedSeq, logPosition: undefined };
+  const hasLog = old?.ownLog !== false && (await fs.stat(`${dir}/${LOG_DIR}`))?.kind === 'directory';
+  const log = hasLog ? await examineLog(fs, dir, known) : NO_LOG;
   if (manifest.found === undefined) await refuseForeign(fs, dir, names, all, log);
-  const absent = listedIn(manifest).filter((name) => !names.includes(name));
+  const listed = listedIn(manifest).map(({ number }) => tableName(number));
+  const absent = listed.filter((name) => !names.includes(name));
   return complete(dir, { names, manifest, mustRebuild: true, absent, tables: all, unlisted: [], log });
 };
 
-const listedIn = ({ found }: ManifestFinding): string[] =>
-  (found?.state.levels ?? []).flatMap((tables) => [...tables.keys()].map((number) => tableName(number)));
+const listedIn = ({ found }: ManifestFinding): TableMeta[] =>
+  (found?.state.levels ?? []).flatMap((tables) => [...tables.values()]);
 
 /** True if entries of a table are lost. */
 export const hasLostEntries = ({ tables }: Examination): boolean =>
@@ -76,8 +76,8 @@ const examineListed = async (
   numbers: readonly number[],
   onProgress: ((progress: RepairProgress) => void) | undefined,
 ): Promise<Pick<Examination, 'tables' | 'unlisted' | 'log'> | undefined> => {
-  const { flushedSeq, logPosition } = state;
-  const known = { flushedSeq, logPosition, isGuess: false };
+  const { flushedSeq, usedSeq, logPosition } = state;
+  const known = { flushedSeq, usedSeq, logPosition };
   const log = state.ownLog ? await examineLog(fs, dir, known) : NO_LOG;
   const listed: TableToExamine[] = [];
   state.levels.forEach((tables, level) => {
@@ -87,7 +87,9 @@ const examineListed = async (
   const unlisted = numbers.filter((number) => !isListed.has(number));
   const tables = await examineAll(fs, dir, listed, onProgress);
   const seen = { tables, unlisted: unlisted.map((number) => tableName(number)), log };
-  // A manifest that has lost its last records reads as an older one. Then tables that it does not list hold what is missing.
+  // A manifest that has lost its last records reads as an older one. Then tables that it does not list hold what is missing,
+  // or the log speaks of keyspaces that it does not know.
+  if (state.mappedKeys && log.largestKeyspace > state.lastKeyspace) return undefined;
   const missing = tables.filter(({ state }) => state === 'missing');
   const isBehind = log.start !== undefined && logPosition !== undefined && log.start > logPosition;
   if (missing.length === 0 && !isBehind) return seen;
@@ -130,7 +132,7 @@ const complete = (dir: string, found: Omit<Examination, 'problems'>): Examinatio
   const { manifest, tables, log, mustRebuild } = found;
   const problems = [...manifest.problems, ...tables.flatMap((table) => table.problems), ...log.problems];
   if (mustRebuild && manifest.found !== undefined) {
-    const what = 'The manifest is older than the tables that are there: its last records are lost.';
+    const what = 'The manifest is older than the tables and the log that are there: its last records are lost.';
     problems.unshift(new LsmError('LSM_CORRUPT_MANIFEST', what, { file: `${dir}/CURRENT`, offset: 0 }));
   }
   return { ...found, problems };

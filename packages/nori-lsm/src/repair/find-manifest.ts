@@ -1,10 +1,9 @@
 // Finds the manifest that is in force, or the newest one if CURRENT cannot tell. Changes nothing.
 import type { FileSystem } from 'nori-io';
-import { inspectDirectory, LOST_DIR, manifestName, manifestNumber, readWhole } from '../directory.js';
+import { inspectDirectory, LOST_DIR, manifestName, manifestNumber } from '../directory.js';
 import { codeOf, LsmError, toLsmError } from '../errors.js';
-import { decodeEdit } from '../manifest-codec.js';
-import { ManifestState } from '../manifest-edit.js';
-import { RECORD, scanManifest } from '../manifest-records.js';
+import { Manifest } from '../manifest.js';
+import type { ManifestState } from '../manifest-edit.js';
 
 const CURRENT = 'CURRENT';
 
@@ -62,19 +61,12 @@ const readCurrent = async (fs: FileSystem, dir: string): Promise<number | LsmErr
 /** What manifest `number` says, or why it cannot be read. */
 const readState = async (fs: FileSystem, dir: string, number: number): Promise<ManifestState | LsmError> => {
   const file = `${dir}/${manifestName(number)}`;
-  if ((await fs.stat(file)) === undefined) {
-    return new LsmError('LSM_CORRUPT_MANIFEST', `${file}, which CURRENT names, is missing.`, { file, offset: 0 });
-  }
   try {
-    const state = new ManifestState();
-    for (const { kind, payload } of scanManifest(await readWhole(fs, file), number, file).records) {
-      if (kind === RECORD.edit || kind === RECORD.snapshot) state.apply(decodeEdit(payload));
-    }
-    return state;
+    return (await Manifest.read(fs, dir, number)).state;
   } catch (thrown) {
     const error = damageOf(thrown, file);
     if (error.code !== 'LSM_CORRUPT_MANIFEST') throw error;
-    return error.file === undefined ? new LsmError(error.code, error.message, { file, offset: 0 }) : error;
+    return error;
   }
 };
 

@@ -1,55 +1,57 @@
 // Looks at the records of an own log one by one: which of them are to be kept, and which cannot be.
 import type { WalRecord } from 'nori-wal';
 import { LsmError } from '../errors.js';
-import { checkLogRecord, type LogRecordHeader, readLogHeader } from '../log-record.js';
+import { checkLogRecord, type LogRecordHeader, largestKeyspaceOf, readLogHeader } from '../log-record.js';
 
 /** See the top of the file. Records come in the order of the log. */
 export class LogWalk {
   readonly problems: LsmError[] = [];
-  /** Operations that are not in tables yet. */
+  /** Operations of the records to be kept. */
   operations = 0;
-  /** All sequence numbers that the log goes from and to, and how many operations that are; 0 if it holds none. */
-  firstSeq = 0;
-  endSeq = 0;
-  operationsAll = 0;
-  /** No sequence number between those two is missing: the log holds every change of that time. */
-  isGapless = true;
   /** Sequence numbers missing between those. */
   missing = 0;
-  /** Everything up to here is in tables. */
-  flushedSeq: number;
-  readonly #file: string;
-  readonly #mayStraddle: boolean;
-  #lastSeq: number;
-
   /**
-   * @param flushedSeq everything up to here is in tables
-   * @param mayStraddle it is only the largest sequence number that was found in tables: the first record that goes beyond it may have begun
-   * before, and is not wholly in tables
+   * The last sequence numbers of the log without a gap between them, from and to, and how many operations that are; 0 if it holds none.
+   * From the first of them on the log has every change: tables that were ingested, and what they replaced, leave a gap.
    */
-  constructor(file: string, flushedSeq: number, mayStraddle: boolean) {
+  runSeq = 0;
+  endSeq = 0;
+  runOperations = 0;
+  /** Largest number of a keyspace in a record to be kept, if keys are mapped. */
+  largestKeyspace = 0;
+  readonly #file: string;
+  readonly #flushedSeq: number;
+  /** Sequence number before the next one expected; undefined: it is not known where what is to be kept begins. */
+  #lastSeq: number | undefined;
+
+  /** @param flushedSeq everything up to here is in tables, and not to be kept; undefined: that is not known, and everything is */
+  constructor(file: string, flushedSeq: number | undefined) {
     this.#file = file;
-    this.flushedSeq = this.#lastSeq = flushedSeq;
-    this.#mayStraddle = mayStraddle;
+    this.#flushedSeq = flushedSeq ?? 0;
+    this.#lastSeq = flushedSeq;
   }
 
   /** The header of the record if it is to be taken. @throws LsmError `LSM_UNSUPPORTED_VERSION` */
   take({ position, data }: WalRecord): LogRecordHeader | undefined {
     const header = this.#headerOf(position, data);
     if (header === undefined) return undefined;
-    if (this.firstSeq === 0) this.firstSeq = header.firstSeq;
-    else if (header.firstSeq !== this.endSeq + 1) this.isGapless = false;
-    this.endSeq = header.lastSeq;
-    this.operationsAll += header.count;
-    if (header.lastSeq <= this.flushedSeq) return undefined;
-    if (header.firstSeq > this.#lastSeq) this.missing += header.firstSeq - this.#lastSeq - 1;
-    else if (this.#mayStraddle && this.operations === 0) this.flushedSeq = header.firstSeq - 1;
-    else {
+    const { firstSeq, lastSeq, count } = header;
+    if (firstSeq !== this.endSeq + 1 || this.runSeq === 0) {
+      this.runSeq = firstSeq;
+      this.runOperations = 0;
+    }
+    this.endSeq = lastSeq;
+    this.runOperations += count;
+    if (lastSeq <= this.#flushedSeq) return undefined;
+    const before = this.#lastSeq ?? firstSeq - 1;
+    if (firstSeq <= before) {
       this.#problem(`The record at position ${position} of the log goes back behind the one before it.`);
       return undefined;
     }
-    this.#lastSeq = header.lastSeq;
-    this.operations += header.count;
+    this.missing += firstSeq - before - 1;
+    this.#lastSeq = lastSeq;
+    this.operations += count;
+    this.largestKeyspace = Math.max(this.largestKeyspace, largestKeyspaceOf(data, header));
     return header;
   }
 

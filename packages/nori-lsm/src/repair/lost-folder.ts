@@ -44,6 +44,25 @@ export class LostFolder {
     return folder;
   }
 
+  /** The file system, but what is created in the database, or removed there, is in the staging folder. For whoever writes tables. */
+  get staged(): FileSystem {
+    const fs = this.#fs;
+    const inStaging = (path: string): string => `${this.staging}${path.slice(this.#dir.length)}`;
+    return {
+      open: (path, mode) => fs.open(mode === 'create' ? inStaging(path) : path, mode),
+      openSync: (path, mode) => fs.openSync(mode === 'create' ? inStaging(path) : path, mode),
+      readdir: (path) => fs.readdir(path),
+      mkdir: (path) => fs.mkdir(path),
+      stat: (path) => fs.stat(path),
+      rename: (from, to) => fs.rename(from, to),
+      unlink: (path) => fs.unlink(inStaging(path)),
+      link: (existing, path) => fs.link(existing, path),
+      syncDir: (path) => fs.syncDir(path),
+      freeBytes: (path) => fs.freeBytes(path),
+      lock: (path) => fs.lock(path),
+    };
+  }
+
   /** What is in it, relative to it. */
   get moved(): readonly string[] {
     return [...this.#moved].sort();

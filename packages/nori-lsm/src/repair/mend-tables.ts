@@ -34,9 +34,9 @@ export const mendTables = async (
     for (const table of damaged) {
       const { level, meta } = table as { level: number; meta: NonNullable<typeof table.meta> };
       const written = await rewriteTable(fs, dir, table, firstNumber + added.length, lost);
-      // Sequence numbers stay as they were: they order the tables of a level.
-      const { smallestSeq, largestSeq } = meta;
-      added.push({ level, meta: { ...meta, ...written, smallestSeq, largestSeq } });
+      // Sequence numbers stay as they were: they order the tables of a level, and are those of all entries if the table was ingested.
+      const { smallestSeq, largestSeq, sequence, cleanSeq } = meta;
+      added.push({ level, meta: { ...written, smallestSeq, largestSeq, sequence, cleanSeq } });
       onProgress?.({ phase: 'rewrite', done: added.length, total: damaged.length });
     }
     if (broken.length > 0) {
@@ -56,8 +56,8 @@ export const mendTables = async (
 };
 
 /**
- * Makes a change in a new manifest that has the log taken again from its beginning when the database is opened: the log may hold
- * what tables have lost.
+ * Makes a change in a new manifest that has the log taken again from an earlier place when the database is opened: the log may hold
+ * what tables have lost. Range tombstones of that part come from there as well, each in its turn. Numbers that were used stay used.
  */
 const takingLogAgain = async (
   fs: FileSystem,
@@ -70,8 +70,10 @@ const takingLogAgain = async (
   state.apply(manifest.state.snapshot());
   state.apply(edit);
   const { logPosition: _, ...whole } = state.snapshot();
+  const usedSeq = Math.max(state.flushedSeq, state.usedSeq);
+  const addedRanges = [...state.ranges.values()].filter(({ seq }) => seq <= flushedSeq);
   await manifest.close();
-  return Manifest.create(fs, dir, { ...whole, flushedSeq }, manifest.number);
+  return Manifest.create(fs, dir, { ...whole, flushedSeq, usedSeq, addedRanges }, manifest.number);
 };
 
 /** The first number that no table file there has. */

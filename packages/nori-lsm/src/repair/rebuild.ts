@@ -1,131 +1,135 @@
-// Makes a database of the tables that are there, without a manifest. Which level a table was in, and which of two is newer, is
-// not known: entries are. So all that can be read is merged, by sequence numbers, into one level of disjoint tables.
+// Makes a database of the tables that are there, and of the log, without a manifest or with one that is older than they are. Which level a
+// table was in, and which of two is newer, is not known: entries are. So all that can be read is merged, by sequence numbers, into one
+// level of disjoint tables. What the new manifest says beside that: recovered-state.ts.
 //
-//   everything gets a second name in the lost folder ─ damaged tables are rewritten ─ merge ─ manifest, then CURRENT ─ the old
-//   files lose their first name
+//   everything gets a second name in the lost folder ─ damaged tables are rewritten, the log is written as tables ─ merge ─ manifest,
+//   then CURRENT ─ the old files lose their first name, the log moves
 //
-// Until CURRENT is switched a crash leaves all that was there, and perhaps tables that repeat it; the next repair merges those too.
+// Until CURRENT is switched a crash leaves all that was there, and perhaps tables that repeat it; the next repair merges those too. After
+// that it leaves a log of which nothing is taken any more.
 import type { FileSystem } from 'nori-io';
-import { LOG_DIR, manifestNumber } from '../directory.js';
+import { manifestNumber } from '../directory.js';
+import { type KeyspaceMeta, keyspaceTables } from '../keyspaces.js';
 import { LEVELS } from '../limits.js';
 import { Manifest } from '../manifest.js';
-import type { ManifestEdit, ManifestState } from '../manifest-edit.js';
 import { runTask } from '../run-task.js';
 import { type TableMeta, tableName } from '../table-meta.js';
-import type { CompactTask } from '../task.js';
+import type { TaskInput } from '../task.js';
 import type { Examination } from './examine.js';
+import { type LogTables, writeLogTables } from './log-tables.js';
+import { lookAtKeys } from './look-at-keys.js';
 import type { LostFolder } from './lost-folder.js';
 import { nextTableNumber } from './mend-tables.js';
+import { recoveredState } from './recovered-state.js';
 import type { RepairProgress } from './report.js';
 import { rewriteTable, writerSettings } from './rewrite-table.js';
+import { taskSettings } from './task-settings.js';
 
 const TABLE_BYTES = 8 * 1024 * 1024;
 const LEVEL = LEVELS - 1;
 
-/** Leaves a manifest, closed, that lists the merged tables; returns its number. */
+type OnProgress = ((progress: RepairProgress) => void) | undefined;
+
+/** Leaves a manifest, closed, that lists the merged tables; returns the keyspaces that were made because their names are lost. */
 export const rebuild = async (
   fs: FileSystem,
   dir: string,
   found: Examination,
   lost: LostFolder,
-  onProgress: ((progress: RepairProgress) => void) | undefined,
-): Promise<number> => {
-  const { names, tables, log, manifest: old } = found;
+  onProgress: OnProgress,
+): Promise<readonly KeyspaceMeta[]> => {
+  const { names, tables } = found;
+  const old = found.manifest.found?.state;
   const manifests = names.filter((name) => manifestNumber(name) !== undefined);
   await fs.syncDir(dir);
   await lost.copy('CURRENT');
   for (const name of [...manifests, ...tables.map(({ file }) => file)]) await lost.keep(name);
   await lost.sync();
 
-  let nextNumber = nextTableNumber(names);
-  const inputs = tables.filter(({ state }) => state === 'sound').map(({ number }) => number);
-  const damaged = tables.filter(({ state }) => state === 'damaged');
-  const rewritten: string[] = [];
-  for (const table of damaged) {
-    await rewriteTable(fs, dir, table, nextNumber, lost);
-    rewritten.push(tableName(nextNumber));
-    inputs.push(nextNumber++);
-    onProgress?.({ phase: 'rewrite', done: rewritten.length, total: damaged.length });
-  }
-  const merged = await mergeAll(fs, dir, found, { inputs, firstNumber: nextNumber }, lost, onProgress);
-  for (const { number } of merged) {
-    await lost.finishTable(tableName(number));
-    nextNumber = Math.max(nextNumber, number + 1);
-  }
+  const firstNumber = Math.max(old?.nextNumber ?? 1, nextTableNumber(names));
+  const { inputs, log, temporary } = await gather(fs, dir, found, firstNumber, lost, onProgress);
+  const merged = await mergeAll(dir, found, { inputs, firstNumber: firstNumber + temporary.length }, lost, onProgress);
+  for (const { number } of merged) await lost.finishTable(tableName(number));
   await lost.sync();
+
+  const keys = await lookAtKeys(fs, dir, merged);
+  const { edit, keyspaces } = recoveredState(found, { keys, log });
+  const nextNumber = firstNumber + temporary.length + merged.length;
   const added = merged.map((meta) => ({ level: LEVEL, meta }));
   const last = Math.max(0, ...manifests.map((name) => manifestNumber(name)!));
-  const { flushedSeq } = log.wholeLog ?? log;
-  const rest = old.found === undefined ? await ownLogOf(fs, dir) : withoutTables(old.found.state);
-  const manifest = await Manifest.create(fs, dir, { ...rest, nextNumber, flushedSeq, added }, last);
+  const manifest = await Manifest.create(fs, dir, { ...edit, nextNumber, added }, last);
   await manifest.close();
-  for (const name of rewritten) await fs.unlink(`${dir}/${name}`);
+  for (const name of temporary) await fs.unlink(`${dir}/${name}`);
   await lost.dropReplaced();
-  return manifest.number;
+  if (found.log.state !== 'none') await lost.moveLog();
+  return keyspaces;
 };
 
-/** A database that keeps its own log has a folder for it. */
-const ownLogOf = async (fs: FileSystem, dir: string): Promise<ManifestEdit> => ({
-  ownLog: (await fs.stat(`${dir}/${LOG_DIR}`)) !== undefined,
-});
+interface Gathered {
+  readonly inputs: readonly TaskInput[];
+  readonly log: LogTables | undefined;
+  /** Names of tables that were written to be merged. */
+  readonly temporary: readonly string[];
+}
 
-/** What else an older manifest says. */
-const withoutTables = (state: ManifestState): ManifestEdit => {
-  const { added: _, logPosition: __, ...rest } = state.snapshot();
-  return rest;
+/** All that is to be merged, as sound tables. */
+const gather = async (
+  fs: FileSystem,
+  dir: string,
+  found: Examination,
+  firstNumber: number,
+  lost: LostFolder,
+  onProgress: OnProgress,
+): Promise<Gathered> => {
+  const inputs: TaskInput[] = [];
+  const temporary: string[] = [];
+  const damaged = found.tables.filter(({ state }) => state === 'damaged');
+  for (const { number, state, sequence } of found.tables) {
+    if (state === 'sound') inputs.push({ number, sequence, run: -1 });
+  }
+  for (const table of damaged) {
+    const number = firstNumber + temporary.length;
+    await rewriteTable(fs, dir, table, number, lost);
+    temporary.push(tableName(number));
+    inputs.push({ number, sequence: table.sequence, run: -1 });
+    onProgress?.({ phase: 'rewrite', done: temporary.length, total: damaged.length });
+  }
+  if (found.log.state === 'none') return { inputs, temporary, log: undefined };
+  const flushedSeq = found.log.wholeLog?.flushedSeq ?? found.manifest.found?.state.flushedSeq;
+  const from = { flushedSeq, firstNumber: firstNumber + temporary.length };
+  const log = await writeLogTables(fs, dir, from, lost, onProgress);
+  for (const { number } of log.tables) {
+    temporary.push(tableName(number));
+    inputs.push({ number, sequence: 0, run: -1 });
+  }
+  return { inputs, temporary, log };
 };
 
 const mergeAll = async (
-  fs: FileSystem,
   dir: string,
-  { tables }: Examination,
-  { inputs, firstNumber }: { readonly inputs: readonly number[]; readonly firstNumber: number },
+  { tables, manifest: { found } }: Examination,
+  { inputs, firstNumber }: { readonly inputs: readonly TaskInput[]; readonly firstNumber: number },
   lost: LostFolder,
-  onProgress: ((progress: RepairProgress) => void) | undefined,
+  onProgress: OnProgress,
 ): Promise<readonly TableMeta[]> => {
   if (inputs.length === 0) return [];
-  const bytes = tables.reduce((sum, { properties }) => sum + (properties?.fileBytes ?? 0), 0);
-  const task: CompactTask = {
-    kind: 'compact',
-    dir,
-    tables: writerSettings(tables.find(({ properties }) => properties !== undefined)?.properties),
-    snapshots: [],
-    // Whatever has expired stays: by whose time it is judged is not known here.
-    horizon: 0,
-    cancel: new Int32Array(new SharedArrayBuffer(4)),
-    hasMappedKeys: true,
-    keyspaces: [],
-    ranges: [],
-    rangesSeq: 0,
-    inputs: inputs.map((number) => ({ number, sequence: 0, run: -1 })),
-    outputLevel: LEVEL,
-    firstNumber,
-    numbers: Math.ceil(bytes / TABLE_BYTES) * 4 + 4 * inputs.length + 16,
-    tableBytes: TABLE_BYTES,
-    deeper: [],
-  };
+  const settings = writerSettings(tables.find(({ properties }) => properties !== undefined)?.properties);
   onProgress?.({ phase: 'merge', done: 0, total: inputs.length });
-  const { tables: merged } = await runTask(withStaging(fs, dir, lost.staging), task, {
-    pause: () => Promise.resolve(),
-  });
+  const { tables: merged } = await runTask(
+    lost.staged,
+    {
+      kind: 'compact',
+      ...taskSettings(dir, settings),
+      inputs,
+      outputLevel: LEVEL,
+      firstNumber,
+      numbers: Number.POSITIVE_INFINITY,
+      tableBytes: TABLE_BYTES,
+      keyspaces: keyspaceTables(found?.state.keyspaces.values() ?? [], settings),
+      deeper: [],
+    },
+    { pause: () => Promise.resolve() },
+  );
   onProgress?.({ phase: 'merge', done: inputs.length, total: inputs.length });
   return merged;
-};
-
-/** `fs`, but what is created in `dir` is created, and removed, in `staging`. */
-const withStaging = (fs: FileSystem, dir: string, staging: string): FileSystem => {
-  const staged = (path: string): string => `${staging}${path.slice(dir.length)}`;
-  return {
-    open: (path, mode) => fs.open(mode === 'create' ? staged(path) : path, mode),
-    openSync: (path, mode) => fs.openSync(mode === 'create' ? staged(path) : path, mode),
-    readdir: (path) => fs.readdir(path),
-    mkdir: (path) => fs.mkdir(path),
-    stat: (path) => fs.stat(path),
-    rename: (from, to) => fs.rename(from, to),
-    unlink: (path) => fs.unlink(staged(path)),
-    link: (existing, path) => fs.link(existing, path),
-    syncDir: (path) => fs.syncDir(path),
-    freeBytes: (path) => fs.freeBytes(path),
-    lock: (path) => fs.lock(path),
-  };
 };

@@ -2,16 +2,33 @@
 import { type Examination, hasLostEntries } from './examine.js';
 import type { TableFinding } from './examine-tables.js';
 import type { LostFolder } from './lost-folder.js';
-import type { RepairedLog, RepairedTable, RepairReport } from './report.js';
+import type { RecoveredKeyspace, RepairedLog, RepairedTable, RepairReport } from './report.js';
 
-/** @param lost the folder with all that was replaced; undefined if nothing was damaged */
-export const reportOf = (found: Examination, lost: LostFolder | undefined): RepairReport => ({
+const NO_MANIFEST =
+  'What only the manifest knew is lost: marks, names and settings of keyspaces, when tables were ingested, which ranges were deleted and keyspaces ' +
+  'dropped. Entries that a deleted range, a dropped keyspace or an ingestion had hidden may be back; entries that were ingested may be hidden ' +
+  'by older ones, or hide newer ones: they count by the sequence numbers in their files.';
+const OLDER_MANIFEST =
+  'What only the newest records of the manifest knew is lost: marks, keyspaces and their settings, when tables were ingested, which ranges were ' +
+  'deleted and keyspaces dropped since then. Entries that those had hidden may be back; entries that were ingested since may be hidden by older ' +
+  'ones, or hide newer ones: they count by the sequence numbers in their files.';
+
+/**
+ * @param lost the folder with all that was replaced; undefined if nothing was damaged
+ * @param keyspaces those that were made because their names are lost
+ */
+export const reportOf = (
+  found: Examination,
+  lost: LostFolder | undefined,
+  keyspaces: readonly RecoveredKeyspace[],
+): RepairReport => ({
   damaged: lost !== undefined,
   manifest: found.mustRebuild ? 'rebuilt' : found.manifest.isCurrentDamaged ? 'current-mended' : 'kept',
   problems: found.problems,
   tablesSound: found.tables.filter(({ state }) => state === 'sound').length,
   tables: found.tables.flatMap(repairedTable),
   log: repairedLog(found),
+  recoveredKeyspaces: keyspaces.map(({ id, name }) => ({ id, name })),
   lostDir: lost?.path,
   moved: lost?.moved ?? [],
   notes: notesOf(found),
@@ -27,7 +44,7 @@ const repairedTable = (table: TableFinding): RepairedTable[] => {
 const repairedLog = (found: Examination): RepairedLog => {
   const { log, mustRebuild } = found;
   const whole = mustRebuild || hasLostEntries(found) ? log.wholeLog : undefined;
-  const isSalvaged = log.state === 'damaged' || log.state === 'apart';
+  const isSalvaged = log.state !== 'none' && (mustRebuild || log.state !== 'sound');
   return {
     outcome: isSalvaged ? 'salvaged' : log.state === 'sound' ? 'kept' : 'none',
     problems: log.problems,
@@ -51,11 +68,8 @@ const notesOf = (found: Examination): string[] => {
       'Writes behind the damage of the log are kept, although writes before them are lost: what is there now may be a state that the database never was in.',
     );
   }
-  if (mustRebuild && manifest.found === undefined) {
-    notes.push(
-      'What only the manifest knew is lost: deletions of key ranges that were not yet carried out, the order of ingested tables, keyspaces, marks. Deleted data is back only where the files that deleted it are lost.',
-    );
-  } else if (manifest.found?.state.ownLog === false && (hasLost || mustRebuild)) {
+  if (mustRebuild) notes.push(manifest.found === undefined ? NO_MANIFEST : OLDER_MANIFEST);
+  if (manifest.found?.state.ownLog === false && (hasLost || mustRebuild)) {
     notes.push(
       'The marks are those of before: they tell the owner of the log that tables hold what they may have lost. Replay the log from further back if it reaches there.',
     );

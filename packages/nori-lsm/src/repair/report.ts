@@ -37,10 +37,24 @@ export interface RepairedLog {
    */
   readonly outcome: 'none' | 'kept' | 'salvaged';
   readonly problems: readonly LsmError[];
-  /** Writes of the log that are kept: those that no table had, and, if tables have lost entries, all others too if that is safe. */
+  /**
+   * Writes of the log that are kept: those that no table had, and, if tables have lost entries, all others too if that is safe. Without a
+   * manifest all of them: it is not known what tables had.
+   */
   readonly operationsKept: number;
-  /** Writes missing between those that are kept, by their sequence numbers. What is missing at the end cannot be known. */
+  /**
+   * Sequence numbers missing between those that are kept: writes that are lost, but also ingestions and writes that had failed. What is
+   * missing at the end cannot be known.
+   */
   readonly operationsMissing: number;
+}
+
+/** A keyspace whose name is lost. */
+export interface RecoveredKeyspace {
+  /** Its number in the database, by which its keys were found. */
+  readonly id: number;
+  /** The name that it was given: `recovered-` and the number. */
+  readonly name: string;
 }
 
 /** What {@link repair} found and did. */
@@ -50,7 +64,7 @@ export interface RepairReport {
   /**
    * - `kept`: CURRENT and the manifest were sound
    * - `current-mended`: CURRENT was not, and names the newest manifest again: nothing is lost by that
-   * - `rebuilt`: the list of tables was made anew of the tables that were found, which were merged into one level
+   * - `rebuilt`: the list of tables was made anew of the tables that were found, which were merged, with the log, into one level
    */
   readonly manifest: 'kept' | 'current-mended' | 'rebuilt';
   /** Every damage that was found, with file and offset. */
@@ -60,6 +74,8 @@ export interface RepairReport {
   /** The others. */
   readonly tables: readonly RepairedTable[];
   readonly log: RepairedLog;
+  /** Keyspaces that were found by their keys alone. They have no settings. */
+  readonly recoveredKeyspaces: readonly RecoveredKeyspace[];
   /** The folder with all that was replaced or given up; undefined if nothing was. */
   readonly lostDir: string | undefined;
   /** The files in it, relative to it. */

@@ -10,7 +10,7 @@ import { type PlannedStep, plan } from './metamorphic/plan.js';
 import { Run } from './metamorphic/run.js';
 import { STEPS } from './metamorphic/steps.js';
 
-const RUNS = Number(process.env.NORI_ROUNDS ?? (process.env.NORI_SEED === undefined ? 2000 : 1));
+const RUNS = Number(process.env.NORI_ROUNDS ?? (process.env.NORI_SEED === undefined ? 1500 : 1));
 const STEPS_MAX = Number(process.env.NORI_STEPS ?? 60);
 const TRIES_TO_SHORTEN = 300;
 const TRACE_LINES_MAX = 60;

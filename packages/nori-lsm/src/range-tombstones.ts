@@ -5,7 +5,7 @@
 // those that some reader can tell from newer ones: the newest, and one for each open snapshot at most. A
 // look-up is a binary search by four bytes of the bounds, those behind what all of them share. Sets never change: cursors
 // keep the one they began with.
-import { compareKeys, compareRange, prefixHigh } from './bytes.js';
+import { compareKeys, compareRange, prefixHigh, prefixLow } from './bytes.js';
 import type { TableMeta } from './table-meta.js';
 import { stripeOf } from './version-filter.js';
 
@@ -34,8 +34,10 @@ export class RangeTombstones {
   readonly #bounds: readonly Uint8Array[];
   readonly #covers: readonly Cover[];
   /** Bytes that all bounds begin with, and of each bound the word behind them; made when first needed. */
-  #common: Uint8Array | undefined;
+  #common: Uint8Array = new Uint8Array(0);
   #words: Int32Array | undefined;
+  /** The words behind these. */
+  #nextWords: Int32Array = new Int32Array(0);
 
   private constructor(
     list: readonly RangeTombstone[],
@@ -108,56 +110,53 @@ export class RangeTombstones {
   /** The interval that holds a key; -1: it lies before all of them. */
   intervalOf(bytes: Uint8Array, start: number, length: number): number {
     const words = this.#words ?? this.#index();
-    const bounds = this.#bounds;
-    const common = this.#common!;
+    const common = this.#common;
     const shared = common.length;
-    if (shared > 0) {
-      const order = compareRange(bytes, start, length < shared ? length : shared, common, 0, shared, 0);
-      if (order !== 0) return order < 0 ? -1 : bounds.length - 1;
+    for (let i = 0; i < shared; i++) {
+      const difference = i < length ? bytes[start + i]! - common[i]! : -1;
+      if (difference !== 0) return difference < 0 ? -1 : words.length - 1;
     }
     const word = prefixHigh(bytes, start + shared, length - shared);
-    let low = 0;
-    let high = words.length;
+    let low = firstAtOrAbove(words, word);
+    if (words[low] !== word) return low - 1;
+    // Among bounds with the key's word the next four bytes decide, and then the whole keys.
+    let high = low + 1;
+    while (words[high] === word && high - low < FEW_TIES) high++;
+    if (words[high] === word) high = word === WORD_MAX ? words.length : firstAtOrAbove(words, word + 1);
+    const nextWords = this.#nextWords;
+    const nextWord = prefixLow(bytes, start + shared, length - shared);
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const other = words[middle]!;
-      if (other < word) low = middle + 1;
-      else if (other > word) high = middle;
-      else {
-        const bound = bounds[middle]!;
-        if (compareRange(bound, 0, bound.length, bytes, start, length, shared) <= 0) low = middle + 1;
-        else high = middle;
-      }
+      const other = nextWords[middle]!;
+      const isAfter = other === nextWord ? this.#isAfter(middle, bytes, start, length) : other > nextWord;
+      if (isAfter) high = middle;
+      else low = middle + 1;
     }
     return low - 1;
   }
 
-  /** True if the interval holds the key. */
-  isIn(interval: number, bytes: Uint8Array, start: number, length: number): boolean {
-    const words = this.#words ?? this.#index();
-    const common = this.#common!;
+  /** True if a bound is after the key, with which it shares what all bounds have in common. */
+  #isAfter(at: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const bound = this.#bounds[at]!;
+    return compareRange(bound, 0, bound.length, bytes, start, length, this.#common.length) > 0;
+  }
+
+  /** True if an interval holds the key, and that is plain to see: if false it may yet hold it. */
+  plainlyHolds(interval: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const words = this.#words!;
+    const common = this.#common;
     const shared = common.length;
-    // Both bounds begin with what all of them share; behind that, four bytes decide nearly always.
-    if (length >= shared && interval >= 0 && interval + 1 < words.length) {
-      let i = 0;
-      while (i < shared && bytes[start + i] === common[i]) i++;
-      if (i === shared) {
-        const word = prefixHigh(bytes, start + shared, length - shared);
-        if (word > words[interval]! && word < words[interval + 1]!) return true;
-        if (word < words[interval]! || word > words[interval + 1]!) return false;
-      }
-    }
-    const bounds = this.#bounds;
-    const from = bounds[interval];
-    if (from !== undefined && compareRange(bytes, start, length, from, 0, from.length, 0) < 0) return false;
-    const to = bounds[interval + 1];
-    return to === undefined || compareRange(bytes, start, length, to, 0, to.length, 0) < 0;
+    if (interval < 0 || length < shared) return false;
+    for (let i = 0; i < shared; i++) if (bytes[start + i] !== common[i]) return false;
+    const word = prefixHigh(bytes, start + shared, length - shared);
+    return word > words[interval]! && (interval + 1 === words.length || word < words[interval + 1]!);
   }
 
   /** The newest tombstone of an interval that a reader at `readSeq` sees; 0: none. */
   newestIn(interval: number, readSeq: number): number {
     if (interval < 0) return 0;
-    for (const seq of this.#covers[interval]!) if (seq <= readSeq) return seq;
+    const cover = this.#covers[interval]!;
+    for (let i = 0; i < cover.length; i++) if (cover[i]! <= readSeq) return cover[i]!;
     return 0;
   }
 
@@ -222,6 +221,7 @@ export class RangeTombstones {
     while (common < first.length && common < last.length && first[common] === last[common]) common++;
     this.#common = first.subarray(0, common);
     this.#words = Int32Array.from(bounds, (bound) => prefixHigh(bound, common, bound.length - common));
+    this.#nextWords = Int32Array.from(bounds, (bound) => prefixLow(bound, common, bound.length - common));
     return this.#words;
   }
 }
@@ -230,6 +230,9 @@ export class RangeTombstones {
 export class RangeProbe {
   readonly #set: RangeTombstones;
   #interval = -2;
+  /** The newest tombstone of the interval for readers at that sequence number. */
+  #newest = 0;
+  #readSeq = -1;
 
   constructor(set: RangeTombstones) {
     this.#set = set;
@@ -242,8 +245,9 @@ export class RangeProbe {
 
   /** Finds the interval of a key. */
   moveTo(bytes: Uint8Array, start: number, length: number): number {
-    if (this.#interval === -2 || !this.#set.isIn(this.#interval, bytes, start, length)) {
+    if (this.#interval < 0 || !this.#set.plainlyHolds(this.#interval, bytes, start, length)) {
       this.#interval = this.#set.intervalOf(bytes, start, length);
+      this.#readSeq = -1;
     }
     return this.#interval;
   }
@@ -251,9 +255,33 @@ export class RangeProbe {
   /** As {@link RangeTombstones.hides}. */
   hides(bytes: Uint8Array, start: number, length: number, entrySeq: number, readSeq: number): boolean {
     if (entrySeq >= this.#set.newestSeq) return false;
-    return this.#set.newestIn(this.moveTo(bytes, start, length), readSeq) > entrySeq;
+    const interval = this.moveTo(bytes, start, length);
+    if (readSeq !== this.#readSeq) {
+      this.#readSeq = readSeq;
+      this.#newest = this.#set.newestIn(interval, readSeq);
+    }
+    return this.#newest > entrySeq;
   }
 }
+
+const WORD_MAX = 0x7fff_ffff;
+const FEW_TIES = 8;
+
+/**
+ * The first of these words, which are sorted, that is at or above `word`; their number if there is none. No branch depends on what is
+ * compared, because none could be foretold: without their lowest bits, the sign of a difference tells which of two is smaller.
+ */
+const firstAtOrAbove = (words: Int32Array, word: number): number => {
+  const half = word >> 1;
+  let low = 0;
+  for (let length = words.length; length > 1; ) {
+    const step = length >>> 1;
+    low += step & (((words[low + step - 1]! >> 1) - half) >> 31);
+    length -= step;
+  }
+  while (low < words.length && words[low]! < word) low++;
+  return low;
+};
 
 /** True if the tombstone covers a key from `smallest` to `largest`, both included. */
 export const overlaps = ({ start, end }: RangeTombstone, smallest: Uint8Array, largest: Uint8Array): boolean =>

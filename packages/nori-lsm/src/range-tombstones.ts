@@ -149,7 +149,13 @@ export class RangeTombstones {
     if (interval < 0 || length < shared) return false;
     for (let i = 0; i < shared; i++) if (bytes[start + i] !== common[i]) return false;
     const word = prefixHigh(bytes, start + shared, length - shared);
-    return word > words[interval]! && (interval + 1 === words.length || word < words[interval + 1]!);
+    const from = words[interval]!;
+    const to = interval + 1 === words.length ? Number.POSITIVE_INFINITY : words[interval + 1]!;
+    if (word > from && word < to) return true;
+    if (word < from || word > to) return false;
+    const nextWords = this.#nextWords;
+    const nextWord = prefixLow(bytes, start + shared, length - shared);
+    return (word > from || nextWord > nextWords[interval]!) && (word < to || nextWord < nextWords[interval + 1]!);
   }
 
   /** The newest tombstone of an interval that a reader at `readSeq` sees; 0: none. */

@@ -244,11 +244,6 @@ export class RangeProbe {
     this.#set = set;
   }
 
-  /** The interval of the key that was asked about last, if it was looked up. */
-  get interval(): number {
-    return this.#interval;
-  }
-
   /** Finds the interval of a key. */
   moveTo(bytes: Uint8Array, start: number, length: number): number {
     if (this.#interval < 0 || !this.#set.plainlyHolds(this.#interval, bytes, start, length)) {
@@ -292,10 +287,6 @@ const firstAtOrAbove = (words: Int32Array, word: number): number => {
 /** True if the tombstone covers a key from `smallest` to `largest`, both included. */
 export const overlaps = ({ start, end }: RangeTombstone, smallest: Uint8Array, largest: Uint8Array): boolean =>
   compareKeys(start, largest) <= 0 && (end.length === 0 || compareKeys(smallest, end) < 0);
-
-/** True if the tombstone covers all keys from `smallest` to `largest`, both included. */
-export const covers = ({ start, end }: RangeTombstone, smallest: Uint8Array, largest: Uint8Array): boolean =>
-  compareKeys(start, smallest) <= 0 && (end.length === 0 || compareKeys(largest, end) < 0);
 
 /** The numbers from 0 up to `count`, some of them removed: finds the next one that is left. */
 class Successors {

@@ -1,6 +1,6 @@
 // What flushes and compactions share: the database they work for, and its trouble.
 import type { Clock } from 'nori-io';
-import { callbackError, type LsmError } from './errors.js';
+import { callbackError, type LsmError, toLsmError } from './errors.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
 import type { RangeBook } from './range-book.js';
@@ -101,20 +101,22 @@ export class Background {
     };
   }
 
-  /** Takes range tombstones out of the manifest that have nothing left to hide. */
+  /**
+   * Takes range tombstones out of the manifest that have nothing left to hide. Never fails, and tries once: those that stay do no harm,
+   * and whoever calls this has done what was asked for.
+   */
   async forgetRanges(): Promise<void> {
-    const { tree, ranges, retrier } = this;
+    const { tree, ranges, clock } = this;
     if (tree.ranges.size === 0) return;
-    const pause = (): Promise<void> => new Promise((resolve) => void this.clock.nextTurn(() => resolve()));
+    const pause = (): Promise<void> => new Promise((resolve) => void clock.nextTurn(() => resolve()));
     const gone = await ranges.leaving([...tree.ranges.values()], () => tree.current, pause);
     if (gone.length === 0 || this.isStopping) return;
-    const edit = { removedRanges: gone.map(({ seq }) => seq) };
-    await retrier.run(
-      'Cannot write the manifest',
-      () => tree.install(edit),
-      (error) => this.report(error),
-    );
-    ranges.forget(gone);
+    try {
+      await tree.install({ removedRanges: gone.map(({ seq }) => seq) });
+      ranges.forget(gone);
+    } catch (thrown) {
+      this.report(toLsmError(thrown, 'Cannot write the manifest'));
+    }
   }
 
   /** A try of a compaction failed. @param isStuck no other compaction gets on either */

@@ -149,8 +149,7 @@ export class Flusher {
     this.#installed();
     sealed.memtable.release();
     this.#measure(sealed, result?.bytesWritten ?? 0, added[0]?.meta.number ?? 0, startedMs);
-    if (ranges.length > 0)
-      await background.forgetRanges().catch((thrown) => background.report(toLsmError(thrown, 'Cannot flush')));
+    if (ranges.length > 0) await background.forgetRanges();
     this.#settle(sealed.memtable.number);
     this.#tellDurable(sealed.memtable.number);
     background.changed();

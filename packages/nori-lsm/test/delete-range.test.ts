@@ -1,5 +1,5 @@
 // Deletes of ranges: what they cost, that their space and they themselves go, and what they refuse.
-import { MemoryFileSystem } from 'nori-io/memory';
+import { type Fault, MemoryFileSystem } from 'nori-io/memory';
 import { expect, test } from 'vitest';
 import { type KeyBounds, Lsm, type LsmOptions } from '../src/index.js';
 import { text } from './support.js';
@@ -192,5 +192,28 @@ test('a queue that trims its front keeps one range, and memtables of ranges alon
   const { sealSequence } = db;
   for (let i = 0; i < 1000; i++) await db.deleteRange({ gte: key(5 * i), lt: key(5 * i + 1) });
   expect(db.sealSequence).toBeGreaterThan(sealSequence + 3);
+  await db.close();
+});
+
+test('what is done is not undone, nor kept waiting, because ranges cannot be taken out of the manifest', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await filled(fs, 2000, { autoCompact: false });
+  await db.deleteRange({ gte: key(500), lt: key(600) });
+  await db.flush();
+  let edits = 0;
+  let fault: Fault | undefined;
+  // The edit of the compaction goes well, the one that takes the range out does not.
+  fs.onOperation = ({ kind, path }) => {
+    if (kind !== 'write' || !path.includes('MANIFEST') || ++edits !== 3) return;
+    fault = fs.inject({
+      on: ['write', 'create'],
+      path: 'MANIFEST',
+      code: 'IO_NO_SPACE',
+      times: Number.POSITIVE_INFINITY,
+    });
+  };
+  await db.compact();
+  fs.onOperation = undefined;
+  expect([fault!.hits > 0, db.stats().rangeTombstones, count(db)]).toEqual([true, 1, 1900]);
   await db.close();
 });

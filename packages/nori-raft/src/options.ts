@@ -1,0 +1,65 @@
+// Options of the core, with their defaults.
+import type { LogReader } from './types.js';
+
+/**
+ * Leader leases (docs: README, "Leases"). The lease runs from the moment a heartbeat round began that a quorum
+ * acknowledged, for `electionTimeoutMinMs * (1 - maxClockDrift)`.
+ */
+export interface LeaseOptions {
+  /** Nobody votes within this time of hearing from a leader. Not above `(electionTicks - 1)` ticks. */
+  readonly electionTimeoutMinMs: number;
+  /** A restarted replica votes for nobody during this time. */
+  readonly electionTimeoutMaxMs: number;
+  /** Bound of the difference in rate between any two clocks, as a fraction: 0.1 is 10 %. */
+  readonly maxClockDrift: number;
+  /** What the clock of `tick` and `step` shows now. */
+  readonly nowMs: number;
+}
+
+/** Makes the core behave as etcd's library does, to replay its recorded transcripts. */
+export interface EtcdOptions {
+  /** Hand out committed entries only when they are durable here. */
+  readonly asyncStorageWrites: boolean;
+  /** `lease-based`: reads trust the tick count, as etcd's do. */
+  readonly readOnly: 'safe' | 'lease-based';
+  /** Propose configuration changes unchecked. */
+  readonly disableConfChangeValidation: boolean;
+}
+
+/** Options of {@link RaftCore}. */
+export interface RaftOptions {
+  /** Id of this replica, never used by another one before or after it. */
+  readonly id: number;
+  readonly storage: LogReader;
+  /** Source of randomness in [0, 1): spreads elections, makes read tokens unique. */
+  readonly random: () => number;
+  /** What the state machine has applied already. Default: the index before the first entry of the log. */
+  readonly appliedIndex?: number;
+  /** A follower that hears nothing for this many to twice as many ticks starts an election. Default 10. */
+  readonly electionTicks?: number;
+  /** Ticks between heartbeats; below `electionTicks`. Default 1. */
+  readonly heartbeatTicks?: number;
+  /** Ask whether an election could be won before disturbing with a new term. Default true. */
+  readonly preVote?: boolean;
+  /** A leader that hears from no quorum for an election timeout steps down; nobody votes while a leader is alive. Default true. */
+  readonly checkQuorum?: boolean;
+  /** A leader that is removed, or made a learner, steps down. Default true. */
+  readonly stepDownOnRemoval?: boolean;
+  /** Followers forward proposals to the leader; else `propose` throws `RAFT_NOT_LEADER`. Default false. */
+  readonly forwardProposals?: boolean;
+  /** Bytes of entries in one append. Default 1 MiB. At least one entry is sent. */
+  readonly appendBytesMax?: number;
+  /** Appends on the way to one follower. Default 256. */
+  readonly inflightAppendsMax?: number;
+  /** Bytes on the way to one follower. Default 64 MiB. */
+  readonly inflightBytesMax?: number;
+  /** Bytes of entries that are not committed yet, above which proposals are refused. Default 64 MiB. */
+  readonly uncommittedBytesMax?: number;
+  /** Bytes of entries handed out to be applied and not reported as applied. Default 64 MiB. */
+  readonly applyingBytesMax?: number;
+  /** Bytes of data of one entry. Default 16 MiB. */
+  readonly entryBytesMax?: number;
+  /** Default: no leases; `leaseExpiresAtMs` stays 0. Needs `checkQuorum`. */
+  readonly lease?: LeaseOptions;
+  readonly etcd?: EtcdOptions;
+}

@@ -1,13 +1,6 @@
 // Bugs of the core, src/.
 import type { Patch } from './build.js';
-import type { Mutant } from './mutants.js';
-
-const mutant = (id: string, items: Mutant['items'], what: string, ...patches: readonly Patch[]): Mutant => ({
-  id,
-  items,
-  what,
-  patches,
-});
+import { type Mutant, mutant } from './mutant.js';
 
 const patch = (file: string, find: string, replace: string): Patch => ({ file: `src/${file}.ts`, find, replace });
 
@@ -92,8 +85,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A snapshot that names the receiver as learner is ignored.',
     patch(
       'follower',
-      'config.voters.includes(r.id) || config.learners.includes(r.id) || config.votersOutgoing.includes(r.id);',
-      'config.voters.includes(r.id) || config.votersOutgoing.includes(r.id);',
+      'if (r.options.etcd !== undefined && !isMember(config, r.id)) return false;',
+      'if (config.learners.includes(r.id)) return false;',
     ),
   ),
   mutant(
@@ -102,8 +95,18 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A learner ignores a snapshot by which it has become a voter.',
     patch(
       'follower',
-      'if (!known) return false;',
-      'if (!known || (r.progressOf(r.id)?.learner === true && config.voters.includes(r.id))) return false;',
+      'if (r.options.etcd !== undefined && !isMember(config, r.id)) return false;',
+      'if (r.progressOf(r.id)?.learner === true && config.voters.includes(r.id)) return false;',
+    ),
+  ),
+  mutant(
+    'snapshot-from-before-it-was-added-refused',
+    [4],
+    'A new replica ignores a snapshot from before it was added, so that it never gets the entries that add it.',
+    patch(
+      'follower',
+      'if (r.options.etcd !== undefined && !isMember(config, r.id)) return false;',
+      'if (!isMember(config, r.id)) return false;',
     ),
   ),
   mutant(
@@ -204,6 +207,16 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     [8],
     'What was promised to a leader is forgotten with the election timeout that is counted in ticks, and by a change of role.',
     patch('vote-guard', 'return !consented && nowMs - this.#heardAtMs < this.#minMs;', 'return false;'),
+  ),
+  mutant(
+    'heartbeat-answered-before-durable',
+    [8, 16],
+    'A heartbeat is answered before the term is stored, so that a restarted replica forgets that it has heard from a leader.',
+    patch(
+      'follower',
+      'if (r.durableTerm === r.term || r.options.etcd !== undefined) r.send(answer);',
+      'if (r.term >= 0) r.send(answer);',
+    ),
   ),
   mutant(
     'votes-after-a-restart',

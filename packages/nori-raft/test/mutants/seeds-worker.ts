@@ -10,12 +10,8 @@ export interface SeedReport {
 }
 
 const violationOf = (seed: number): string | undefined => {
-  try {
-    const { ok, violation } = runSeed(seed);
-    return ok ? undefined : (violation ?? 'not said');
-  } catch (error) {
-    return `thrown: ${error instanceof Error ? error.message : String(error)}`;
-  }
+  const { violation } = runSeed(seed);
+  return violation === undefined ? undefined : `${violation.kind}: ${violation.message}`;
 };
 
 const { from, to } = workerData as { from: number; to: number };

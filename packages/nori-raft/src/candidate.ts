@@ -78,6 +78,9 @@ function countVote(r: Replica, m: Message): void {
   const result = jointVote(voters, votersOutgoing, (id) => votes.get(id));
   if (result === 'lost') r.becomeFollower(r.term, 0);
   else if (result === 'won') {
+    // A leader must know of its term after a crash: else the same voters could elect it for that term once more, and it
+    // would give other entries the places of those it has sent already. Its own vote comes once the term is durable.
+    if (r.role === 'candidate' && !votes.has(r.id) && r.options.etcd === undefined) return;
     if (r.role === 'pre-candidate') {
       // A leader may have been heard of since the election began.
       if (r.guard.forbids(false, r.nowMs)) r.becomeFollower(r.term, 0);

@@ -20,7 +20,17 @@ import type { ResolvedOptions } from './options.js';
 import type { Progress } from './progress.js';
 import { committedIndex } from './quorum.js';
 import { RaftLog } from './raft-log.js';
-import type { ConfChange, ConfState, DropReason, Entry, EntryType, Message, ReadState, Role } from './types.js';
+import type {
+  ConfChange,
+  ConfState,
+  DropReason,
+  Entry,
+  EntryType,
+  Message,
+  ReadState,
+  Role,
+  Snapshot,
+} from './types.js';
 import { VoteGuard } from './vote-guard.js';
 
 /** What is proposed: an entry without its place. */
@@ -168,6 +178,12 @@ export class Replica {
     if (index <= this.configIndex) return this.members.config;
     this.configIndex = index;
     return this.switchTo(applyChange(this.members, this.log.lastIndex, this.options.inflight, change));
+  }
+
+  /** The configuration of a snapshot takes effect. */
+  restoreConfig({ index, config }: Snapshot): void {
+    this.configIndex = index;
+    this.switchTo(restoreMembership(config, this.log.lastIndex, this.options.inflight));
   }
 
   switchTo(members: Membership): ConfState {

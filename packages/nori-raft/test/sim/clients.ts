@@ -4,8 +4,8 @@
 // outcome is unknown for ever, and the process that asked goes on under another name in the history. Its session with
 // the state machine goes on too, or a new one begins.
 import { type Operation, UNKNOWN } from 'nori-testkit';
-import { type Command, type MapInput, REFUSED } from './replicated-map.js';
 import type { ClientOperation, ReadKind } from './plan.js';
+import { type Command, type MapInput, REFUSED } from './replicated-map.js';
 import type { Simulation } from './simulation.js';
 import { type ClientReply, type ClientRequest, simEvent } from './simulation-event.js';
 import { FIRST_CLIENT } from './trace.js';
@@ -26,7 +26,8 @@ interface ClientTimer {
 interface Current {
   readonly input: MapInput;
   readonly command: Command | undefined;
-  readonly read: ReadKind;
+  /** A read that finds no lease turns to `index`. */
+  read: ReadKind;
   readonly callAt: number;
   readonly giveUpAtMs: number;
   readonly padding: number;
@@ -186,6 +187,7 @@ export class Client {
     if (current === undefined || attempt !== this.#attempt) return;
     if (result === 'retry') {
       this.#attempt++;
+      if (current.read === 'lease' && leader === this.#target) current.read = 'index';
       this.#target = leader;
       this.#setTimer(leader === 0 ? 60 : 2, 'retry');
       return;

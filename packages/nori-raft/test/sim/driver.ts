@@ -13,8 +13,8 @@ import {
 } from '../../src/index.js';
 import { LogImage, type LogRecord } from './log-image.js';
 import { type Append, type LogOwner, LogStorage, type PersistPoint } from './log-storage.js';
-import { LeaseClock } from './node-clock.js';
 import type { SimNode } from './node.js';
+import { LeaseClock } from './node-clock.js';
 import type { RecoveredLog } from './record-codec.js';
 import { decodeCommand, encodeCommand, isFiller, ReplicatedMap } from './replicated-map.js';
 import type { Simulation } from './simulation.js';
@@ -83,7 +83,7 @@ export class Driver implements LogOwner {
   constructor(node: SimNode, sim: Simulation, recovered: RecoveredLog) {
     this.#node = node;
     this.#sim = sim;
-    this.#leaseClock = new LeaseClock(node.clock);
+    this.#leaseClock = new LeaseClock(node.clock, sim.nowMs);
     this.log = LogImage.from(recovered.image.toRecord());
     const { lazyLog, readsEarly, applyDelayMaxMs } = sim.config;
     this.#applyDelayMaxMs = applyDelayMaxMs;
@@ -119,12 +119,11 @@ export class Driver implements LogOwner {
         case 'delivery': {
           const payload = (event.data as { message: Message | ClientRequest }).message;
           if (payload.type === 'client-request') this.#request(payload);
-          else core.step(payload, this.#monotonicMs);
+          else core.step(payload, this.#monotonicMs, this.#leaseClock.nowMs(nowMs));
           break;
         }
         case 'tick':
-          this.#leaseClock.takeReading(nowMs);
-          core.tick(this.#monotonicMs);
+          core.tick(this.#monotonicMs, this.#leaseClock.nowMs(nowMs));
           this.#scheduleTick();
           break;
         case 'apply':
@@ -189,7 +188,6 @@ export class Driver implements LogOwner {
       ...(config.lease ? { lease: { ...LEASE, nowMs: this.#monotonicMs } } : {}),
     });
     this.#sim.invariants.onStart(this.#node, this);
-    this.#leaseClock.takeReading(this.#sim.nowMs);
     this.#scheduleTick();
   }
 
@@ -225,7 +223,8 @@ export class Driver implements LogOwner {
     const { core } = this;
     if (core === undefined) return;
     for (let round = 0; this.#alive && core.hasReady(); round++) {
-      if (round > READIES_MAX) throw new SimViolation('endless-ready', 'The core always has another Ready.', this.#node.id);
+      if (round > READIES_MAX)
+        throw new SimViolation('endless-ready', 'The core always has another Ready.', this.#node.id);
       this.#process(core.ready());
     }
     if (!this.#alive) return;
@@ -240,6 +239,8 @@ export class Driver implements LogOwner {
     const record: LogRecord | undefined = isEmpty ? undefined : { hardState, entries, snapshot, base };
     this.#sim.invariants.onReady(this.#node, this, ready);
     if (record !== undefined) this.log.apply(record);
+    // Before anyone hears of it, should the process die in between.
+    this.#sim.invariants.observe(this.#node, this);
     if (softState !== undefined) this.#noteRole(softState.leader, softState.role);
     for (let i = 0; i < messages.length; i++) this.#send(messages[i]!);
     for (let i = 0; i < ready.readStates.length; i++) {
@@ -311,6 +312,8 @@ export class Driver implements LogOwner {
   #apply(core: RaftCore): void {
     const queue = this.#applyQueue;
     const { rng, invariants, config } = this.#sim;
+    // A snapshot may have come in between.
+    if (queue.length === 0) return;
     const count = rng.chance(0.8) ? queue.length : rng.range(1, queue.length);
     for (let i = 0; i < count; i++) {
       const entry = queue[i]!;
@@ -325,10 +328,8 @@ export class Driver implements LogOwner {
       this.#appliedTerm = entry.term;
       invariants.onApplied(this.#node, this, entry);
     }
-    if (count > 0) {
-      queue.splice(0, count);
-      core.applyDone(this.appliedIndex);
-    }
+    queue.splice(0, count);
+    core.applyDone(this.appliedIndex);
     if (queue.length > 0) this.#scheduleApply();
     this.#serveReads();
     if (this.appliedIndex - this.log.snapshotIndex >= config.snapshotEvery) this.#snapshotDue = true;
@@ -352,7 +353,13 @@ export class Driver implements LogOwner {
     const record: LogRecord = { hardState: undefined, entries: [], snapshot, base: undefined };
     this.#sim.stats.snapshots++;
     this.log.apply(record);
-    this.storage.append(this.#sim.nowMs, { record, mustSync: true, token: undefined, afterAppend: [], reported: false });
+    this.storage.append(this.#sim.nowMs, {
+      record,
+      mustSync: true,
+      token: undefined,
+      afterAppend: [],
+      reported: false,
+    });
   }
 
   /** The own snapshot is durable: what lies before it may go, but for some entries for followers that are just behind. */
@@ -475,7 +482,8 @@ export class Driver implements LogOwner {
         return;
       }
     }
-    if (request.read === 'lease' && this.#leaseClock.nowMs(nowMs) >= core.leaseExpiresAtMs) this.#retry(request, core.leader);
+    if (request.read === 'lease' && this.#leaseClock.nowMs(nowMs) >= core.leaseExpiresAtMs)
+      this.#retry(request, core.leader);
     else this.#sim.reply(this.#node.id, request.client, request.attempt, 'ok', read.value, 0);
   }
 

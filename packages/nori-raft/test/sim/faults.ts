@@ -1,13 +1,5 @@
 // The nemesis: carries out the faults of a plan. What a fault hits is settled when it begins, from what there is then.
-import {
-  bridgeLinks,
-  chainLinks,
-  type Link,
-  type LinkQuality,
-  oneWayLinks,
-  ringLinks,
-  splitLinks,
-} from 'nori-testkit';
+import { bridgeLinks, chainLinks, type Link, type LinkQuality, oneWayLinks, ringLinks, splitLinks } from 'nori-testkit';
 import type { PersistPoint } from './log-storage.js';
 import type { SimNode } from './node.js';
 import type { Fault } from './plan.js';
@@ -36,7 +28,11 @@ export class Nemesis {
   begin(fault: Fault): void {
     const { trace, nowMs, stats } = this.#sim;
     if (trace.recording) {
-      trace.line(nowMs, 0, `fault: ${fault.type} (${fault.aim}, ${Math.round(fault.durationMs)} ms, degree ${fault.degree.toFixed(2)})`);
+      trace.line(
+        nowMs,
+        0,
+        `fault: ${fault.type} (${fault.aim}, ${Math.round(fault.durationMs)} ms, degree ${fault.degree.toFixed(2)})`,
+      );
     }
     stats.faults[fault.type] = (stats.faults[fault.type] ?? 0) + 1;
     const end = this.#apply(fault);

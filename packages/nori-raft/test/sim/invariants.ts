@@ -59,7 +59,8 @@ export class Invariants {
     const { hardState } = node.durable;
     const { term, commit } = hardState;
     if (core.term < term) fail('term', `starts in term ${core.term}, but term ${term} was durable`, node);
-    if (core.commitIndex < commit) fail('commit', `starts with commit ${core.commitIndex}, but ${commit} was durable`, node);
+    if (core.commitIndex < commit)
+      fail('commit', `starts with commit ${core.commitIndex}, but ${commit} was durable`, node);
     this.#checkCommitted(node, driver, driver.log.baseIndex, core.commitIndex);
     this.#seen.set(node.id, {
       epoch: node.epoch,
@@ -94,7 +95,11 @@ export class Invariants {
         // It may hold another entry there as long as it does not know better; but not once it has taken it for committed.
         const seen = this.#seen.get(node.id);
         if (seen !== undefined && entry.index <= seen.commit) {
-          fail('committed-overwritten', `overwrites committed entry ${entry.index} with one of term ${entry.term}`, node);
+          fail(
+            'committed-overwritten',
+            `overwrites committed entry ${entry.index} with one of term ${entry.term}`,
+            node,
+          );
         }
       }
       this.#learnEntry(node, entry, previousTerm!);

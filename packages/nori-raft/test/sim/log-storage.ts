@@ -27,7 +27,13 @@ export interface Append {
 }
 
 /** Places at which a process may be made to die. */
-export type PersistPoint = 'before-write' | 'after-write' | 'after-sync' | 'amid-send' | 'before-rename' | 'after-rename';
+export type PersistPoint =
+  | 'before-write'
+  | 'after-write'
+  | 'after-sync'
+  | 'amid-send'
+  | 'before-rename'
+  | 'after-rename';
 
 /** Who uses the log. */
 export interface LogOwner {
@@ -218,16 +224,17 @@ export class LogStorage implements LogReader {
 
   /** With nothing in flight, what needs no sync is as good as done; it is written with what comes next. */
   #reportLazy(): void {
-    if (!this.#options.lazy || this.#state !== 'idle') return;
-    for (let i = 0; i < this.#queue.length; i++) {
+    for (let i = 0; i < this.#queue.length && this.#state === 'idle'; i++) {
       const append = this.#queue[i]!;
-      if (append.mustSync) return;
-      if (!append.reported) {
-        this.#show(append);
-        this.#report(append);
-        if (this.#state !== 'idle') return;
-      }
+      if (this.#needsWrite(append)) return;
+      if (append.reported) continue;
+      this.#show(append);
+      this.#report(append);
     }
+  }
+
+  #needsWrite({ mustSync, record }: Append): boolean {
+    return mustSync || (record !== undefined && !this.#options.lazy);
   }
 
   #flush(nowMs: number): void {
@@ -236,7 +243,7 @@ export class LogStorage implements LogReader {
       this.#rewrite(nowMs);
       return;
     }
-    if (!this.#queue.some(({ mustSync, record }) => mustSync || (record !== undefined && !this.#options.lazy))) return;
+    if (!this.#queue.some((append) => this.#needsWrite(append))) return;
     this.#writing = this.#queue;
     this.#queue = [];
     const parts: Uint8Array[] = [];

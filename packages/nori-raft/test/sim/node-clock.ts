@@ -60,33 +60,24 @@ export class NodeClock {
   }
 }
 
-/** Readings that are kept: at one a tick they reach back further than a lease lasts. */
-const READINGS = 12;
-
 /**
- * The clock that a lease is checked with: monotonic time, or wall time where more of it has passed since the lease's
- * round began, because the machine was suspended. It compares with readings taken at every tick, so after a suspend
- * leases count for nothing until those readings are newer than it.
+ * The clock of leases: monotonic time, and whatever wall time has gained on it, because the machine was suspended or the
+ * wall clock set forward. It runs fast rather than slow: a lease must not outlive the promises it rests on.
  */
 export class LeaseClock {
   readonly #clock: NodeClock;
-  readonly #ahead: number[] = [];
-  #at = 0;
+  #ahead: number;
+  #gainedMs = 0;
 
-  constructor(clock: NodeClock) {
+  constructor(clock: NodeClock, nowMs: number) {
     this.#clock = clock;
-  }
-
-  /** Call it at every tick, and once at the start. */
-  takeReading(nowMs: number): void {
-    this.#ahead[this.#at] = this.#clock.wallAheadMs(nowMs);
-    this.#at = (this.#at + 1) % READINGS;
+    this.#ahead = clock.wallAheadMs(nowMs);
   }
 
   nowMs(nowMs: number): number {
     const ahead = this.#clock.wallAheadMs(nowMs);
-    let least = ahead;
-    for (let i = 0; i < this.#ahead.length; i++) if (this.#ahead[i]! < least) least = this.#ahead[i]!;
-    return this.#clock.monotonicMs(nowMs) + (ahead - least);
+    if (ahead > this.#ahead) this.#gainedMs += ahead - this.#ahead;
+    this.#ahead = ahead;
+    return this.#clock.monotonicMs(nowMs) + this.#gainedMs;
   }
 }

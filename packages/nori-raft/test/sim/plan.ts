@@ -116,7 +116,7 @@ function makeConfig(rng: Rng): SeedConfig {
   const slowNetwork = rng.chance(0.3);
   return {
     voters: rng.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 4, 5, 5, 5, 5]),
-    faultMs: rng.range(9_000, 15_000),
+    faultMs: rng.range(12_000, 20_000),
     keys: rng.range(2, 4),
     lease: rng.chance(0.85),
     preVote: rng.chance(0.9),
@@ -213,11 +213,11 @@ function draw(rng: Rng, weights: readonly number[], total: number): FaultType {
 }
 
 /** More than a client gets done. */
-const OPERATIONS_MAX = 150;
+const OPERATIONS_MAX = 400;
 
 function makeOperations(rng: Rng, { keys }: SeedConfig): ClientOperation[][] {
-  const clients = rng.range(3, 5);
-  const thinkMs = 40 + 200 * rng.next();
+  const clients = rng.range(3, 6);
+  const thinkMs = 20 + 150 * rng.next();
   const writes = 0.3 + 0.5 * rng.next();
   return Array.from({ length: clients }, () =>
     Array.from({ length: OPERATIONS_MAX }, () => ({

@@ -63,7 +63,8 @@ export function recoverLog(bytes: Uint8Array): RecoveredLog {
   let sequence = 0;
   for (;;) {
     const header = readHeader(bytes, at);
-    if (header === undefined || header.previousChecksum !== checksum || (at > 0 && header.sequence !== sequence + 1)) break;
+    if (header === undefined || header.previousChecksum !== checksum || (at > 0 && header.sequence !== sequence + 1))
+      break;
     image.apply(readPayload(bytes, at + HEADER_BYTES));
     at = header.end;
     checksum = header.checksum;
@@ -112,7 +113,7 @@ function checksumOf(bytes: Uint8Array, from: number, to: number): number {
   let hash = 0x811c9dc5 | 0;
   for (let i = from; i < to; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-  return ((hash ^ (hash >>> 13)) >>> 0) | 1;
+  return ((hash ^ (hash >>> 13)) | 1) >>> 0;
 }
 
 function reserve(bytes: number): void {

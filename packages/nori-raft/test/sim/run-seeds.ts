@@ -2,7 +2,7 @@
 import { checkLinearizability } from 'nori-testkit';
 import { makePlan, type Plan } from './plan.js';
 import { mapModel } from './replicated-map.js';
-import { Simulation, type SimStats } from './simulation.js';
+import { type SimStats, Simulation } from './simulation.js';
 import { type TraceLine, traceText } from './trace.js';
 import { SimViolation } from './violation.js';
 
@@ -41,6 +41,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     checkHistory(simulation);
   } catch (error) {
     violation = describe(error, simulation.nowMs);
+    if (options.recording === true) simulation.describeNodes();
   }
   const { stats, trace } = simulation;
   stats.virtualMs = simulation.nowMs;

@@ -1,8 +1,8 @@
 // Events of the simulation and what travels over its network.
 import type { DiskResult } from 'nori-testkit';
 import type { Message } from '../../src/index.js';
-import type { Command, MapInput } from './replicated-map.js';
 import type { ReadKind } from './plan.js';
+import type { Command, MapInput } from './replicated-map.js';
 
 export type EventKind =
   /** A message arrives at `node`. */
@@ -39,7 +39,9 @@ const KINDS: readonly EventKind[] = [
   'watch',
 ];
 
-export const KIND_CODE = Object.fromEntries(KINDS.map((kind, i) => [kind, i + 1])) as Readonly<Record<EventKind, number>>;
+export const KIND_CODE = Object.fromEntries(KINDS.map((kind, i) => [kind, i + 1])) as Readonly<
+  Record<EventKind, number>
+>;
 
 /** One shape for all, so that the loop stays fast. */
 export interface SimEvent {

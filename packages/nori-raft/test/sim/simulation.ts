@@ -295,6 +295,20 @@ export class Simulation {
     this.schedule(1 + this.rng.int(50), simEvent('report', from, -1, report));
   }
 
+  /** How things stand, for people. */
+  describeNodes(): void {
+    for (const node of this.nodes.values()) {
+      const { driver } = node;
+      let text = node.removed ? 'removed' : 'down';
+      if (driver?.core !== undefined) {
+        const { progress, config, ...status } = driver.core.status();
+        const parts = [JSON.stringify(status), JSON.stringify(config), ...progress.map((each) => JSON.stringify(each))];
+        text = `${node.isHeld ? 'paused ' : ''}applied ${driver.appliedIndex} ${parts.join('\n')}`;
+      } else if (driver !== undefined) text = 'starting';
+      this.trace.line(this.nowMs, node.id, text);
+    }
+  }
+
   #clientOf(id: number): Client {
     return this.clients[id - FIRST_CLIENT]!;
   }

@@ -48,7 +48,10 @@ export function traceText(lines: readonly TraceLine[], max = Infinity): string {
   const shown = lines.slice(-max);
   const left = lines.length - shown.length;
   const head = left > 0 ? [`... ${left} lines before ...`] : [];
-  return [...head, ...shown.map(({ atMs, node, text }) => `${atMs.toFixed(2).padStart(10)}  ${nodeName(node)}  ${text}`)].join('\n');
+  return [
+    ...head,
+    ...shown.map(({ atMs, node, text }) => `${atMs.toFixed(2).padStart(10)}  ${nodeName(node)}  ${text}`),
+  ].join('\n');
 }
 
 function nodeName(node: number): string {

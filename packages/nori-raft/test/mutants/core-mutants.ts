@@ -113,7 +113,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'snapshot-without-configuration',
     [4],
     'A snapshot restores the log but not the configuration.',
-    patch('follower', 'r.switchTo(restoreMembership(config, r.log.lastIndex, r.options.inflight));', ''),
+    patch('raft-core', 'if (r.options.etcd === undefined) r.restoreConfig(snapshot);', ''),
   ),
   mutant(
     'learner-does-not-vote',
@@ -422,6 +422,12 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
+    'leads-before-own-vote-is-durable',
+    [16],
+    'A candidate leads when others have elected it, before its own vote and term are stored.',
+    patch('candidate', "if (r.role === 'candidate' && !votes.has(r.id) && r.options.etcd === undefined) return;", ''),
+  ),
+  mutant(
     'vote-need-not-be-synced',
     [16],
     'A Ready with a new term or vote, but no entries, says that no sync is needed.',
@@ -495,6 +501,12 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     [22],
     'A snapshot of what is in the log already throws away the entries behind it.',
     patch('follower', 'if (r.log.matches(snapshot.index, snapshot.term)) {', 'if (r.log.lastIndex < 0) {'),
+  ),
+  mutant(
+    'snapshot-configuration-before-install',
+    [22, 2],
+    'The configuration of a snapshot takes effect before the snapshot is installed, while older entries are being applied.',
+    patch('follower', 'if (r.options.etcd !== undefined) r.restoreConfig(snapshot);', 'r.restoreConfig(snapshot);'),
   ),
   mutant(
     'second-snapshot-forgotten',

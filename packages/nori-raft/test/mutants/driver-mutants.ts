@@ -231,8 +231,8 @@ function joined(`,
     'The lease is checked with a clock that stands still while the machine is suspended.',
     patch(
       'node-clock',
-      'return this.#clock.monotonicMs(nowMs) + (ahead - least);',
-      'return this.#clock.monotonicMs(nowMs) + 0 * (ahead - least);',
+      'return this.#clock.monotonicMs(nowMs) + this.#gainedMs;',
+      'return this.#clock.monotonicMs(nowMs) + 0 * this.#gainedMs;',
     ),
   ),
   mutant(

@@ -50,7 +50,7 @@ export class Members {
   /** Asks the leader for a change; `pick` and `degree` say which. */
   change(pick: number, degree: number): void {
     const leader = this.#sim.leader();
-    if (leader?.driver?.core === undefined) return;
+    if (leader?.driver?.core === undefined || leader.isHeld) return;
     const { config } = leader.driver.core;
     const change = this.#compose(config, pick, degree);
     if (change === undefined) return;

@@ -72,6 +72,14 @@ export function stepCandidate(r: Replica, m: Message): DropReason | undefined {
 }
 
 function countVote(r: Replica, m: Message): void {
+  if (m.reject && r.log.matches(m.index, m.logTerm)) {
+    // Who voters are may change by what is committed: the election ends here, with the next it will be known.
+    r.log.commitTo(m.index);
+    if (r.log.hasUnappliedConfChange()) {
+      r.becomeFollower(r.term, 0);
+      return;
+    }
+  }
   const votes = r.votes!;
   if (!votes.has(m.from)) votes.set(m.from, !m.reject);
   const { voters, votersOutgoing } = r.members.config;

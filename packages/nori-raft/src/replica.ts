@@ -401,9 +401,7 @@ export class Replica {
       this.sendAfterAppend(blankMessage('append-response', this.id, m.from, this.term));
     } else if (m.type === 'pre-vote') {
       // A candidate of an older term would wait for ever if it were not told.
-      const answer = blankMessage('pre-vote-response', this.id, m.from, this.term);
-      answer.reject = true;
-      this.sendAfterAppend(answer);
+      this.#refuseVote('pre-vote-response', m.from);
     }
     return 'stale-term';
   }
@@ -426,10 +424,22 @@ export class Replica {
         this.vote = m.from;
       }
     } else {
-      const answer = blankMessage(answerType, this.id, m.from, this.term);
-      answer.reject = true;
-      this.sendAfterAppend(answer);
+      this.#refuseVote(answerType, m.from);
     }
     return undefined;
+  }
+
+  /**
+   * Says no, and what is known to be committed. The candidate may need to know: a leader that was removed may be the only
+   * one that has heard of its removal being committed, may itself not be elected any more, and have the longest log.
+   */
+  #refuseVote(type: 'vote-response' | 'pre-vote-response', to: number): void {
+    const answer = blankMessage(type, this.id, to, this.term);
+    answer.reject = true;
+    if (this.options.etcd === undefined) {
+      answer.index = this.log.committed;
+      answer.logTerm = this.log.term(answer.index) ?? 0;
+    }
+    this.sendAfterAppend(answer);
   }
 }

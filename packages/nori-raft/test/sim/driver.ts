@@ -68,6 +68,7 @@ export class Driver implements LogOwner {
   readonly #sim: Simulation;
   readonly #leaseClock: LeaseClock;
   #alive = true;
+  #ticks = 0;
   #appliedTerm = 0;
   #applyQueue: Entry[] = [];
   #applyDue = false;
@@ -124,6 +125,7 @@ export class Driver implements LogOwner {
         }
         case 'tick':
           core.tick(this.#monotonicMs, this.#leaseClock.nowMs(nowMs));
+          if (++this.#ticks % ELECTION_TICKS === 0) this.storage.flushLazy(nowMs);
           this.#scheduleTick();
           break;
         case 'apply':
@@ -281,7 +283,10 @@ export class Driver implements LogOwner {
   #send(message: Message): void {
     const { busySinceMs } = this.storage;
     if (busySinceMs !== undefined && SIGNS_OF_LIFE.has(message.type)) {
-      if (this.#sim.nowMs - busySinceMs > ELECTION_TICKS * TICK_MS) return;
+      if (this.#sim.nowMs - busySinceMs > ELECTION_TICKS * TICK_MS) {
+        if (message.type === 'snapshot') this.#report('snapshot', message.to, 1);
+        return;
+      }
     }
     this.#sim.invariants.onSend(this.#node, message);
     const copies = this.#sim.send(this.#node.id, message.to, message);

@@ -205,7 +205,7 @@ export class Invariants {
     const { appliedIndex } = driver;
     if (baseIndex > snapshotIndex) fail('order', `purged up to ${baseIndex} with a snapshot at ${snapshotIndex}`, node);
     // A received snapshot may be stored already and not be installed yet.
-    if (snapshotIndex > appliedIndex && driver.log.baseIndex !== snapshotIndex) {
+    if (snapshotIndex > appliedIndex && driver.log.baseIndex < snapshotIndex) {
       fail('order', `has a snapshot at ${snapshotIndex}, but applied only ${appliedIndex}`, node);
     }
     if (appliedIndex > commitIndex) fail('order', `applied ${appliedIndex}, but committed ${commitIndex}`, node);

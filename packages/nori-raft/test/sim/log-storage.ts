@@ -237,13 +237,18 @@ export class LogStorage implements LogReader {
     return mustSync || (record !== undefined && !this.#options.lazy);
   }
 
-  #flush(nowMs: number): void {
-    if (this.#state !== 'idle') return;
+  /** Writes what needs no sync but has waited long. */
+  flushLazy(nowMs: number): void {
+    this.#flush(nowMs, true);
+  }
+
+  #flush(nowMs: number, all = false): void {
+    if (this.#state !== 'idle' || (all && this.#queue.length === 0)) return;
     if (this.#rewriteDue) {
       this.#rewrite(nowMs);
       return;
     }
-    if (!this.#queue.some((append) => this.#needsWrite(append))) return;
+    if (!all && !this.#queue.some((append) => this.#needsWrite(append))) return;
     this.#writing = this.#queue;
     this.#queue = [];
     const parts: Uint8Array[] = [];

@@ -115,8 +115,8 @@ function makeConfig(rng: Rng): SeedConfig {
   const slowDisk = rng.chance(0.3);
   const slowNetwork = rng.chance(0.3);
   return {
-    voters: rng.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 4, 5, 5, 5, 5]),
-    faultMs: rng.range(12_000, 20_000),
+    voters: rng.pick([1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5, 5]),
+    faultMs: rng.range(15_000, 25_000),
     keys: rng.range(2, 4),
     lease: rng.chance(0.85),
     preVote: rng.chance(0.9),
@@ -189,11 +189,11 @@ const WEIGHTS: Readonly<Record<FaultType, number>> = {
 function makeFaults(rng: Rng, { faultMs }: SeedConfig): Fault[] {
   const weights = FAULT_TYPES.map((type) => (rng.chance(0.25) ? 0 : WEIGHTS[type] * -Math.log(1 - rng.next())));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  // From calm (a fault every four seconds) to wild (five a second).
-  const meanMs = 4000 * 0.05 ** rng.next();
+  // From calm (a fault every three seconds) to wild (seven a second).
+  const meanMs = 3000 * 0.05 ** rng.next();
   const faults: Fault[] = [];
   for (let atMs = 1500 * rng.next(); atMs < faultMs && total > 0; atMs += meanMs * -Math.log(1 - rng.next())) {
-    const durationMs = Math.min(rng.chance(0.3) ? 1500 + 4000 * rng.next() : 50 + 1500 * rng.next(), faultMs - atMs);
+    const durationMs = Math.min(rng.chance(0.2) ? 1200 + 3500 * rng.next() : 20 + 900 * rng.next(), faultMs - atMs);
     faults.push({
       atMs,
       type: draw(rng, weights, total),
@@ -213,11 +213,11 @@ function draw(rng: Rng, weights: readonly number[], total: number): FaultType {
 }
 
 /** More than a client gets done. */
-const OPERATIONS_MAX = 400;
+const OPERATIONS_MAX = 500;
 
 function makeOperations(rng: Rng, { keys }: SeedConfig): ClientOperation[][] {
-  const clients = rng.range(3, 6);
-  const thinkMs = 20 + 150 * rng.next();
+  const clients = rng.range(3, 7);
+  const thinkMs = 10 + 100 * rng.next();
   const writes = 0.3 + 0.5 * rng.next();
   return Array.from({ length: clients }, () =>
     Array.from({ length: OPERATIONS_MAX }, () => ({

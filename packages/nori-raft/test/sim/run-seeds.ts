@@ -36,12 +36,17 @@ export interface RunResult {
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   const simulation = new Simulation(seed, options.plan ?? makePlan(seed), options.recording === true);
   let violation: FoundViolation | undefined;
+  const { stackTraceLimit } = Error;
+  // Cores refuse thousands of requests: stacks would be what takes the longest.
+  if (options.recording !== true) Error.stackTraceLimit = 0;
   try {
     simulation.run();
     checkHistory(simulation);
   } catch (error) {
     violation = describe(error, simulation.nowMs);
     if (options.recording === true) simulation.describeNodes();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
   const { stats, trace } = simulation;
   stats.virtualMs = simulation.nowMs;

@@ -241,6 +241,16 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     patch('replica', 'this.transfersGivenUp++;\n    this.roundsWithoutLease = this.rounds.last;', ''),
   ),
   mutant(
+    'refused-vote-tells-no-commit',
+    [2, 10],
+    'A refused candidate is not told what is committed, which it may have to apply before anyone can be elected.',
+    patch(
+      'replica',
+      'if (this.options.etcd === undefined) {\n      answer.index',
+      'if (this.term < 0) {\n      answer.index',
+    ),
+  ),
+  mutant(
     'pre-vote-of-an-old-term-unanswered',
     [10],
     'A pre-candidate of an old term is not told of the new one.',

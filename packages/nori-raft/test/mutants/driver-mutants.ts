@@ -249,6 +249,6 @@ function joined(`,
     'stalled-disk-leads-on',
     [26],
     'A leader whose disk has stalled goes on to send heartbeats.',
-    patch('driver', 'if (this.#sim.nowMs - busySinceMs > ELECTION_TICKS * TICK_MS) return;', ''),
+    patch('driver', 'if (this.#sim.nowMs - busySinceMs > ELECTION_TICKS * TICK_MS) {', 'if (this.#sim.nowMs < 0) {'),
   ),
 ];

@@ -1,4 +1,10 @@
+// For users.
+
+// For those who store or send what the core hands out.
+export { decodeConfChange, encodeConfChange } from './conf-change-codec.js';
+export { entryBytes } from './entry-size.js';
 export { RaftError, type RaftErrorCode } from './errors.js';
+export { MemoryStorage } from './memory-storage.js';
 export type { EtcdOptions, LeaseOptions, RaftOptions } from './options.js';
 export { RaftCore } from './raft-core.js';
 export type * from './types.js';

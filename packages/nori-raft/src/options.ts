@@ -1,4 +1,6 @@
-// Options of the core, with their defaults.
+// Options of the core, with their defaults and limits.
+import { RaftError } from './errors.js';
+import type { InflightLimits } from './progress.js';
 import type { LogReader } from './types.js';
 
 /**
@@ -62,4 +64,86 @@ export interface RaftOptions {
   /** Default: no leases; `leaseExpiresAtMs` stays 0. Needs `checkQuorum`. */
   readonly lease?: LeaseOptions;
   readonly etcd?: EtcdOptions;
+}
+
+const MIB = 1024 * 1024;
+
+/** {@link RaftOptions}, checked and complete. */
+export interface ResolvedOptions extends Required<Omit<RaftOptions, 'appliedIndex' | 'lease' | 'etcd'>> {
+  readonly appliedIndex: number | undefined;
+  readonly lease: LeaseOptions | undefined;
+  readonly etcd: EtcdOptions | undefined;
+  readonly inflight: InflightLimits;
+}
+
+/** @throws RaftError RAFT_INVALID_OPTION */
+export function resolveOptions(options: RaftOptions): ResolvedOptions {
+  const resolved = {
+    id: options.id,
+    storage: options.storage,
+    random: options.random,
+    appliedIndex: options.appliedIndex,
+    electionTicks: options.electionTicks ?? 10,
+    heartbeatTicks: options.heartbeatTicks ?? 1,
+    preVote: options.preVote ?? true,
+    checkQuorum: options.checkQuorum ?? true,
+    stepDownOnRemoval: options.stepDownOnRemoval ?? true,
+    forwardProposals: options.forwardProposals ?? false,
+    appendBytesMax: options.appendBytesMax ?? MIB,
+    inflightAppendsMax: options.inflightAppendsMax ?? 256,
+    inflightBytesMax: options.inflightBytesMax ?? 64 * MIB,
+    uncommittedBytesMax: options.uncommittedBytesMax ?? 64 * MIB,
+    applyingBytesMax: options.applyingBytesMax ?? 64 * MIB,
+    entryBytesMax: options.entryBytesMax ?? 16 * MIB,
+    lease: options.lease,
+    etcd: options.etcd,
+  };
+  positiveInteger('id', resolved.id);
+  if (typeof resolved.storage?.initialState !== 'function') refuse('storage must be a LogReader');
+  if (typeof resolved.random !== 'function') refuse('random must be a function that returns numbers from 0 to 1');
+  if (
+    resolved.appliedIndex !== undefined &&
+    !(Number.isSafeInteger(resolved.appliedIndex) && resolved.appliedIndex >= 0)
+  ) {
+    refuse(`appliedIndex must be an integer from 0 on, not ${String(resolved.appliedIndex)}`);
+  }
+  for (const name of [
+    'electionTicks',
+    'heartbeatTicks',
+    'appendBytesMax',
+    'inflightAppendsMax',
+    'inflightBytesMax',
+    'uncommittedBytesMax',
+    'applyingBytesMax',
+    'entryBytesMax',
+  ] as const) {
+    positiveInteger(name, resolved[name]);
+  }
+  if (resolved.electionTicks <= resolved.heartbeatTicks) refuse('electionTicks must be above heartbeatTicks');
+  if (resolved.etcd?.readOnly === 'lease-based' && !resolved.checkQuorum) refuse('lease-based reads need checkQuorum');
+  if (resolved.lease !== undefined) checkLease(resolved.lease, resolved.checkQuorum);
+  return {
+    ...resolved,
+    inflight: { appendsMax: resolved.inflightAppendsMax, bytesMax: resolved.inflightBytesMax },
+  };
+}
+
+function checkLease(lease: LeaseOptions, checkQuorum: boolean): void {
+  if (!checkQuorum) refuse('lease needs checkQuorum');
+  const { electionTimeoutMinMs, electionTimeoutMaxMs, maxClockDrift, nowMs } = lease;
+  if (!(electionTimeoutMinMs > 0 && electionTimeoutMinMs < Infinity))
+    refuse('lease.electionTimeoutMinMs must be above 0');
+  if (!(electionTimeoutMaxMs >= electionTimeoutMinMs && electionTimeoutMaxMs < Infinity)) {
+    refuse('lease.electionTimeoutMaxMs must not be below electionTimeoutMinMs');
+  }
+  if (!(maxClockDrift >= 0 && maxClockDrift < 1)) refuse('lease.maxClockDrift must be from 0 to below 1');
+  if (!Number.isFinite(nowMs)) refuse('lease.nowMs must be a time');
+}
+
+function positiveInteger(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) refuse(`${name} must be an integer from 1 on, not ${String(value)}`);
+}
+
+function refuse(what: string): never {
+  throw new RaftError('RAFT_INVALID_OPTION', `Cannot start a replica: ${what}.`);
 }

@@ -61,6 +61,16 @@ export class Progress {
     this.#limits = limits;
   }
 
+  /** A new term: nothing is known any more, but where this replica's own log ends. */
+  reset(match: number, next: number): void {
+    this.#become('probe');
+    this.match = match;
+    this.next = next;
+    this.sentCommit = 0;
+    this.recentActive = false;
+    this.ackedRound = 0;
+  }
+
   /** Find out where the logs meet: after `match`, or after the snapshot that was on the way. */
   becomeProbe(): void {
     const after = Math.max(this.match, this.state === 'snapshot' ? this.pendingSnapshot : 0);

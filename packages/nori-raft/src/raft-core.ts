@@ -1,5 +1,15 @@
-// Interface only, for now.
-import type { RaftOptions } from './options.js';
+// One replica of a Raft group, as a state machine without I/O. See README.md for how to drive it; types.ts for what goes
+// in and out. The same calls with the same random numbers always give the same answers.
+import { campaign } from './candidate.js';
+import { checkMessage } from './check-message.js';
+import { decodeConfChange } from './conf-change-codec.js';
+import { entriesBytes, payloadBytes } from './entry-size.js';
+import { RaftError } from './errors.js';
+import { canStartReads, reportSnapshot, reportUnreachable, startReads, transferLeader } from './leader.js';
+import { blankMessage } from './message.js';
+import { type RaftOptions, resolveOptions } from './options.js';
+import { propose, proposeConfChange, refuseToFollow } from './proposals.js';
+import { type Payload, Replica } from './replica.js';
 import type {
   AppendToken,
   ConfChange,
@@ -7,48 +17,402 @@ import type {
   DropReason,
   Entry,
   EntryId,
+  HardState,
   Message,
   RaftStatus,
+  ReadState,
   Ready,
   Role,
+  SoftState,
 } from './types.js';
 
-export declare class RaftCore {
-  constructor(options: RaftOptions);
-  readonly id: number;
-  get term(): number;
-  get role(): Role;
-  /** 0: unknown. */
-  get leader(): number;
-  get commitIndex(): number;
-  get appliedIndex(): number;
-  get lastIndex(): number;
-  /** One tick of the caller's timer has passed. `nowMs` never goes back; it matters for leases only. */
-  tick(nowMs: number): void;
-  /** A message has arrived. Bad ones are dropped and counted; the reason is returned. */
-  step(message: Message, nowMs: number): DropReason | undefined;
-  /** @throws RaftError RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE */
-  propose(data: Uint8Array): EntryId;
-  /** Several entries with one append; the id of the last. All or none. */
-  proposeMany(data: readonly Uint8Array[]): EntryId;
-  proposeConfChange(change: ConfChange): EntryId;
-  /** Call it for each committed entry of type conf-change, in order. Returns the configuration that holds now. */
-  applyConfChange(entry: Entry): ConfState;
-  /** Asks for a linearizable read point; the answer comes as a ReadState (or in readsFailed), never both, maybe never (if a message is lost). Throws RAFT_NOT_LEADER when no leader is known. */
-  readIndex(): number;
-  /** Index to wait for before a read that needs no round trip, or undefined when there is no valid lease at `nowMs`. After the read check `nowMs < leaseExpiresAtMs` again. */
-  leaseRead(nowMs: number): number | undefined;
-  /** 0: no lease. */
-  get leaseExpiresAtMs(): number;
-  transferLeader(to: number): void;
-  campaign(nowMs: number): void;
-  forgetLeader(): void;
-  reportUnreachable(id: number): void;
-  reportSnapshot(id: number, ok: boolean): void;
-  hasReady(): boolean;
-  ready(): Ready;
-  appendDone(token: AppendToken): void;
-  applyDone(index: number): void;
-  status(): RaftStatus;
-  config(): ConfState;
+/** Entries handed out to be applied. */
+interface Applying {
+  readonly last: number;
+  readonly bytes: number;
+  readonly payloadBytes: number;
 }
+
+const NO_MESSAGES: readonly Message[] = Object.freeze([]);
+const NO_READS: readonly ReadState[] = Object.freeze([]);
+const NO_TOKENS: readonly number[] = Object.freeze([]);
+
+/** One replica of a Raft group. */
+export class RaftCore {
+  readonly #r: Replica;
+  #lastHardState: HardState;
+  #lastSoftState: SoftState = { leader: 0, role: 'follower' };
+  readonly #applying: Applying[] = [];
+  /** Configuration changes handed out and not applied yet, by index. */
+  readonly #confChangesDue: number[] = [];
+  /** Reads are numbered from a random number on, so that an answer to a read from before a restart cannot be mistaken. */
+  #nextReadToken: number;
+  #dropped: Partial<Record<DropReason, number>> = {};
+
+  /** @throws RaftError RAFT_INVALID_OPTION, RAFT_CORRUPT_STATE */
+  constructor(options: RaftOptions) {
+    this.#r = new Replica(resolveOptions(options));
+    this.#lastHardState = this.#hardState();
+    this.#nextReadToken = Math.floor(options.random() * 2 ** 52) + 1;
+  }
+
+  get id(): number {
+    return this.#r.id;
+  }
+
+  get term(): number {
+    return this.#r.term;
+  }
+
+  get role(): Role {
+    return this.#r.role;
+  }
+
+  /** Id of the leader of this term; 0: unknown. */
+  get leader(): number {
+    return this.#r.leader;
+  }
+
+  get commitIndex(): number {
+    return this.#r.log.committed;
+  }
+
+  get appliedIndex(): number {
+    return this.#r.log.applied;
+  }
+
+  get lastIndex(): number {
+    return this.#r.log.lastIndex;
+  }
+
+  /** The configuration in force: the last one that was applied. */
+  get config(): ConfState {
+    return this.#r.members.config;
+  }
+
+  // Input.
+
+  /**
+   * One tick of the caller's timer has passed.
+   * @param nowMs the caller's clock, for leases: it never goes back and stands still in no pause
+   */
+  tick(nowMs: number): void {
+    this.#setNow(nowMs);
+    this.#r.tick();
+  }
+
+  /**
+   * A message has arrived. Never throws on what a message says.
+   * @param nowMs as for {@link RaftCore.tick}
+   * @returns why the message changed nothing, or undefined
+   */
+  step(message: Message, nowMs: number): DropReason | undefined {
+    this.#setNow(nowMs);
+    const reason = checkMessage(this.#r, message) ?? this.#r.step(message);
+    if (reason !== undefined) this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
+    return reason;
+  }
+
+  /**
+   * Proposes an entry. It is committed when it comes back in {@link Ready.committed} with the id returned here; if
+   * another entry has its index, it is lost. A proposal that was forwarded returns (0, 0).
+   * @throws RaftError RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE
+   */
+  propose(data: Uint8Array): EntryId {
+    return propose(this.#r, [{ type: 'normal', data }]);
+  }
+
+  /** Proposes several entries at once, all or none; the id of the last. @throws as {@link RaftCore.propose} */
+  proposeMany(data: readonly Uint8Array[]): EntryId {
+    if (data.length === 0) throw new RaftError('RAFT_MISUSE', 'Nothing was proposed: the list is empty.');
+    const payloads: Payload[] = [];
+    for (let i = 0; i < data.length; i++) payloads.push({ type: 'normal', data: data[i]! });
+    return propose(this.#r, payloads);
+  }
+
+  /**
+   * Proposes a change of the configuration. One at a time: the next is refused until this one is applied.
+   * @throws RaftError as {@link RaftCore.propose}, and RAFT_CONF_CHANGE_PENDING, RAFT_CONF_CHANGE_INVALID
+   */
+  proposeConfChange(change: ConfChange): EntryId {
+    return proposeConfChange(this.#r, change);
+  }
+
+  /**
+   * Makes a committed configuration change take effect. Call it for each committed entry of type `conf-change`, in
+   * order, before {@link RaftCore.applyDone}.
+   * @returns the configuration from here on, to be kept with the state machine's applied index
+   */
+  applyConfChange(entry: Entry): ConfState {
+    if (entry.type !== 'conf-change')
+      throw new RaftError('RAFT_MISUSE', `Entry ${entry.index} is no configuration change.`);
+    const due = this.#confChangesDue;
+    while (due.length > 0 && due[0]! <= entry.index) due.shift();
+    return this.#r.applyConfChange(entry.index, decodeConfChange(entry.data));
+  }
+
+  /**
+   * Asks for a point in the log at which a read is linearizable. The answer comes with a Ready: in `readStates`, with the
+   * index that must be applied before the read, or in `readsFailed`. It may never come if messages are lost: set a
+   * timeout. All reads asked for between two Readys share one round of messages.
+   * @returns token of the read, unique across restarts
+   * @throws RaftError RAFT_NOT_LEADER when no leader is known
+   */
+  readIndex(): number {
+    if (this.#r.leader === 0) refuseToFollow(this.#r);
+    const token = this.#nextReadToken++;
+    this.#r.newReads.push(token);
+    return token;
+  }
+
+  /**
+   * The index that must be applied before a read that needs no messages, while this leader holds a lease; else undefined.
+   * After the read check {@link RaftCore.leaseExpiresAtMs} again, with the clock as it is then, before answering.
+   */
+  leaseRead(nowMs: number): number | undefined {
+    return nowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
+  }
+
+  /** Until when, on the clock of `tick` and `step`, nobody else can lead; 0: no lease. */
+  get leaseExpiresAtMs(): number {
+    const r = this.#r;
+    const { leaseMs } = r.guard;
+    if (leaseMs === 0 || r.role !== 'leader' || r.transferee !== 0 || !r.hasCommittedInTerm) return 0;
+    if (r.rounds.confirmed <= r.roundsWithoutLease || r.rounds.confirmedStartMs === undefined) return 0;
+    return r.rounds.confirmedStartMs + leaseMs;
+  }
+
+  /**
+   * Hands leadership to a voter; given up after an election timeout. Proposals are refused meanwhile.
+   * @throws RaftError RAFT_NOT_LEADER
+   */
+  transferLeader(to: number): void {
+    const r = this.#r;
+    if (r.role === 'leader') transferLeader(r, to);
+    else if (r.options.forwardProposals && r.leader !== 0)
+      r.send(blankMessage('transfer-leader', to, r.leader, r.term));
+    else refuseToFollow(r);
+  }
+
+  /** Starts an election now, if this replica may: it does not while a leader was heard of just now, if leases are on. */
+  campaign(nowMs: number): void {
+    this.#setNow(nowMs);
+    campaign(this.#r, 0);
+  }
+
+  /** Forgets who leads, and so votes for others in this term, without waiting for the election timeout. */
+  forgetLeader(): void {
+    const r = this.#r;
+    if (r.role === 'follower' && r.options.etcd?.readOnly !== 'lease-based') r.setLeader(0);
+  }
+
+  /** The transport could not deliver to `id`. */
+  reportUnreachable(id: number): void {
+    reportUnreachable(this.#r, id);
+  }
+
+  /** A snapshot sent to `id` has arrived or has been given up. */
+  reportSnapshot(id: number, ok: boolean): void {
+    reportSnapshot(this.#r, id, ok);
+  }
+
+  // Output.
+
+  /** Whether {@link RaftCore.ready} has anything to hand out. */
+  hasReady(): boolean {
+    const r = this.#r;
+    return (
+      r.messages.length > 0 ||
+      r.messagesAfterAppend.length > 0 ||
+      r.log.hasNextUnstable ||
+      r.log.hasNextCommitted(this.#appliesUnstable) ||
+      r.readStates.length > 0 ||
+      r.readsFailed.length > 0 ||
+      this.#hasNewReads() ||
+      r.log.nextSnapshot !== undefined ||
+      r.leader !== this.#lastSoftState.leader ||
+      r.role !== this.#lastSoftState.role ||
+      this.#hasNewHardState()
+    );
+  }
+
+  /** Hands out all there is to do; see {@link Ready}. What was handed out once does not come again. */
+  ready(): Ready {
+    const r = this.#r;
+    const { log } = r;
+    if (this.#hasNewReads()) this.#sendReads();
+    const softState = this.#takeSoftState();
+    const previous = this.#lastHardState;
+    const hardState = this.#hasNewHardState() ? this.#hardState() : undefined;
+    if (hardState !== undefined) this.#lastHardState = hardState;
+    const entries = log.nextUnstable();
+    const snapshot = log.nextSnapshot;
+    const committed = log.nextCommitted(this.#appliesUnstable);
+    const messages = r.messages.length === 0 ? NO_MESSAGES : r.messages;
+    if (messages !== NO_MESSAGES) r.messages = [];
+    let afterAppend = NO_MESSAGES;
+    let acks = NO_MESSAGES;
+    if (r.messagesAfterAppend.length > 0) {
+      const own = r.messagesAfterAppend.filter((m) => m.to === r.id);
+      acks = own.length === r.messagesAfterAppend.length ? r.messagesAfterAppend : own;
+      if (own.length < r.messagesAfterAppend.length) {
+        afterAppend = own.length === 0 ? r.messagesAfterAppend : r.messagesAfterAppend.filter((m) => m.to !== r.id);
+      }
+      r.messagesAfterAppend = [];
+    }
+    const unstable = log.hasUnstableEntries;
+    const token: AppendToken = {
+      term: r.term,
+      index: unstable ? log.lastIndex : 0,
+      logTerm: unstable ? log.lastTerm : 0,
+      snapshotIndex: snapshot === undefined ? 0 : snapshot.index,
+      acks,
+    };
+    log.acceptUnstable();
+    if (committed.length > 0) this.#handOut(committed);
+    const readStates = r.readStates.length === 0 ? NO_READS : r.readStates;
+    if (readStates !== NO_READS) r.readStates = [];
+    const readsFailed = r.readsFailed.length === 0 ? NO_TOKENS : r.readsFailed;
+    if (readsFailed !== NO_TOKENS) r.readsFailed = [];
+    const mustSync =
+      entries.length > 0 ||
+      (hardState !== undefined && (hardState.term !== previous.term || hardState.vote !== previous.vote)) ||
+      (snapshot !== undefined && r.options.etcd === undefined);
+    return {
+      softState,
+      hardState,
+      snapshot,
+      entries,
+      messages,
+      afterAppend,
+      committed,
+      readStates,
+      readsFailed,
+      mustSync,
+      token,
+    };
+  }
+
+  /** What the Ready of `token` gave to be stored, and all before it, is durable. */
+  appendDone(token: AppendToken): void {
+    const r = this.#r;
+    for (let i = 0; i < token.acks.length; i++) r.step(token.acks[i]!);
+    // In a later term the entries may have been replaced and come back with the same (term, index): what was written
+    // before that says nothing about what will be on disk in the end. The write that brought the new term covers them.
+    if (token.index !== 0 && token.term === r.term) r.log.stableTo(token.index, token.logTerm);
+    if (token.snapshotIndex !== 0) {
+      r.log.stableSnapshotTo(token.snapshotIndex);
+      if (token.snapshotIndex > r.log.applied) r.appliedTo(token.snapshotIndex, 0);
+    }
+  }
+
+  /** Committed entries up to `index` are applied. @throws RaftError RAFT_MISUSE */
+  applyDone(index: number): void {
+    const r = this.#r;
+    if (index > r.log.applying) {
+      throw new RaftError(
+        'RAFT_MISUSE',
+        `Entry ${index} cannot be applied: entries are handed out up to ${r.log.applying}.`,
+      );
+    }
+    const due = this.#confChangesDue[0];
+    if (due !== undefined && due <= index) {
+      throw new RaftError('RAFT_MISUSE', `Entry ${due} changes the configuration: call applyConfChange for it first.`);
+    }
+    let bytes = 0;
+    let payload = 0;
+    while (this.#applying.length > 0 && this.#applying[0]!.last <= index) {
+      const batch = this.#applying.shift()!;
+      bytes += batch.bytes;
+      payload += batch.payloadBytes;
+    }
+    r.appliedTo(Math.max(index, r.log.applied), bytes);
+    r.uncommittedBytes = Math.max(0, r.uncommittedBytes - payload);
+  }
+
+  /** How things stand, in full. */
+  status(): RaftStatus {
+    const r = this.#r;
+    return {
+      id: r.id,
+      ...this.#hardState(),
+      leader: r.leader,
+      role: r.role,
+      applied: r.log.applied,
+      firstIndex: r.log.firstIndex,
+      lastIndex: r.log.lastIndex,
+      config: r.members.config,
+      transferee: r.transferee,
+      uncommittedBytes: r.uncommittedBytes,
+      progress: r.role === 'leader' ? r.members.progress.map((pr) => pr.status()) : [],
+      dropped: { ...NOTHING_DROPPED, ...this.#dropped },
+    };
+  }
+
+  /** For tests of timing: fixes the election timeout until the role changes. @internal */
+  setRandomizedElectionTicks(ticks: number): void {
+    this.#r.randomizedElectionTicks = ticks;
+  }
+
+  #setNow(nowMs: number): void {
+    if (nowMs > this.#r.nowMs) this.#r.nowMs = nowMs;
+  }
+
+  get #appliesUnstable(): boolean {
+    const { etcd } = this.#r.options;
+    return etcd !== undefined && !etcd.asyncStorageWrites;
+  }
+
+  #hardState(): HardState {
+    return { term: this.#r.term, vote: this.#r.vote, commit: this.#r.log.committed };
+  }
+
+  #hasNewHardState(): boolean {
+    const last = this.#lastHardState;
+    return this.#r.term !== last.term || this.#r.vote !== last.vote || this.#r.log.committed !== last.commit;
+  }
+
+  #takeSoftState(): SoftState | undefined {
+    const { leader, role } = this.#r;
+    if (leader === this.#lastSoftState.leader && role === this.#lastSoftState.role) return undefined;
+    this.#lastSoftState = { leader, role };
+    return this.#lastSoftState;
+  }
+
+  #hasNewReads(): boolean {
+    const r = this.#r;
+    return r.role === 'leader' ? canStartReads(r) : r.newReads.length > 0 && r.leader !== 0;
+  }
+
+  #sendReads(): void {
+    const r = this.#r;
+    if (r.role === 'leader') {
+      startReads(r);
+      return;
+    }
+    const m = blankMessage('read-index', r.id, r.leader, 0);
+    m.context = r.newReads[0]!;
+    r.forwardedReads.set(m.context, r.newReads);
+    r.newReads = [];
+    r.send(m);
+  }
+
+  #handOut(committed: readonly Entry[]): void {
+    for (const { type, index } of committed) if (type === 'conf-change') this.#confChangesDue.push(index);
+    this.#r.log.acceptApplying(committed, this.#appliesUnstable);
+    const last = committed[committed.length - 1]!.index;
+    this.#applying.push({ last, bytes: entriesBytes(committed), payloadBytes: payloadBytes(committed) });
+  }
+}
+
+const NOTHING_DROPPED: Readonly<Record<DropReason, number>> = {
+  'wrong-address': 0,
+  'unknown-replica': 0,
+  malformed: 0,
+  'far-future': 0,
+  'too-large': 0,
+  'stale-term': 0,
+  'leader-alive': 0,
+  'not-leader': 0,
+  refused: 0,
+};

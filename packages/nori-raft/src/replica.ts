@@ -1,0 +1,406 @@
+// The state of one replica and what all roles do with it: change roles, queue messages, look at message terms.
+// The roles themselves are in leader.ts, follower.ts and candidate.ts. Internal: users see RaftCore.
+//
+//                  +--------------------- higher term, or a leader of this term ----------------------+
+//                  v                                                                                  |
+//   start --> follower -- timeout --> pre-candidate -- quorum would vote --> candidate -- quorum --> leader
+//                  ^                        |                                    |
+//                  +--- quorum refuses -----+------------------------------------+
+//
+// Source: Ongaro, "Consensus: Bridging Theory and Practice"; the shape is etcd/raft's.
+import { campaign, stepCandidate } from './candidate.js';
+import { payloadBytes } from './entry-size.js';
+import { RaftError } from './errors.js';
+import { stepFollower } from './follower.js';
+import { HeartbeatRounds } from './heartbeat-rounds.js';
+import { broadcastAppend, broadcastHeartbeat, checkQuorumActive, sendNewEntries, stepLeader } from './leader.js';
+import { applyChange, type Membership, restoreMembership } from './membership.js';
+import { blankMessage } from './message.js';
+import type { ResolvedOptions } from './options.js';
+import type { Progress } from './progress.js';
+import { committedIndex } from './quorum.js';
+import { RaftLog } from './raft-log.js';
+import type { ConfChange, ConfState, DropReason, Entry, EntryType, Message, ReadState, Role } from './types.js';
+import { VoteGuard } from './vote-guard.js';
+
+/** What is proposed: an entry without its place. */
+export interface Payload {
+  readonly type: EntryType;
+  readonly data: Uint8Array;
+}
+
+const NO_DATA = new Uint8Array(0);
+const EMPTY_PAYLOAD: Payload = { type: 'normal', data: NO_DATA };
+
+export class Replica {
+  readonly id: number;
+  readonly options: ResolvedOptions;
+  readonly log: RaftLog;
+  readonly guard: VoteGuard;
+  term = 0;
+  vote = 0;
+  role: Role = 'follower';
+  leader = 0;
+  members: Membership;
+  /** The configuration in force is the one after this index. */
+  configIndex: number;
+  /** Of the election under way. */
+  votes: Map<number, boolean> | undefined;
+  /** Follower, candidate: ticks since the last sign of a leader. Leader: since the last check of its quorum. */
+  electionElapsed = 0;
+  heartbeatElapsed = 0;
+  randomizedElectionTicks = 0;
+  /** Latest time told by the caller. */
+  nowMs: number;
+
+  // Leader only.
+  transferee = 0;
+  /** Transfers given up in this term. */
+  transfersGivenUp = 0;
+  /** Rounds up to this one give no lease: they began before the last transfer ended. */
+  roundsWithoutLease = 0;
+  /** Configuration changes are refused until this index is applied. */
+  pendingConfIndex = 0;
+  uncommittedBytes = 0;
+  readonly rounds = new HeartbeatRounds();
+
+  /** Reads that wait for the next Ready: a round at the leader, a message at followers. */
+  newReads: number[] = [];
+  newRemoteReads: { readonly from: number; readonly token: number }[] = [];
+  /** Followers: reads asked of the leader, by the token they were sent with. */
+  readonly forwardedReads = new Map<number, readonly number[]>();
+  readStates: ReadState[] = [];
+  readsFailed: number[] = [];
+
+  /** To be sent at once. */
+  messages: Message[] = [];
+  /** To be sent, or stepped when to this replica, once all that is unstable now is durable. */
+  messagesAfterAppend: Message[] = [];
+
+  constructor(options: ResolvedOptions) {
+    const { hardState, config } = options.storage.initialState();
+    this.id = options.id;
+    this.options = options;
+    this.nowMs = options.lease?.nowMs ?? 0;
+    this.log = new RaftLog(options.storage, options.applyingBytesMax);
+    this.members = restoreMembership(config, this.log.lastIndex, options.inflight);
+    if (hardState.commit > this.log.lastIndex) {
+      throw new RaftError(
+        'RAFT_CORRUPT_STATE',
+        `The stored commit index ${hardState.commit} lies behind the end of the log, ${this.log.lastIndex}: entries are ` +
+          'missing. Do not start this replica; replace it by a new one.',
+      );
+    }
+    this.term = hardState.term;
+    this.vote = hardState.vote;
+    this.log.commitTo(hardState.commit);
+    if (options.appliedIndex !== undefined) {
+      if (options.appliedIndex < this.log.applied || options.appliedIndex > this.log.committed) {
+        throw new RaftError(
+          'RAFT_CORRUPT_STATE',
+          `The state machine has applied up to ${options.appliedIndex}, but the log has ` +
+            `(${this.log.applied}, ${this.log.committed}] for it. Restore the one that is behind from a snapshot.`,
+        );
+      }
+      this.log.appliedTo(options.appliedIndex, 0);
+    }
+    this.configIndex = this.log.applied;
+    const alone = config.voters.length === 1 && config.voters[0] === options.id && config.votersOutgoing.length === 0;
+    this.guard = new VoteGuard(options.lease, this.term > 0 && !alone);
+    this.becomeFollower(this.term, 0);
+  }
+
+  // Membership.
+
+  progressOf(id: number): Progress | undefined {
+    const { progress } = this.members;
+    for (let i = 0; i < progress.length; i++) if (progress[i]!.id === id) return progress[i];
+    return undefined;
+  }
+
+  /** Whether this replica may lead: a voter with nothing but its log to start from. */
+  get isPromotable(): boolean {
+    const own = this.progressOf(this.id);
+    return own !== undefined && !own.learner && this.log.pendingSnapshot === undefined;
+  }
+
+  get isSoleVoter(): boolean {
+    const { voters, votersOutgoing } = this.members.config;
+    return voters.length === 1 && votersOutgoing.length === 0 && voters[0] === this.id;
+  }
+
+  readonly #matchOf = (id: number): number | undefined => this.progressOf(id)?.match;
+  readonly #roundOf = (id: number): number | undefined => this.progressOf(id)?.ackedRound;
+
+  /** Commits what a quorum holds, if it is of this term; says whether anything was committed. */
+  maybeCommit(): boolean {
+    const { voters, votersOutgoing } = this.members.config;
+    return this.log.maybeCommit(committedIndex(voters, votersOutgoing, this.#matchOf), this.term);
+  }
+
+  /** The last heartbeat round that a quorum has acknowledged. */
+  get quorumRound(): number {
+    const { voters, votersOutgoing } = this.members.config;
+    return committedIndex(voters, votersOutgoing, this.#roundOf);
+  }
+
+  /** Whether an entry of this term is committed: before that a leader does not know what is. */
+  get hasCommittedInTerm(): boolean {
+    return this.log.term(this.log.committed) === this.term;
+  }
+
+  /** The committed configuration change at `index` takes effect. */
+  applyConfChange(index: number, change: ConfChange): ConfState {
+    // A snapshot may have come in between, with a configuration that contains this change and maybe later ones.
+    if (index <= this.configIndex) return this.members.config;
+    this.configIndex = index;
+    return this.switchTo(applyChange(this.members, this.log.lastIndex, this.options.inflight, change));
+  }
+
+  switchTo(members: Membership): ConfState {
+    this.members = members;
+    const { config } = members;
+    if (this.role !== 'leader') return config;
+    const own = this.progressOf(this.id);
+    if (own === undefined || own.learner) {
+      if (this.options.stepDownOnRemoval) this.becomeFollower(this.term, 0);
+      return config;
+    }
+    if (config.voters.length === 0) return config;
+    // The new quorum may hold more than the old one; new replicas need not wait for a heartbeat.
+    if (this.maybeCommit()) broadcastAppend(this);
+    else sendNewEntries(this);
+    const { transferee } = this;
+    if (transferee !== 0 && !config.voters.includes(transferee) && !config.votersOutgoing.includes(transferee)) {
+      this.giveUpTransfer();
+    }
+    return config;
+  }
+
+  // Roles.
+
+  #reset(term: number): void {
+    if (this.term !== term) {
+      this.term = term;
+      this.vote = 0;
+    }
+    this.setLeader(0);
+    this.electionElapsed = 0;
+    this.heartbeatElapsed = 0;
+    this.#drawElectionTicks();
+    this.transferee = 0;
+    this.transfersGivenUp = 0;
+    this.roundsWithoutLease = 0;
+    this.votes = undefined;
+    const last = this.log.lastIndex;
+    for (const pr of this.members.progress) pr.reset(pr.id === this.id ? last : 0, last + 1);
+    this.pendingConfIndex = 0;
+    this.uncommittedBytes = 0;
+    this.#failReads(this.rounds.reset());
+  }
+
+  #drawElectionTicks(): void {
+    const { electionTicks, random } = this.options;
+    this.randomizedElectionTicks = electionTicks + Math.floor(random() * electionTicks);
+  }
+
+  /** Notes who leads. Reads that were asked of someone else before will not be answered. */
+  setLeader(id: number): void {
+    if (this.leader === id) return;
+    this.leader = id;
+    for (const tokens of this.forwardedReads.values()) this.#failReads(tokens);
+    this.forwardedReads.clear();
+    if (this.newReads.length > 0) {
+      this.#failReads(this.newReads);
+      this.newReads = [];
+    }
+    if (this.newRemoteReads.length > 0) this.newRemoteReads = [];
+  }
+
+  #failReads(tokens: readonly number[]): void {
+    for (const token of tokens) this.readsFailed.push(token);
+  }
+
+  becomeFollower(term: number, leader: number): void {
+    this.#reset(term);
+    this.setLeader(leader);
+    this.role = 'follower';
+  }
+
+  becomePreCandidate(): void {
+    // Neither term nor vote change: nothing has been promised yet.
+    this.votes = new Map();
+    this.setLeader(0);
+    this.role = 'pre-candidate';
+  }
+
+  becomeCandidate(): void {
+    this.#reset(this.term + 1);
+    this.votes = new Map();
+    this.vote = this.id;
+    this.role = 'candidate';
+  }
+
+  becomeLeader(): void {
+    this.#reset(this.term);
+    this.setLeader(this.id);
+    this.role = 'leader';
+    const own = this.progressOf(this.id);
+    if (own === undefined) throw new RaftError('RAFT_MISUSE', `Replica ${this.id} cannot lead a group it is not in.`);
+    own.becomeReplicate();
+    own.recentActive = true;
+    // There may be a configuration change among the entries of earlier terms. etcd lets the next one follow those;
+    // here the first entry of the own term is waited for as well (Ongaro's correction of single-server changes, 2015).
+    this.pendingConfIndex = this.log.lastIndex + (this.options.etcd === undefined ? 1 : 0);
+    this.appendPayloads([EMPTY_PAYLOAD]);
+  }
+
+  giveUpTransfer(): void {
+    if (this.transferee === 0) return;
+    this.transferee = 0;
+    this.transfersGivenUp++;
+    this.roundsWithoutLease = this.rounds.last;
+  }
+
+  // What roles have in common.
+
+  /** Queues a message that says nothing about what is durable here. */
+  send(message: Message): void {
+    this.messages.push(message);
+  }
+
+  /** Queues a vote or an acknowledgement: it promises what must be durable before it is sent. */
+  sendAfterAppend(message: Message): void {
+    this.messagesAfterAppend.push(message);
+  }
+
+  /** Appends to the own log as leader; false if that would exceed the limit of uncommitted bytes. */
+  appendPayloads(payloads: readonly Payload[]): boolean {
+    const bytes = payloadBytes(payloads);
+    // Anything fits when nothing is uncommitted, and what has no data always does: the first entry of a term, the end
+    // of a joint configuration.
+    if (this.uncommittedBytes > 0 && bytes > 0 && this.uncommittedBytes + bytes > this.options.uncommittedBytesMax) {
+      return false;
+    }
+    this.uncommittedBytes += bytes;
+    const { term } = this;
+    let index = this.log.lastIndex;
+    const entries: Entry[] = [];
+    for (let i = 0; i < payloads.length; i++) {
+      const { type, data } = payloads[i]!;
+      entries.push({ term, index: ++index, type, data });
+    }
+    this.log.append(entries);
+    // The leader acknowledges its own entries as followers do: once they are durable.
+    const ack = blankMessage('append-response', this.id, this.id, term);
+    ack.index = index;
+    this.sendAfterAppend(ack);
+    return true;
+  }
+
+  /** Entries up to `index` are applied. */
+  appliedTo(index: number, bytes: number): void {
+    this.log.appliedTo(index, bytes);
+    if (this.role !== 'leader' || !this.members.config.autoLeave || index < this.pendingConfIndex) return;
+    // Leave the joint configuration. If that fails now (leadership is being handed over), the next applied entry tries
+    // again, or the next leader does.
+    if (this.transferee !== 0 || this.progressOf(this.id) === undefined) return;
+    this.pendingConfIndex = this.log.lastIndex + 1;
+    this.appendPayloads([{ type: 'conf-change', data: NO_DATA }]);
+    broadcastAppend(this);
+  }
+
+  tick(): void {
+    if (this.role === 'leader') this.#tickLeader();
+    else {
+      this.electionElapsed++;
+      if (this.isPromotable && this.electionElapsed >= this.randomizedElectionTicks) {
+        this.electionElapsed = 0;
+        campaign(this, 0);
+      }
+    }
+  }
+
+  #tickLeader(): void {
+    const { electionTicks, heartbeatTicks, checkQuorum } = this.options;
+    this.heartbeatElapsed++;
+    this.electionElapsed++;
+    if (this.electionElapsed >= electionTicks) {
+      this.electionElapsed = 0;
+      if (checkQuorum) checkQuorumActive(this);
+      // A transfer that takes longer than an election has failed.
+      if (this.role === 'leader') this.giveUpTransfer();
+    }
+    if (this.role === 'leader' && this.heartbeatElapsed >= heartbeatTicks) {
+      this.heartbeatElapsed = 0;
+      broadcastHeartbeat(this);
+    }
+  }
+
+  /** Handles a well-formed message. */
+  step(m: Message): DropReason | undefined {
+    if (m.term > this.term) {
+      if (m.type === 'vote' || m.type === 'pre-vote') {
+        if (this.#mustRefuse(m)) return 'leader-alive';
+      }
+      if (m.type === 'pre-vote' || (m.type === 'pre-vote-response' && !m.reject)) {
+        // Asks, or answers, about a term that has not begun.
+      } else if (m.type === 'append' || m.type === 'heartbeat' || m.type === 'snapshot') {
+        this.becomeFollower(m.term, m.from);
+      } else {
+        this.becomeFollower(m.term, 0);
+      }
+    } else if (m.term < this.term && m.term !== 0) {
+      return this.#stepStale(m);
+    }
+    if (m.type === 'vote' || m.type === 'pre-vote') return this.#stepVote(m);
+    if (this.role === 'leader') return stepLeader(this, m);
+    return this.role === 'follower' ? stepFollower(this, m) : stepCandidate(this, m);
+  }
+
+  /** Whether a vote must not even be considered, since a leader may be alive. */
+  #mustRefuse(m: Message): boolean {
+    const consented = this.guard.isConsented(m.term, m.transfer);
+    if (this.guard.forbids(consented, this.nowMs)) return true;
+    if (consented) return false;
+    return this.options.checkQuorum && this.leader !== 0 && this.electionElapsed < this.options.electionTicks;
+  }
+
+  #stepStale(m: Message): DropReason {
+    if ((m.type === 'append' || m.type === 'heartbeat') && (this.options.checkQuorum || this.options.preVote)) {
+      // A leader that has been superseded, or one that cannot reach us with its lower term: our term frees us both.
+      this.sendAfterAppend(blankMessage('append-response', this.id, m.from, this.term));
+    } else if (m.type === 'pre-vote') {
+      // A candidate of an older term would wait for ever if it were not told.
+      const answer = blankMessage('pre-vote-response', this.id, m.from, this.term);
+      answer.reject = true;
+      this.sendAfterAppend(answer);
+    }
+    return 'stale-term';
+  }
+
+  #stepVote(m: Message): DropReason | undefined {
+    const canVote =
+      // A repetition of a vote already cast,
+      this.vote === m.from ||
+      // or no vote and no leader in this term,
+      (this.vote === 0 && this.leader === 0) ||
+      // or a term that has not begun.
+      (m.type === 'pre-vote' && m.term > this.term);
+    // Learners vote too: one may have been promoted without knowing it yet, and be needed.
+    const answerType = m.type === 'vote' ? 'vote-response' : 'pre-vote-response';
+    if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {
+      // The term asked for, not the own: an answer of an older term would be ignored.
+      this.sendAfterAppend(blankMessage(answerType, this.id, m.from, m.term));
+      if (m.type === 'vote') {
+        this.electionElapsed = 0;
+        this.vote = m.from;
+      }
+    } else {
+      const answer = blankMessage(answerType, this.id, m.from, this.term);
+      answer.reject = true;
+      this.sendAfterAppend(answer);
+    }
+    return undefined;
+  }
+}

@@ -146,7 +146,7 @@ export class InteractionNode {
     if (hardState !== undefined) this.storage.setHardState(hardState);
     if (snapshot !== undefined) {
       if (entries.length > 0) return "can't apply snapshot and entries at the same time";
-      return this.storage.applySnapshot(snapshot);
+      return this.storage.install(snapshot);
     }
     this.storage.append(entries);
     return undefined;

@@ -40,7 +40,7 @@ export class InteractionTranscript {
     campaign: (d) => void this.#node(d).core.campaign(0),
     compact: (d) => {
       const node = this.#node(d);
-      return node.storage.compact(parseId(d.args[1]!.key)) ?? this.#printLog(node);
+      return node.storage.forget(parseId(d.args[1]!.key)) ?? this.#printLog(node);
     },
     'deliver-msgs': (d) => this.#deliverMessages(d),
     'process-ready': (d) => this.#forEach(d, 'handling Ready', (node) => node.processReady(this.#mail)),

@@ -72,7 +72,7 @@ export class InteractionNode {
   /** Prints and handles what the core has ready; what leaves the replica goes to `mail`. */
   processReady(mail: Mail[]): string | undefined {
     const ready = this.core.ready();
-    const leaving = [...ready.messages].map(networkMail);
+    const leaving = ready.messages.map(networkMail);
     if (!this.#async) {
       leaving.push(...ready.afterAppend.map(networkMail));
       this.#output.write(describeReady(ready, leaving));
@@ -177,6 +177,15 @@ export function networkMail(message: Message): Mail {
   };
 }
 
+/** etcd says nothing about leadership transfers that cannot begin. */
+export function transferLeader(core: RaftCore, to: number): undefined {
+  try {
+    core.transferLeader(to);
+  } catch (error) {
+    if (!(error instanceof RaftError) || error.code !== 'RAFT_NOT_LEADER') throw error;
+  }
+}
+
 /** Runs a proposal; returns etcd's error text when it was refused. */
 export function proposalProblem(propose: () => unknown): string | undefined {
   try {
@@ -196,8 +205,9 @@ function dropText(message: Message, reason: DropReason | undefined): string | un
 }
 
 function appendWork(id: number, ready: Ready): AppendWork | undefined {
-  const { hardState, snapshot, entries, afterAppend, token } = ready;
-  const responses = mergedResponses(token, afterAppend);
+  const { hardState, snapshot, entries, token } = ready;
+  // In this mode the token has the messages to others, too.
+  const responses = token.acks.map((m) => (m.to === id ? ownMail(m, token) : networkMail(m)));
   if (hardState === undefined && snapshot === undefined && entries.length === 0 && responses.length === 0) {
     return undefined;
   }
@@ -226,16 +236,10 @@ function appendWork(id: number, ready: Ready): AppendWork | undefined {
   return { shown, hardState, snapshot, entries, responses };
 }
 
-// etcd has one list of what waits for the append, in the order in which it came up. A replica votes for itself before it
-// answers anybody in that term, and terms only grow.
-function mergedResponses(token: AppendToken, afterAppend: readonly Message[]): Mail[] {
-  const own = token.acks.map((ack) => {
-    const deliver = ({ core }: InteractionNode) =>
-      void core.appendDone({ ...token, index: 0, logTerm: 0, snapshotIndex: 0, acks: [ack] });
-    return { shown: shownMessage(ack), local: true, deliver };
-  });
-  const all = [...own, ...afterAppend.map(networkMail)];
-  return all.sort((a, b) => (a.shown.term ?? 0) - (b.shown.term ?? 0));
+/** The replica's own vote or acknowledgement, which its append thread delivers by itself. */
+function ownMail(ack: Message, token: AppendToken): Mail {
+  const alone: AppendToken = { ...token, index: 0, logTerm: 0, snapshotIndex: 0, acks: [ack] };
+  return { shown: shownMessage(ack), local: true, deliver: ({ core }) => void core.appendDone(alone) };
 }
 
 function applyWork(id: number, entries: readonly Entry[]): ApplyWork {

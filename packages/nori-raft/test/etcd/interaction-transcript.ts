@@ -8,7 +8,7 @@ import type { ConfChangeTransition, ConfState, Message, Snapshot } from '../../s
 import { type Directive, parseBoolean, parseId } from './data-driven.js';
 import { describeEntries, describeMessage, describeProgress, MESSAGE_NAMES, ROLE_NAMES } from './description.js';
 import { HistoryStorage } from './history-storage.js';
-import { InteractionNode, type Mail, networkMail, proposalProblem } from './interaction-node.js';
+import { InteractionNode, type Mail, networkMail, proposalProblem, transferLeader } from './interaction-node.js';
 import { InteractionOutput } from './interaction-output.js';
 import { parseSteps } from './membership-transcript.js';
 
@@ -60,7 +60,7 @@ export class InteractionTranscript {
     'tick-election': (d) => this.#tick(d, ELECTION_TICKS),
     'tick-heartbeat': (d) => this.#tick(d, HEARTBEAT_TICKS),
     'transfer-leadership': (d) =>
-      void this.#byId(parseId(argument(d, 'from'))).core.transferLeader(parseId(argument(d, 'to'))),
+      transferLeader(this.#byId(parseId(argument(d, 'from'))).core, this.#byId(parseId(argument(d, 'to'))).core.id),
     'forget-leader': (d) => void this.#node(d).core.forgetLeader(),
     'send-snapshot': (d) => this.#sendSnapshot(d),
     propose: (d) => {
@@ -134,6 +134,10 @@ export class InteractionTranscript {
     }
     const bootstrapped = index > 0 || content !== '' || config.voters.length > 0 || config.learners.length > 0;
     if (bootstrapped && index <= 1) return 'index must be specified as > 1 due to bootstrap';
+    if (options.inflightAppendsMax === 0) return 'max inflight messages must be greater than 0';
+    if (etcd.readOnly === 'lease-based' && options.checkQuorum !== true) {
+      return 'CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased';
+    }
     const start: Snapshot = {
       term: bootstrapped ? 1 : 0,
       index,

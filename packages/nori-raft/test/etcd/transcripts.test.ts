@@ -60,6 +60,10 @@ describe.runIf(root !== '')("etcd's recorded tests", () => {
     }
   }
 
+  test('are there: a folder that is named but holds none is an error', () => {
+    expect(SUITES.flatMap(({ folder }) => filesIn(join(root, folder))).length).toBeGreaterThan(0);
+  });
+
   afterAll(() => {
     const table = ['| file | compared | directives | result |', '|---|---|---|---|', ...rows, ''].join('\n');
     console.log(table);

@@ -3,7 +3,7 @@ import { campaign } from './candidate.js';
 import { restoreMembership } from './membership.js';
 import { blankMessage } from './message.js';
 import type { Replica } from './replica.js';
-import type { DropReason, Message, Snapshot } from './types.js';
+import type { ConfState, DropReason, Message, Snapshot } from './types.js';
 
 /** Handles a message as follower; its term is this replica's, or none. */
 export function stepFollower(r: Replica, m: Message): DropReason | undefined {
@@ -63,7 +63,9 @@ export function handleHeartbeat(r: Replica, m: Message): DropReason | undefined 
   r.log.commitTo(m.commit);
   const answer = blankMessage('heartbeat-response', r.id, m.from, r.term);
   answer.context = m.context;
-  r.send(answer);
+  // A lease may rest on this answer: after a crash this replica must know that it has heard from a leader.
+  if (r.durableTerm === r.term || r.options.etcd !== undefined) r.send(answer);
+  else r.sendAfterAppend(answer);
   return undefined;
 }
 
@@ -79,8 +81,8 @@ export function handleSnapshot(r: Replica, m: Message): DropReason | undefined {
 function restore(r: Replica, snapshot: Snapshot): boolean {
   if (snapshot.index <= r.log.committed) return false;
   const { config } = snapshot;
-  const known = config.voters.includes(r.id) || config.learners.includes(r.id) || config.votersOutgoing.includes(r.id);
-  if (!known) return false;
+  // A snapshot may be from before this replica was added; the entries that add it follow. etcd does not take those.
+  if (r.options.etcd !== undefined && !isMember(config, r.id)) return false;
   if (r.log.matches(snapshot.index, snapshot.term)) {
     // The entries are here already; the leader did not know.
     r.log.commitTo(snapshot.index);
@@ -90,6 +92,10 @@ function restore(r: Replica, snapshot: Snapshot): boolean {
   r.configIndex = snapshot.index;
   r.switchTo(restoreMembership(config, r.log.lastIndex, r.options.inflight));
   return true;
+}
+
+function isMember({ voters, votersOutgoing, learners }: ConfState, id: number): boolean {
+  return voters.includes(id) || votersOutgoing.includes(id) || learners.includes(id);
 }
 
 function handleReadIndexResponse(r: Replica, m: Message): DropReason | undefined {

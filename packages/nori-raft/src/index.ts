@@ -5,6 +5,7 @@ export { decodeConfChange, encodeConfChange } from './conf-change-codec.js';
 export { entryBytes } from './entry-size.js';
 export { RaftError, type RaftErrorCode } from './errors.js';
 export { MemoryStorage } from './memory-storage.js';
+export { MemoryTransport } from './memory-transport.js';
 export type { EtcdOptions, LeaseOptions, RaftOptions } from './options.js';
 export { RaftCore } from './raft-core.js';
 export type * from './types.js';

@@ -3,22 +3,27 @@ import { fittingCount } from './entry-size.js';
 import { RaftError } from './errors.js';
 import { EMPTY_CONFIG } from './membership.js';
 import { NO_ENTRIES } from './message.js';
-import type { ConfState, Entry, HardState, LogReader, Ready, Snapshot } from './types.js';
+import type { ConfState, Entry, EntryId, HardState, LogReader, Ready, Snapshot } from './types.js';
 
 const NO_DATA = new Uint8Array(0);
 
 /** A {@link LogReader} that forgets everything when the process ends. */
 export class MemoryStorage implements LogReader {
   #hardState: HardState = { term: 0, vote: 0, commit: 0 };
-  #config: ConfState;
+  #config: ConfState = EMPTY_CONFIG;
   /** Stands before the first entry: (term, index) of the entry that was compacted last. */
-  #dummy: { readonly term: number; readonly index: number } = { term: 0, index: 0 };
+  #dummy: EntryId = { term: 0, index: 0 };
   #entries: Entry[] = [];
   #snapshot: Snapshot | undefined;
 
-  /** @param config the configuration a new group starts with; a replica that joins a group starts with none */
-  constructor(config: Partial<ConfState> = {}) {
-    this.#config = { ...EMPTY_CONFIG, ...config };
+  /**
+   * @param config the configuration of a new group, the same at all its first replicas. The log then begins behind a
+   * snapshot at (term 1, index 1) that holds it, so that replicas that join later receive it. These start without one.
+   */
+  constructor(config?: Partial<ConfState>) {
+    if (config?.voters === undefined || config.voters.length === 0) return;
+    this.applySnapshot({ term: 1, index: 1, config: { ...EMPTY_CONFIG, ...config }, data: NO_DATA });
+    this.#hardState = { term: 1, vote: 0, commit: 1 };
   }
 
   initialState(): { hardState: HardState; config: ConfState } {

@@ -300,6 +300,7 @@ export class RaftCore {
   /** What the Ready of `token` gave to be stored, and all before it, is durable. */
   appendDone(token: AppendToken): void {
     const r = this.#r;
+    if (token.term > r.durableTerm) r.durableTerm = token.term;
     for (let i = 0; i < token.acks.length; i++) r.step(token.acks[i]!);
     // In a later term the entries may have been replaced and come back with the same (term, index): what was written
     // before that says nothing about what will be on disk in the end. The write that brought the new term covers them.

@@ -39,6 +39,8 @@ export class Replica {
   readonly guard: VoteGuard;
   term = 0;
   vote = 0;
+  /** The term that a crash cannot take back. */
+  durableTerm = 0;
   role: Role = 'follower';
   leader = 0;
   members: Membership;
@@ -106,7 +108,17 @@ export class Replica {
     }
     this.configIndex = this.log.applied;
     const alone = config.voters.length === 1 && config.voters[0] === options.id && config.votersOutgoing.length === 0;
-    this.guard = new VoteGuard(options.lease, this.term > 0 && !alone);
+    if (options.etcd === undefined && this.log.lastTerm > this.term) {
+      throw new RaftError(
+        'RAFT_CORRUPT_STATE',
+        `The log ends with an entry of term ${this.log.lastTerm}, but the stored term is ${this.term}: a write was lost. ` +
+          'Do not start this replica; replace it by a new one.',
+      );
+    }
+    this.durableTerm = this.term;
+    // Term 1 has no leader: who is still in it has neither voted nor heard from one.
+    const restarted = this.term > 1 || this.vote !== 0;
+    this.guard = new VoteGuard(options.lease, restarted && !alone);
     this.becomeFollower(this.term, 0);
   }
 

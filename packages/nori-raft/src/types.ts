@@ -177,11 +177,13 @@ export interface AppendToken {
 }
 
 /**
- * The durable log as the core sees it. Calls are synchronous and cheap: keep the tail of the log in memory. It shows what
+ * The durable log as the core sees it. The log of a new group begins behind a snapshot at (term 1, index 1) that holds the
+ * first configuration, with hard state (term 1, vote 0, commit 1), at all its first replicas alike; a replica that joins
+ * later begins with nothing, and is sent a snapshot. Calls are synchronous and cheap: keep the tail of the log in memory. It shows what
  * was handed over by `ready()` no later than `appendDone` of that Ready's token is called.
  */
 export interface LogReader {
-  /** State to start from: what was last stored. */
+  /** State to start from: the last hard state stored, the configuration as of the applied index. */
   initialState(): { readonly hardState: HardState; readonly config: ConfState };
   /** Index of the first entry that is kept; `lastIndex() + 1` when there is none. */
   firstIndex(): number;

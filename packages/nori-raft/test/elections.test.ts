@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import { bytes, Cluster } from './helpers/cluster.js';
+
+test('with pre-vote, a replica that comes back does not unseat the leader', () => {
+  const c = new Cluster();
+  const { core } = c.elect(1);
+  c.isolate(3);
+  c.tick(60);
+  expect(c.core(3).term).toBe(core.term);
+  c.heal();
+  c.tick(5);
+  expect(core.role).toBe('leader');
+});
+
+test('an older term with a longer log and a newer term with a shorter one elect a leader between them', () => {
+  // Raft, pre-vote: the candidate of the older term must learn of the newer one from the refusal.
+  const c = new Cluster({ core: { checkQuorum: false } });
+  c.elect(1);
+  c.isolate(1);
+  c.core(1).propose(bytes('longer'));
+  c.settle();
+  const [long, short] = [1, 2];
+  c.heal();
+  c.core(1).step(
+    {
+      ...{ type: 'vote', from: 3, to: 1, term: 1, index: 0, logTerm: 0, commit: 0, entries: [], reject: false },
+      ...{ rejectHint: 0, snapshot: undefined, context: 0, transfer: 0 },
+    },
+    0,
+  );
+  // Replica 2 moves to a later term; replica 3 is gone.
+  c.passes = ({ from, to }) => from !== 3 && to !== 3 && from !== 1 && to !== 1;
+  c.node(2).storage.setHardState({ ...c.node(2).storage.initialState().hardState, term: 9, vote: 0 });
+  c.node(2).restart();
+  c.isolate(3);
+  c.tick(100, [long, short]);
+  expect(c.core(long).role).toBe('leader');
+});
+
+test('a chain of five keeps one leader', () => {
+  const c = new Cluster({ voters: [1, 2, 3, 4, 5] });
+  // Only neighbours hear each other.
+  c.passes = ({ from, to }) => Math.abs(from - to) === 1;
+  c.tick(60);
+  // Nobody has three; a bridge in the middle has.
+  c.passes = ({ from, to }) => from === 3 || to === 3;
+  c.tick(60);
+  const { term } = c.core(3);
+  expect(c.core(3).role).toBe('leader');
+  c.tick(100);
+  expect(c.core(3).term).toBe(term);
+});
+
+test('a leader that hears from no quorum steps down', () => {
+  const c = new Cluster();
+  c.elect(1);
+  c.isolate(1);
+  c.tick(21, [1]);
+  expect(c.core(1).role).toBe('follower');
+});
+
+test('a learner that was promoted without knowing it votes', () => {
+  const c = new Cluster({ voters: [1, 2], learners: [3] });
+  c.elect(1);
+  c.passes = ({ to }) => to !== 3;
+  c.core(1).proposeConfChange({ transition: 'auto', steps: [{ type: 'add-voter', id: 3 }] });
+  c.settle();
+  expect(c.core(1).config.voters).toEqual([1, 2, 3]);
+  expect(c.core(3).config.voters).toEqual([1, 2]);
+  c.isolate(1);
+  c.tick(30, [2, 3]);
+  expect(c.core(2).role).toBe('leader');
+});
+
+test('nobody campaigns while a committed configuration change is not applied', () => {
+  const c = new Cluster();
+  c.elect(1);
+  c.node(2).slowApply = true;
+  c.core(1).proposeConfChange({ transition: 'auto', steps: [{ type: 'remove', id: 3 }] });
+  c.settle();
+  c.tick(1);
+  c.isolate(1);
+  c.core(2).campaign(c.nowMs);
+  c.tick(40, [2]);
+  expect(c.core(2).role).toBe('follower');
+  c.node(2).apply();
+  c.tick(40, [2]);
+  expect(c.core(2).role).toBe('pre-candidate');
+});
+
+test('learners and removed replicas never campaign', () => {
+  const c = new Cluster({ voters: [1, 2], learners: [3] });
+  c.core(3).campaign(0);
+  c.tick(100, [3]);
+  expect(c.core(3).role).toBe('follower');
+  expect(c.core(3).term).toBe(1);
+});
+
+test('a vote is not sent, and the own is not counted, before it is durable', () => {
+  const c = new Cluster({ core: { preVote: false } });
+  c.node(1).slowDisk = true;
+  c.node(2).slowDisk = true;
+  c.core(1).campaign(0);
+  c.isolate(3);
+  c.settle();
+  expect(c.core(1).role).toBe('candidate');
+  c.node(2).finishWrites((m) => c.queue.push(m));
+  c.settle();
+  expect(c.core(1).role).toBe('candidate');
+  c.node(1).finishWrites((m) => c.queue.push(m));
+  expect(c.core(1).role).toBe('leader');
+});

@@ -23,6 +23,7 @@ import type {
   ReadState,
   Ready,
   Role,
+  Snapshot,
   SoftState,
 } from './types.js';
 
@@ -45,6 +46,8 @@ export class RaftCore {
   readonly #applying: Applying[] = [];
   /** Configuration changes handed out and not applied yet, by index. */
   readonly #confChangesDue: number[] = [];
+  /** Received snapshots handed out and not installed yet, oldest first. */
+  readonly #installing: Snapshot[] = [];
   /** Reads are numbered from a random number on, so that an answer to a read from before a restart cannot be mistaken. */
   #nextReadToken: number;
   #dropped: Partial<Record<DropReason, number>> = {};
@@ -94,20 +97,20 @@ export class RaftCore {
 
   /**
    * One tick of the caller's timer has passed.
-   * @param nowMs the caller's clock, for leases: it never goes back and stands still in no pause
+   * @param nowMs the caller's monotonic clock; it may stand still while the machine sleeps
+   * @param leaseNowMs the clock of leases: it must not stand still then. Default: the same
    */
-  tick(nowMs: number): void {
-    this.#setNow(nowMs);
+  tick(nowMs: number, leaseNowMs: number = nowMs): void {
+    this.#setNow(nowMs, leaseNowMs);
     this.#r.tick();
   }
 
   /**
-   * A message has arrived. Never throws on what a message says.
-   * @param nowMs as for {@link RaftCore.tick}
+   * A message has arrived. Never throws on what a message says. Times are as for {@link RaftCore.tick}.
    * @returns why the message changed nothing, or undefined
    */
-  step(message: Message, nowMs: number): DropReason | undefined {
-    this.#setNow(nowMs);
+  step(message: Message, nowMs: number, leaseNowMs: number = nowMs): DropReason | undefined {
+    this.#setNow(nowMs, leaseNowMs);
     const reason = checkMessage(this.#r, message) ?? this.#r.step(message);
     if (reason !== undefined) this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
     return reason;
@@ -169,11 +172,11 @@ export class RaftCore {
    * The index that must be applied before a read that needs no messages, while this leader holds a lease; else undefined.
    * After the read check {@link RaftCore.leaseExpiresAtMs} again, with the clock as it is then, before answering.
    */
-  leaseRead(nowMs: number): number | undefined {
-    return nowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
+  leaseRead(leaseNowMs: number): number | undefined {
+    return leaseNowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
   }
 
-  /** Until when, on the clock of `tick` and `step`, nobody else can lead; 0: no lease. */
+  /** Until when, on the clock of leases, nobody else can lead; 0: no lease. */
   get leaseExpiresAtMs(): number {
     const r = this.#r;
     const { leaseMs } = r.guard;
@@ -196,7 +199,7 @@ export class RaftCore {
 
   /** Starts an election now, if this replica may: it does not while a leader was heard of just now, if leases are on. */
   campaign(nowMs: number): void {
-    this.#setNow(nowMs);
+    this.#setNow(nowMs, this.#r.leaseNowMs);
     campaign(this.#r, 0);
   }
 
@@ -272,6 +275,7 @@ export class RaftCore {
       snapshotIndex: snapshot === undefined ? 0 : snapshot.index,
       acks,
     };
+    if (snapshot !== undefined) this.#installing.push(snapshot);
     log.acceptUnstable();
     if (committed.length > 0) this.#handOut(committed);
     const readStates = r.readStates.length === 0 ? NO_READS : r.readStates;
@@ -305,10 +309,7 @@ export class RaftCore {
     // In a later term the entries may have been replaced and come back with the same (term, index): what was written
     // before that says nothing about what will be on disk in the end. The write that brought the new term covers them.
     if (token.index !== 0 && token.term === r.term) r.log.stableTo(token.index, token.logTerm);
-    if (token.snapshotIndex !== 0) {
-      r.log.stableSnapshotTo(token.snapshotIndex);
-      if (token.snapshotIndex > r.log.applied) r.appliedTo(token.snapshotIndex, 0);
-    }
+    if (token.snapshotIndex !== 0) this.#installed(token.snapshotIndex);
   }
 
   /** Committed entries up to `index` are applied. @throws RaftError RAFT_MISUSE */
@@ -324,6 +325,11 @@ export class RaftCore {
     if (due !== undefined && due <= index) {
       throw new RaftError('RAFT_MISUSE', `Entry ${due} changes the configuration: call applyConfChange for it first.`);
     }
+    this.#appliedTo(index);
+  }
+
+  #appliedTo(index: number): void {
+    const r = this.#r;
     let bytes = 0;
     let payload = 0;
     while (this.#applying.length > 0 && this.#applying[0]!.last <= index) {
@@ -333,6 +339,17 @@ export class RaftCore {
     }
     r.appliedTo(Math.max(index, r.log.applied), bytes);
     r.uncommittedBytes = Math.max(0, r.uncommittedBytes - payload);
+  }
+
+  /** The snapshot at `index` is durable, and in the state machine: what was to be applied before it need not be. */
+  #installed(index: number): void {
+    const r = this.#r;
+    const snapshot = this.#installing.shift()!;
+    r.log.stableSnapshotTo(index);
+    if (r.options.etcd === undefined) r.restoreConfig(snapshot);
+    const due = this.#confChangesDue;
+    while (due.length > 0 && due[0]! <= index) due.shift();
+    this.#appliedTo(index);
   }
 
   /** How things stand, in full. */
@@ -359,8 +376,10 @@ export class RaftCore {
     this.#r.randomizedElectionTicks = ticks;
   }
 
-  #setNow(nowMs: number): void {
-    if (nowMs > this.#r.nowMs) this.#r.nowMs = nowMs;
+  #setNow(nowMs: number, leaseNowMs: number): void {
+    const r = this.#r;
+    if (nowMs > r.nowMs) r.nowMs = nowMs;
+    if (leaseNowMs > r.leaseNowMs) r.leaseNowMs = leaseNowMs;
   }
 
   get #appliesUnstable(): boolean {

@@ -6,7 +6,7 @@ import {
   type ConfChange,
   type Entry,
   type Message,
-  RaftCore,
+  type RaftCore,
   RaftError,
   type Ready,
   type Snapshot,
@@ -173,7 +173,7 @@ export class Driver implements LogOwner {
   opened(): void {
     const { config, rng } = this.#sim;
     this.#node.becameDurableAll(this.storage.image, this.storage.durableSequence);
-    this.core = new RaftCore({
+    this.core = new this.#sim.coreClass({
       id: this.#node.id,
       storage: this.storage,
       random: () => rng.next(),

@@ -255,7 +255,11 @@ export class RaftCore {
     if (messages !== NO_MESSAGES) r.messages = [];
     let afterAppend = NO_MESSAGES;
     let acks = NO_MESSAGES;
-    if (r.messagesAfterAppend.length > 0) {
+    if (r.messagesAfterAppend.length > 0 && r.options.etcd?.asyncStorageWrites === true) {
+      // etcd delivers both kinds in one list, in the order in which they came up.
+      acks = r.messagesAfterAppend;
+      r.messagesAfterAppend = [];
+    } else if (r.messagesAfterAppend.length > 0) {
       const own = r.messagesAfterAppend.filter((m) => m.to === r.id);
       acks = own.length === r.messagesAfterAppend.length ? r.messagesAfterAppend : own;
       if (own.length < r.messagesAfterAppend.length) {

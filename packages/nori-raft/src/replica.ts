@@ -368,7 +368,8 @@ export class Replica {
 
   /** Handles a well-formed message. */
   step(m: Message): DropReason | undefined {
-    if (m.term > this.term) {
+    const { term } = this;
+    if (m.term > term) {
       if (m.type === 'vote' || m.type === 'pre-vote') {
         if (this.#mustRefuse(m)) return 'leader-alive';
       }
@@ -379,10 +380,16 @@ export class Replica {
       } else {
         this.becomeFollower(m.term, 0);
       }
-    } else if (m.term < this.term && m.term !== 0) {
+    } else if (m.term < term && m.term !== 0) {
       return this.#stepStale(m);
     }
     if (m.type === 'vote' || m.type === 'pre-vote') return this.#stepVote(m);
+    const reason = this.#stepRole(m);
+    // A message that brought a new term has changed something, whatever becomes of the rest of it.
+    return this.term === term ? reason : undefined;
+  }
+
+  #stepRole(m: Message): DropReason | undefined {
     if (this.role === 'leader') return stepLeader(this, m);
     return this.role === 'follower' ? stepFollower(this, m) : stepCandidate(this, m);
   }

@@ -165,8 +165,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A delayed heartbeat answer of an earlier term confirms the round of the same number in this one.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && m.type !== 'heartbeat-response') {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && m.type !== 'heartbeat-response') {",
     ),
   ),
   mutant(
@@ -559,8 +559,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Entries of a leader of an earlier term are appended.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && !(m.type === 'append' && this.role === 'follower')) {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && !(m.type === 'append' && this.role === 'follower')) {",
     ),
   ),
   mutant(
@@ -569,8 +569,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Acknowledgements of an earlier term count in this one.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && m.type !== 'append-response') {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && m.type !== 'append-response') {",
     ),
   ),
   mutant(
@@ -579,8 +579,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Votes of an earlier term count in this one.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && m.type !== 'vote-response') {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && m.type !== 'vote-response') {",
     ),
   ),
   mutant(

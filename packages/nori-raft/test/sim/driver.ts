@@ -23,7 +23,7 @@ import { SimViolation } from './violation.js';
 
 export const TICK_MS = 150;
 export const ELECTION_TICKS = 8;
-const LEASE = { electionTimeoutMinMs: 1000, electionTimeoutMaxMs: 2400, maxClockDrift: 0.1 };
+const LEASE = { electionTimeoutMinMs: 1000, electionTimeoutMaxMs: 2400 };
 
 /** A core that always has more to do has run wild. */
 const READIES_MAX = 1000;
@@ -48,6 +48,10 @@ interface PendingRead {
   phase: 'clock' | 'index' | 'value';
   clockMs: number;
   value: number;
+  /** What was committed when it was asked for, as everyone together knows. */
+  readonly floor: number;
+  /** What was applied when it looked. */
+  valueIndex: number;
 }
 
 /** What the transport tells the core. */
@@ -105,6 +109,11 @@ export class Driver implements LogOwner {
   die(): void {
     this.#alive = false;
     this.storage.close();
+  }
+
+  /** Whether it would answer reads by its lease at this moment. */
+  get hasLease(): boolean {
+    return this.core !== undefined && this.#leaseClock.peek(this.#sim.nowMs) < this.core.leaseExpiresAtMs;
   }
 
   get #monotonicMs(): number {
@@ -187,7 +196,7 @@ export class Driver implements LogOwner {
       inflightBytesMax: config.inflightBytesMax,
       uncommittedBytesMax: config.uncommittedBytesMax,
       applyingBytesMax: config.applyingBytesMax,
-      ...(config.lease ? { lease: { ...LEASE, nowMs: this.#monotonicMs } } : {}),
+      ...(config.lease ? { lease: { ...LEASE, maxClockDrift: config.maxClockDrift, nowMs: this.#monotonicMs } } : {}),
     });
     this.#sim.invariants.onStart(this.#node, this);
     this.#scheduleTick();
@@ -205,6 +214,8 @@ export class Driver implements LogOwner {
       this.#send(afterAppend[i]!);
     }
     this.core!.appendDone(token);
+    if (record?.snapshot !== undefined)
+      this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, this.core!.config);
   }
 
   failed(): void {
@@ -398,7 +409,15 @@ export class Driver implements LogOwner {
       this.#write(core, request);
       return;
     }
-    const read: PendingRead = { request, index: 0, phase: 'clock', clockMs: 0, value: 0 };
+    const read: PendingRead = {
+      request,
+      index: 0,
+      phase: 'clock',
+      clockMs: 0,
+      value: 0,
+      floor: this.#sim.invariants.committed,
+      valueIndex: 0,
+    };
     if (request.read === 'lease') {
       read.clockMs = this.#leaseClock.nowMs(this.#sim.nowMs);
       // Between looking at the clock and at the lease anything may hold the process up.
@@ -481,6 +500,7 @@ export class Driver implements LogOwner {
     }
     if (read.phase === 'index') {
       read.value = this.map.get(request.input.key);
+      read.valueIndex = this.appliedIndex;
       read.phase = 'value';
       if (request.read === 'lease' && rng.chance(0.3)) {
         this.#scheduleRead(read);
@@ -489,7 +509,10 @@ export class Driver implements LogOwner {
     }
     if (request.read === 'lease' && this.#leaseClock.nowMs(nowMs) >= core.leaseExpiresAtMs)
       this.#retry(request, core.leader);
-    else this.#sim.reply(this.#node.id, request.client, request.attempt, 'ok', read.value, 0);
+    else {
+      this.#sim.invariants.onRead(this.#node, read.floor, read.valueIndex);
+      this.#sim.reply(this.#node.id, request.client, request.attempt, 'ok', read.value, 0);
+    }
   }
 
   /** For people. */

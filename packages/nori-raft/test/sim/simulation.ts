@@ -77,6 +77,8 @@ function emptyStats(): SimStats {
 
 /** After the faults the group must be well again within this time. */
 const RECOVERY_MS_MAX = 60_000;
+/** No run needs nearly as many; a broken core may. */
+const EVENTS_MAX = 2_000_000;
 const PROGRESS_EVERY_MS = 100;
 /** The same leader for so long counts as stable. */
 const STABLE_MS = 1500;
@@ -230,7 +232,7 @@ export class Simulation {
     while (events.nextAtMs !== undefined && events.nextAtMs <= atMs) {
       const { atMs: nowMs, item } = events.pop()!;
       this.nowMs = nowMs;
-      this.step++;
+      if (++this.step > EVENTS_MAX) throw new SimViolation('endless', 'There is no end of events.', item.node);
       this.#handle(item);
     }
     this.nowMs = atMs;

@@ -640,6 +640,19 @@ describe('Bad input', () => {
     expect({ ...core.status(), dropped: {} }).toEqual({ ...before, dropped: {} });
   });
 
+  test('A follower commits no further than what a message brought, though its own log is longer', () => {
+    const core = aFollower();
+    // Entries 2 to 4 of a leader of term 2, of which the leader of term 3 has the first only.
+    const first = { ...blank('append', 2, 1), term: 2, index: 1, logTerm: 1, commit: 1 };
+    expect(core.step({ ...first, entries: [entry(2, 2), entry(2, 3), entry(2, 4)] }, 0)).toBeUndefined();
+    // It has committed up to 4 with entries of its own, and probes at 2 without sending any yet.
+    const probe = { ...blank('append', 3, 1), term: 3, index: 2, logTerm: 2, commit: 4 };
+    expect(core.step(probe, 0)).toBeUndefined();
+    expect(core.commitIndex).toBe(2);
+    expect(core.step({ ...probe, entries: [entry(3, 3)] }, 0)).toBeUndefined();
+    expect([core.commitIndex, core.lastIndex]).toEqual([3, 3]);
+  });
+
   test('A message that brings a new term is not called dropped', () => {
     for (const type of ['read-index-response', 'transfer-leader'] as const) {
       const core = aFollower();

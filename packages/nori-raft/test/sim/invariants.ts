@@ -33,7 +33,7 @@ export class Invariants {
   /** Every entry by (index, term): equal position and term, equal log up to there. */
   readonly #entries = new Map<number, KnownEntry>();
   readonly #committedTerms: number[] = [0, FOUNDATION.term];
-  /** In which term an index was first committed. */
+  /** The term in which an index was committed: leaders of later terms have it. */
   readonly #committedIn: number[] = [0, FOUNDATION.term];
   /** The highest term that anybody has led. */
   #highestTermLed = 0;
@@ -269,9 +269,9 @@ export class Invariants {
       fail('undurable-vote', `leads term ${term} without its own vote on its disk`, node);
     }
     const { log } = driver;
-    for (let index = Math.max(log.baseIndex, 1); index <= this.committed; index++) {
-      // It may have been elected long ago, and hear of it only now that its own vote is durable.
-      if (this.#committedIn[index]! < term && log.term(index) !== this.#committedTerms[index]) {
+    // A leader that was elected late, in a term that is over, need not know what was committed since.
+    for (let index = Math.max(log.baseIndex, 1); (this.#committedIn[index] ?? term) < term; index++) {
+      if (log.term(index) !== this.#committedTerms[index]) {
         fail('leader-completeness', `leads term ${term} without committed entry ${index}`, node);
       }
     }

@@ -202,7 +202,7 @@ export class Simulation {
     while (events.nextAtMs !== undefined && events.nextAtMs <= atMs) {
       const { atMs: nowMs, item } = events.pop()!;
       this.nowMs = nowMs;
-      if (++this.step > EVENTS_MAX) throw new SimViolation('endless', `There is no end after ${EVENTS_MAX} events.`, 0);
+      if (++this.step > EVENTS_MAX) throw new SimViolation('endless', 'There is no end of events.', item.node);
       this.#handle(item);
     }
     this.nowMs = atMs;

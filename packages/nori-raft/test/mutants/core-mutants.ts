@@ -154,10 +154,15 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     patch('leader', 'round: r.rounds.last + 1, index', 'round: Math.max(1, r.rounds.last), index'),
   ),
   mutant(
-    'read-tokens-repeat',
+    'read-answers-not-told-apart',
     [7],
-    'After a restart reads get the numbers of earlier ones, whose answers may still be on the way.',
-    patch('raft-core', 'this.#nextReadToken = Math.floor(options.random() * 2 ** 52) + 1;', 'this.#nextReadToken = 1;'),
+    'A follower takes any answer for the answer to the read that it asked first.',
+    patch(
+      'follower',
+      'const tokens = r.forwardedReads.get(m.context);',
+      'const [context = 0] = r.forwardedReads.keys();\n  const tokens = r.forwardedReads.get(context);',
+    ),
+    patch('follower', 'r.forwardedReads.delete(m.context);', 'r.forwardedReads.delete(context);'),
   ),
   mutant(
     'round-of-an-earlier-term',
@@ -448,12 +453,6 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'append-done-of-an-earlier-term',
-    [17],
-    'A write that finished in an earlier term makes entries durable that have replaced those it wrote.',
-    patch('raft-core', 'if (token.index !== 0 && token.term === r.term)', 'if (token.index !== 0)'),
-  ),
-  mutant(
     'append-done-of-replaced-entries',
     [17],
     'A write of entries that have been replaced since makes their successors durable.',
@@ -526,21 +525,6 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       'raft-log',
       'if (this.#snapshot?.index !== index) return;',
       'if (this.#snapshot === undefined || index <= 0) return;',
-    ),
-  ),
-  mutant(
-    'applies-during-install',
-    [22],
-    'Entries behind a snapshot are handed out before it is installed.',
-    patch(
-      'raft-log',
-      'return !this.#applyingPaused && this.#snapshot === undefined && this.applying',
-      'return !this.#applyingPaused && this.applying',
-    ),
-    patch(
-      'raft-log',
-      'this.committed = snapshot.index;',
-      'this.committed = snapshot.index;\n    this.applying = snapshot.index;\n    this.applied = snapshot.index;',
     ),
   ),
   mutant(
@@ -622,7 +606,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'learner-counts',
+    'learner-campaigns',
     ['general', 5],
     'A learner campaigns.',
     patch(
@@ -633,13 +617,14 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'campaigns-during-install',
-    [22],
-    'A replica campaigns while a snapshot is being installed.',
+    [22, 2],
+    'A replica campaigns while a snapshot is being installed, by the configuration from before.',
     patch(
       'replica',
       'return own !== undefined && !own.learner && this.log.pendingSnapshot === undefined;',
       'return own !== undefined && !own.learner;',
     ),
+    patch('raft-log', 'if (entries === undefined) return true;', 'if (entries === undefined) return false;'),
   ),
   mutant(
     'transfer-before-caught-up',

@@ -168,6 +168,10 @@ export class Driver implements LogOwner {
     return accepted;
   }
 
+  propose(data: readonly Uint8Array[]): boolean {
+    return this.#alive && this.poke((core) => core.proposeMany(data));
+  }
+
   proposeConfChange(change: ConfChange): boolean {
     return this.poke((core) => core.proposeConfChange(change));
   }

@@ -148,6 +148,7 @@ export class Nemesis {
     if (type === 'member') this.#sim.members.change(pick, degree);
     else if (driver === undefined || node.isHeld) return;
     else if (type === 'transfer') this.#transfer(driver, other, degree, durationMs);
+    else if (type === 'flood') this.#flood(driver, degree, durationMs);
     else if (type === 'forget-leader') {
       for (const each of this.#some(node, ids, degree)) each.poke((core) => core.forgetLeader());
     } else if (type === 'campaign') {
@@ -160,8 +161,18 @@ export class Nemesis {
   /** Half of the time the replica that is to lead is slow to hear of it. */
   #transfer(driver: Driver, to: number, degree: number, durationMs: number): void {
     const target = this.#sim.nodes.get(to)!;
-    if (degree < 0.5 && target.isUp) this.#sim.schedule(durationMs, simEvent('fault', 0, -1, target.pause()));
+    if (degree < 0.5 && target.isUp) this.#sim.schedule(2 * durationMs, simEvent('fault', 0, -1, target.pause()));
     driver.poke((core) => core.transferLeader(to));
+  }
+
+  /** Many entries that mean nothing, for as long as it leads: a leader that is cut off gets a log that nobody else has. */
+  #flood(driver: Driver, degree: number, durationMs: number): void {
+    const again = () => {
+      if (!driver.propose(Array.from({ length: 1 + Math.floor(degree * 10) }, () => new Uint8Array(1)))) return;
+      if (this.#sim.nowMs < endAtMs) this.#sim.schedule(this.#sim.rng.next() * 200, simEvent('fault', 0, -1, again));
+    };
+    const endAtMs = this.#sim.nowMs + durationMs;
+    again();
   }
 
   /** One replica, or several at once. */

@@ -43,6 +43,8 @@ export class Invariants {
   /** By node and term, from what is on the disks. */
   readonly #votes = new Map<number, number>();
   readonly #seen = new Map<number, Seen>();
+  /** What each node has acknowledged last. */
+  readonly #acks = new Map<number, { readonly term: number; readonly index: number }>();
 
   constructor(nodes: ReadonlyMap<number, SimNode>) {
     this.#nodes = nodes;
@@ -159,12 +161,21 @@ export class Invariants {
       const durable = `entries up to ${lastIndex} in term ${hardState.term}`;
       fail('undurable-ack', `acknowledges ${message.index} in term ${message.term} with ${durable} on its disk`, node);
     }
+    const { term, index } = message;
+    const last = this.#acks.get(node.id);
+    if (last === undefined || term > last.term || (term === last.term && index > last.index)) {
+      this.#acks.set(node.id, { term, index });
+    }
   }
 
   /** The node's disk holds something new for certain. */
   onDurable(node: SimNode): void {
     const { term, vote } = node.durable.hardState;
     if (vote !== 0) this.#learnVote(node, term, vote);
+    const ack = this.#acks.get(node.id);
+    if (ack !== undefined && ack.term === term && node.durable.lastIndex < ack.index) {
+      fail('lost-ack', `acknowledged ${ack.index} in term ${term}, and has only up to ${node.durable.lastIndex}`, node);
+    }
   }
 
   #learnVote(node: SimNode, term: number, vote: number): void {
@@ -258,6 +269,10 @@ export class Invariants {
     const leader = this.leaderOfTerm.get(term) ?? node.id;
     this.leaderOfTerm.set(term, node.id);
     if (leader !== node.id) fail('election-safety', `leads term ${term}, which ${leader} has led`, node);
+    const { voters, votersOutgoing } = driver.core!.config;
+    if (!voters.includes(node.id) && !votersOutgoing.includes(node.id)) {
+      fail('election-safety', `leads term ${term}, but is no voter`, node);
+    }
     this.#highestTermLed = Math.max(this.#highestTermLed, term);
     for (const other of this.#nodes.values()) {
       if (other.driver?.hasLease && other.driver.core!.term < term) {

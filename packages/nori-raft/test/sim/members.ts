@@ -87,7 +87,7 @@ export class Members {
   #compose(config: ConfState, pick: number, degree: number): ConfChange | undefined {
     const { voters, votersOutgoing, learners } = config;
     if (votersOutgoing.length > 0) return { transition: 'auto', steps: [] };
-    const transition = (['auto', 'auto', 'joint-implicit', 'joint-explicit'] as const)[pick & 3]!;
+    const transition = (['auto', 'joint-explicit', 'joint-implicit', 'joint-explicit'] as const)[pick & 3]!;
     const choose = (ids: readonly number[], salt: number) => ids[(pick >>> (4 + salt)) % ids.length]!;
     const isRoom = voters.length + learners.length < REPLICAS_MAX && this.#nextId <= IDS_MAX;
     const steps: ConfChangeStep[] = [];

@@ -71,6 +71,7 @@ export const FAULT_TYPES = [
   'disk-slow',
   'disk-error',
   'transfer',
+  'flood',
   'forget-leader',
   'campaign',
   'report-unreachable',
@@ -133,12 +134,13 @@ function makeConfig(rng: Rng): SeedConfig {
   const limited = rng.chance(0.5);
   const slowDisk = rng.chance(0.3);
   const slowNetwork = rng.chance(0.3);
+  const preVote = rng.chance(0.9);
   return {
-    voters: rng.pick([1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5, 5]),
+    voters: rng.pick([1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5]),
     faultMs: rng.range(15_000, 25_000),
     keys: rng.range(2, 4),
     lease: rng.chance(0.85),
-    preVote: rng.chance(0.9),
+    preVote,
     forwardProposals: rng.chance(0.3),
     stepDownOnRemoval: rng.chance(0.9),
     appendBytesMax: limited ? rng.range(1, 1000) : 1 << 20,
@@ -150,9 +152,9 @@ function makeConfig(rng: Rng): SeedConfig {
     readsEarly: rng.chance(0.5),
     network: {
       delayMinMs: 0.2,
-      delayMaxMs: slowNetwork ? 30 : 4,
-      tailRate: rng.chance(0.3) ? 0.01 : 0,
-      tailMaxMs: 400,
+      delayMaxMs: slowNetwork ? rng.pick([30, 30, 150]) : 4,
+      tailRate: rng.chance(0.3) ? rng.pick([0.01, 0.05]) : 0,
+      tailMaxMs: rng.pick([400, 3000]),
       lossRate: rng.chance(0.3) ? 0.01 : 0,
       duplicateRate: rng.chance(0.3) ? 0.02 : 0,
       ordered: rng.chance(0.6),
@@ -163,12 +165,13 @@ function makeConfig(rng: Rng): SeedConfig {
       syncMinMs: 0.2,
       syncMaxMs: slowDisk ? 40 : 4,
     },
-    snapshotEvery: rng.range(8, 120),
+    snapshotEvery: rng.chance(0.2) ? rng.range(2, 10) : rng.range(8, 120),
     trailingMax: rng.chance(0.5) ? 0 : rng.range(1, 40),
     applyDelayMaxMs: rng.pick([0.5, 3, 20, 100]),
     paddingMax: rng.pick([0, 40, 700]),
     drift: rng.chance(0.7),
-    maxClockDrift: rng.pick([0.1, 0.1, 0.3, 0.5]),
+    // Without pre-vote the replica with a clock twice as fast as the others' would never let them be elected.
+    maxClockDrift: preVote ? rng.pick([0.1, 0.1, 0.3, 0.5]) : 0.1,
     firstTrouble: rng.pick(['none', 'none', 'none', 'down', 'down', 'isolated', 'deaf', 'mute']),
     lastTrouble: rng.pick(['none', 'none', 'none', 'chain', 'ring', 'bridge', 'deaf', 'mute', 'isolated', 'down']),
   };
@@ -197,7 +200,8 @@ const WEIGHTS: Readonly<Record<FaultType, number>> = {
   'disk-stall': 4,
   'disk-slow': 2,
   'disk-error': 3,
-  transfer: 4,
+  transfer: 6,
+  flood: 3,
   'forget-leader': 3,
   campaign: 3,
   'report-unreachable': 1,

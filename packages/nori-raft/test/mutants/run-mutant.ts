@@ -18,14 +18,16 @@ export interface Hunt {
 
 /** Limits of a hunt. */
 export interface HuntLimits {
+  /** The first seed. Default 1. */
+  readonly from?: number;
   readonly seedsMax: number;
   /** Wall-clock time of one seed. Default 60 s. */
   readonly seedMsMax?: number;
 }
 
-const runSeeds = (bundle: string, { seedsMax, seedMsMax = 60_000 }: HuntLimits): Promise<Hunt> =>
+const runSeeds = (bundle: string, { from = 1, seedsMax, seedMsMax = 60_000 }: HuntLimits): Promise<Hunt> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(bundle, { workerData: { from: 1, to: seedsMax } });
+    const worker = new Worker(bundle, { workerData: { from, to: from + seedsMax - 1 } });
     let seeds = 0;
     const end = (hunt: Hunt) => {
       clearTimeout(guard);
@@ -34,10 +36,10 @@ const runSeeds = (bundle: string, { seedsMax, seedMsMax = 60_000 }: HuntLimits):
     };
     const guard = setTimeout(() => end({ result: 'hung', seeds: seeds + 1, violation: undefined }), seedMsMax);
     worker.on('message', ({ seed, violation }: SeedReport) => {
-      seeds = seed;
+      seeds = seed - from + 1;
       guard.refresh();
       if (violation !== undefined) end({ result: 'caught', seeds, violation });
-      else if (seed === seedsMax) end({ result: 'survived', seeds, violation });
+      else if (seeds === seedsMax) end({ result: 'survived', seeds, violation });
     });
     worker.once('error', (error) => {
       clearTimeout(guard);
@@ -45,7 +47,7 @@ const runSeeds = (bundle: string, { seedsMax, seedMsMax = 60_000 }: HuntLimits):
     });
   });
 
-/** Builds the simulator with these patches and runs seeds 1, 2, 3, … */
+/** Builds the simulator with these patches and runs seed after seed. */
 export const hunt = async (patches: readonly Patch[], limits: HuntLimits): Promise<Hunt> => {
   const dir = mkdtempSync(join(tmpdir(), 'nori-raft-mutant-'));
   try {

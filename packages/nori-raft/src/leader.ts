@@ -78,7 +78,7 @@ function sendSnapshot(r: Replica, pr: Progress): boolean {
 
 /** Begins a heartbeat round. */
 export function broadcastHeartbeat(r: Replica): void {
-  const round = r.rounds.begin(r.nowMs);
+  const round = r.rounds.begin(r.leaseNowMs);
   for (const pr of r.members.progress) {
     if (pr.id === r.id) {
       pr.ackedRound = round;

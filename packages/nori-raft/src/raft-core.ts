@@ -94,20 +94,20 @@ export class RaftCore {
 
   /**
    * One tick of the caller's timer has passed.
-   * @param nowMs the caller's clock, for leases: it never goes back and stands still in no pause
+   * @param nowMs the caller's monotonic clock; it may stand still while the machine sleeps
+   * @param leaseNowMs the clock of leases: it must not stand still then. Default: the same
    */
-  tick(nowMs: number): void {
-    this.#setNow(nowMs);
+  tick(nowMs: number, leaseNowMs: number = nowMs): void {
+    this.#setNow(nowMs, leaseNowMs);
     this.#r.tick();
   }
 
   /**
-   * A message has arrived. Never throws on what a message says.
-   * @param nowMs as for {@link RaftCore.tick}
+   * A message has arrived. Never throws on what a message says. Times are as for {@link RaftCore.tick}.
    * @returns why the message changed nothing, or undefined
    */
-  step(message: Message, nowMs: number): DropReason | undefined {
-    this.#setNow(nowMs);
+  step(message: Message, nowMs: number, leaseNowMs: number = nowMs): DropReason | undefined {
+    this.#setNow(nowMs, leaseNowMs);
     const reason = checkMessage(this.#r, message) ?? this.#r.step(message);
     if (reason !== undefined) this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
     return reason;
@@ -169,11 +169,11 @@ export class RaftCore {
    * The index that must be applied before a read that needs no messages, while this leader holds a lease; else undefined.
    * After the read check {@link RaftCore.leaseExpiresAtMs} again, with the clock as it is then, before answering.
    */
-  leaseRead(nowMs: number): number | undefined {
-    return nowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
+  leaseRead(leaseNowMs: number): number | undefined {
+    return leaseNowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
   }
 
-  /** Until when, on the clock of `tick` and `step`, nobody else can lead; 0: no lease. */
+  /** Until when, on the clock of leases, nobody else can lead; 0: no lease. */
   get leaseExpiresAtMs(): number {
     const r = this.#r;
     const { leaseMs } = r.guard;
@@ -196,7 +196,7 @@ export class RaftCore {
 
   /** Starts an election now, if this replica may: it does not while a leader was heard of just now, if leases are on. */
   campaign(nowMs: number): void {
-    this.#setNow(nowMs);
+    this.#setNow(nowMs, this.#r.leaseNowMs);
     campaign(this.#r, 0);
   }
 
@@ -355,8 +355,10 @@ export class RaftCore {
     this.#r.randomizedElectionTicks = ticks;
   }
 
-  #setNow(nowMs: number): void {
-    if (nowMs > this.#r.nowMs) this.#r.nowMs = nowMs;
+  #setNow(nowMs: number, leaseNowMs: number): void {
+    const r = this.#r;
+    if (nowMs > r.nowMs) r.nowMs = nowMs;
+    if (leaseNowMs > r.leaseNowMs) r.leaseNowMs = leaseNowMs;
   }
 
   get #appliesUnstable(): boolean {

@@ -52,8 +52,9 @@ export class Replica {
   electionElapsed = 0;
   heartbeatElapsed = 0;
   randomizedElectionTicks = 0;
-  /** Latest time told by the caller. */
+  /** Latest times told by the caller: monotonic for promises to others, of leases for what others promised. */
   nowMs: number;
+  leaseNowMs = -Infinity;
 
   // Leader only.
   transferee = 0;

@@ -19,7 +19,23 @@ export type RaftErrorCode =
   /** The stored state contradicts itself. */
   | 'RAFT_CORRUPT_STATE'
   /** The core was not called as its contract says; a bug of the caller. */
-  | 'RAFT_MISUSE';
+  | 'RAFT_MISUSE'
+  /** Too much waits already on this node; nothing happened. Try again later. */
+  | 'RAFT_BUSY'
+  /** The proposal was overtaken by another leader's entry: it did not happen and will not. Propose it again. */
+  | 'RAFT_PROPOSAL_LOST'
+  /** Nobody can know whether the proposal happened or will happen: it was given up after it had been sent. */
+  | 'RAFT_OUTCOME_UNKNOWN'
+  /** Given up before anything was sent, or a read that was not answered in time. */
+  | 'RAFT_TIMEOUT'
+  /** There is no such group on this node. */
+  | 'RAFT_UNKNOWN_GROUP'
+  /** The group exists already, or its replica id was used before. */
+  | 'RAFT_GROUP_EXISTS'
+  /** The replica was removed from this node, or its node was closed. */
+  | 'RAFT_CLOSED'
+  /** This group failed on this node: see the cause. Other groups go on. */
+  | 'RAFT_GROUP_FAILED';
 
 /** What this package throws. */
 export class RaftError extends Error {
@@ -28,8 +44,8 @@ export class RaftError extends Error {
   /** With `RAFT_NOT_LEADER`: id of the leader, or 0 when none is known. */
   readonly leader: number;
 
-  constructor(code: RaftErrorCode, message: string, leader = 0) {
-    super(message);
+  constructor(code: RaftErrorCode, message: string, leader = 0, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
     this.leader = leader;
   }

@@ -1,6 +1,6 @@
 // What MultiRaft needs of the world, and what an application gives it: a clock, a durable log, a transport, state machines.
 // Interfaces only. `nori-raft/wal-storage` has a RaftStorage, `nori-raft` PeerTransports; state machines are the user's.
-import type { ConfState, Entry, EntryId, HardState, LogReader, Snapshot } from '../types.js';
+import type { ConfState, Entry, EntryId, HardState, LogReader } from '../types.js';
 
 /** Names a machine in the cluster; a replica id names one of its replicas in one group. */
 export type NodeId = string;
@@ -121,6 +121,14 @@ export interface SnapshotSource extends Mark {
   release(): void;
 }
 
+/** A snapshot that has arrived and is not in force. */
+export interface StagedSnapshot {
+  /** Replaces the state by it, durably and as one: a crash leaves the old state or the new one with its mark. */
+  install(): Promise<void>;
+  /** It is not needed. */
+  discard(): Promise<void>;
+}
+
 /** What a group replicates. */
 export interface StateMachine<Result = unknown> {
   /** Where the state stands when the replica starts; for a new group (term 1, index 1) and its first configuration. */
@@ -137,9 +145,9 @@ export interface StateMachine<Result = unknown> {
   /** The state as applied now. */
   snapshot(): SnapshotSource;
   /**
-   * Replaces the state by a snapshot, durably and as one: a crash leaves the old state or the new one with its mark.
-   * Chunks come as the leader sent them.
+   * Receives a snapshot without touching the state yet. Chunks come as the leader's {@link SnapshotSource} gave them;
+   * the iteration throws if the transfer is given up, and then nothing is staged.
    */
-  install(snapshot: Snapshot, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  stage(mark: Mark, chunks: AsyncIterable<Uint8Array>): Promise<StagedSnapshot>;
   close?(): Promise<void>;
 }

@@ -87,9 +87,9 @@ export interface RaftGroup<Result = unknown> {
 export interface Turn {
   readonly writes: GroupWrite[];
   /** Groups to be told when the turn's write is durable, once for each entry in `writes`. */
-  readonly groups: GroupDriver<unknown>[];
+  readonly groups: GroupDriver[];
   /** Groups with committed entries to apply. */
-  readonly applies: GroupDriver<unknown>[];
+  readonly applies: GroupDriver[];
 }
 
 /** What a group needs of its node. */
@@ -98,7 +98,7 @@ export interface GroupHost {
   readonly clock: LeaseClock;
   readonly outbox: Outbox;
   /** The group has work for the next turn. */
-  wake(group: GroupDriver<unknown>): void;
+  wake(group: GroupDriver): void;
   /** Takes room for queued proposals, or says no. */
   takeProposalBytes(bytes: number): boolean;
   releaseProposalBytes(bytes: number): void;
@@ -110,7 +110,7 @@ export interface GroupHost {
   readonly refusal: RaftError | undefined;
   /** A snapshot may be opened: not too many are on their way. */
   maySendSnapshot(): boolean;
-  sendSnapshot(group: GroupDriver<unknown>, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
+  sendSnapshot(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
   store(write: GroupWrite): Promise<void>;
   emit(event: RaftEvent): void;
 }
@@ -120,16 +120,16 @@ const NO_DATA = new Uint8Array(0);
 const APPLY_SLICE_ENTRIES = 64;
 const APPLY_TURN_MS = 4;
 
-export class GroupDriver<Result> implements RaftGroup<Result> {
+export class GroupDriver implements RaftGroup {
   readonly groupId: number;
   readonly replicaId: number;
   readonly core: RaftCore;
-  readonly machine: StateMachine<Result>;
+  readonly machine: StateMachine;
   readonly preferredLeader: number;
   readonly #host: GroupHost;
   readonly #log: GroupLog;
   readonly #peers: Map<number, NodeId>;
-  readonly #proposals = new ProposalQueue<Result>();
+  readonly #proposals = new ProposalQueue<unknown>();
   readonly #reads = new ReadQueue();
   /** Waits for the configuration change at an index. */
   #confWaiters: { readonly id: EntryId; readonly waiter: Waiter<ConfState> }[] = [];
@@ -146,7 +146,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
   awake = false;
   failure: RaftError | undefined;
 
-  constructor(host: GroupHost, log: GroupLog, options: GroupOptions<Result>) {
+  constructor(host: GroupHost, log: GroupLog, options: GroupOptions<unknown>) {
     this.#host = host;
     this.#log = log;
     this.groupId = options.groupId;
@@ -212,14 +212,15 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
     return this.core.appliedIndex;
   }
 
-  propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<Result>> {
+  propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
     const refusal = this.failure ?? this.#host.refusal;
     if (refusal !== undefined) return Promise.reject(refusal);
     // Said now rather than in the next turn: the caller can go to the leader at once.
     if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
-    if (data.length > this.#host.options.entryBytesMax) return Promise.reject(tooLarge(data.length, this.#host.options));
+    if (data.length > this.#host.options.entryBytesMax)
+      return Promise.reject(tooLarge(data.length, this.#host.options));
     if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
-    return Waiter.promise<Applied<Result>>(
+    return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
       options.signal,
       (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
@@ -418,7 +419,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
       const source = this.#openedSource;
       this.#openedSource = undefined;
       if (source === undefined) this.core.reportSnapshot(message.to, false);
-      else this.#host.sendSnapshot(this as GroupDriver<unknown>, message.to, node, message, source);
+      else this.#host.sendSnapshot(this, message.to, node, message, source);
       return;
     }
     // A node whose disk stands still must not look alive, or it would lead without being able to.
@@ -435,7 +436,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
       bytes += entries[i]!.data.length;
     }
     this.#host.unappliedBytes += bytes;
-    turn.applies.push(this as GroupDriver<unknown>);
+    turn.applies.push(this);
   }
 
   /** Applies what is committed; comes back in a later turn if that takes long. */
@@ -496,9 +497,9 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
     return undefined;
   }
 
-  #answer(slice: readonly Entry[], normal: readonly Entry[], results: readonly Result[]): void {
+  #answer(slice: readonly Entry[], normal: readonly Entry[], results: readonly unknown[]): void {
     this.#applied(slice, undefined);
-    for (let i = 0; i < normal.length; i++) this.#proposals.applied(normal[i]!.term, normal[i]!.index, results[i]!);
+    for (let i = 0; i < normal.length; i++) this.#proposals.applied(normal[i]!.term, normal[i]!.index, results[i]);
   }
 
   #applied(slice: readonly Entry[], config: ConfState | undefined): void {
@@ -512,7 +513,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
     this.core.applyDone(index);
     if (config !== undefined) this.#answerConfChange(term, index, config);
     this.#reads.applied(index);
-    this.#host.wake(this as GroupDriver<unknown>);
+    this.#host.wake(this);
   }
 
   #answerConfChange(term: number, index: number, config: ConfState): void {
@@ -548,7 +549,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
 
   snapshotSent(to: number, ok: boolean): void {
     this.core.reportSnapshot(to, ok);
-    this.#host.wake(this as GroupDriver<unknown>);
+    this.#host.wake(this);
   }
 
   /** A snapshot has arrived whole: the core decides whether it is needed. */
@@ -561,7 +562,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
     this.#staged = { mark: snapshot, snapshot: staged };
     this.receive(from, message);
     // If the core wants it, it comes with the next Ready.
-    this.#host.wake(this as GroupDriver<unknown>);
+    this.#host.wake(this);
     await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
     if (this.#staged !== undefined && this.#installing === undefined) {
       this.#staged = undefined;
@@ -590,7 +591,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
       const { term, index } = snapshot;
       await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
       if (this.failure !== undefined) return;
-        this.#proposals.skippedTo(index);
+      this.#proposals.skippedTo(index);
       this.#stored(ready);
       this.#reads.applied(this.core.appliedIndex);
       this.#host.emit({ type: 'raft.snapshot_installed', groupId: this.groupId, index });
@@ -600,7 +601,7 @@ export class GroupDriver<Result> implements RaftGroup<Result> {
       this.#staged = undefined;
       this.#installing = undefined;
     }
-    this.#host.wake(this as GroupDriver<unknown>);
+    this.#host.wake(this);
   }
 
   // The end.

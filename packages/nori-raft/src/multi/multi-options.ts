@@ -1,7 +1,7 @@
 // Options of MultiRaft, with their defaults.
 import { RaftError } from '../errors.js';
-import type { DriverClock, NodeId, PeerTransport, RaftStorage } from './ports.js';
 import type { RaftEvent } from './events.js';
+import type { DriverClock, NodeId, PeerTransport, RaftStorage } from './ports.js';
 
 const MIB = 1024 * 1024;
 

@@ -9,9 +9,9 @@
 // One write is under way at a time; what turns bring meanwhile is the next one.
 import { RaftError } from '../errors.js';
 import type { Message } from '../types.js';
+import type { RaftEvent } from './events.js';
 import { decodeFrame } from './frame-codec.js';
 import { GroupDriver, type GroupHost, type GroupOptions, type RaftGroup, type Turn } from './group.js';
-import type { RaftEvent } from './events.js';
 import { LeaseClock } from './lease-clock.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
@@ -52,13 +52,13 @@ export class MultiRaft {
   /** Resolves, with the reason, if the log cannot be written any more. The process should end then. */
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
-  readonly #groups = new Map<number, GroupDriver<unknown>>();
+  readonly #groups = new Map<number, GroupDriver>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
-  #awake: GroupDriver<unknown>[] = [];
+  #awake: GroupDriver[] = [];
   #turnScheduled = false;
   #pendingWrites: PendingWrite[] = [];
   #writing = false;
@@ -130,13 +130,13 @@ export class MultiRaft {
       });
     }
     this.#checkOpen();
-    const group = new GroupDriver<Result>(this.#host, log, options);
-    this.#groups.set(groupId, group as unknown as GroupDriver<unknown>);
+    const group = new GroupDriver(this.#host, log, options);
+    this.#groups.set(groupId, group);
     this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
     const fresh = stored === undefined || stored.removed;
     if (fresh && bootstrap && options.preferredLeader === replicaId) group.campaign();
-    this.#host.wake(group as unknown as GroupDriver<unknown>);
-    return group;
+    this.#host.wake(group);
+    return group as RaftGroup as RaftGroup<Result>;
   }
 
   /** Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. */
@@ -196,7 +196,7 @@ export class MultiRaft {
 
   // Turns.
 
-  #wake(group: GroupDriver<unknown>): void {
+  #wake(group: GroupDriver): void {
     if (group.awake || this.#closed) return;
     group.awake = true;
     this.#awake.push(group);

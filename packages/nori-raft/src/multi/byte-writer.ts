@@ -47,12 +47,12 @@ export class ByteWriter {
 
 /** @throws RaftError RAFT_MISUSE when it is no integer from 0 to 2^53 - 1 */
 export function varintSize(value: number): number {
-  if (!Number.isSafeInteger(value) || value < 0)
+  // Most are small: this path is short.
+  const small = value >>> 0;
+  if (small === value && small < 0x1000_0000) return small < 0x80 ? 1 : small < 0x4000 ? 2 : small < 0x20_0000 ? 3 : 4;
+  if (!Number.isSafeInteger(value) || value < 0) {
     throw new RaftError('RAFT_MISUSE', `A frame cannot hold the number ${value}.`);
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  if (value < 0x1000_0000) return 4;
+  }
   if (value < 2 ** 35) return 5;
   if (value < 2 ** 42) return 6;
   return value < 2 ** 49 ? 7 : 8;

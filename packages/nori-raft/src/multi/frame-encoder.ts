@@ -79,8 +79,8 @@ export class FrameEncoder {
   fits(message: Message): boolean {
     const { frameBytesMax, messagesMax, entriesMax } = this.#limits;
     if (this.messageCount >= messagesMax || this.#entries + message.entries.length > entriesMax) return false;
-    let bytes = this.#bytes + MESSAGE_BYTES_MAX;
-    for (const { data } of message.entries) bytes += ENTRY_HEAD_BYTES_MAX + data.length;
+    let bytes = this.#bytes + MESSAGE_BYTES_MAX + message.entries.length * ENTRY_HEAD_BYTES_MAX;
+    if (message.entries.length > 0) bytes += dataSize(message.entries);
     if (message.snapshot !== undefined) bytes += snapshotHeadSize(message.snapshot);
     return bytes <= frameBytesMax;
   }
@@ -90,12 +90,12 @@ export class FrameEncoder {
    * {@link FrameEncoder.fits}); then it is not added
    */
   add(groupId: number, message: Message): void {
-    if (!(groupId < GROUP_ID_END)) throw new RaftError('RAFT_MISUSE', `${groupId} is no group id.`);
+    checkGroupId(groupId);
     if (!this.fits(message))
       throw new RaftError('RAFT_MISUSE', 'A message does not fit in the frame; ask `fits` before.');
     if (isPlain(message)) {
       const section = message.type === 'heartbeat' ? this.#heartbeats : this.#answers;
-      this.#bytes += columnsSize(groupId - section.lastGroupId, groupId, message);
+      this.#bytes += columnsSize(groupId - section.lastGroupId, message);
       section.add(groupId, message);
       return;
     }
@@ -140,7 +140,7 @@ export class FrameEncoder {
 /** @throws RaftError RAFT_MISUSE when a number or the configuration is none */
 export function encodeSnapshotChunk(chunk: SnapshotChunk): Uint8Array {
   const { groupId, from, to, term, snapshot, streamId, offset, last, bytes } = chunk;
-  if (!(groupId < GROUP_ID_END)) throw new RaftError('RAFT_MISUSE', `${groupId} is no group id.`);
+  checkGroupId(groupId);
   let size = 3 + varintSize(groupId) + varintSize(from) + varintSize(to) + varintSize(term);
   size += snapshotHeadSize(snapshot) + varintSize(streamId) + varintSize(offset) + bytes.length;
   const out = new ByteWriter(size);
@@ -162,7 +162,7 @@ export function encodeSnapshotChunk(chunk: SnapshotChunk): Uint8Array {
 export function encodeSnapshotAck(ack: SnapshotAck): Uint8Array {
   const status = ACK_STATUSES.indexOf(ack.status);
   if (status < 1) throw new RaftError('RAFT_MISUSE', `"${String(ack.status)}" is no status.`);
-  if (!(ack.groupId < GROUP_ID_END)) throw new RaftError('RAFT_MISUSE', `${ack.groupId} is no group id.`);
+  checkGroupId(ack.groupId);
   const numbers = [ack.groupId, ack.from, ack.to, ack.streamId, ack.offset];
   const out = new ByteWriter(numbers.reduce((size, number) => size + varintSize(number), 3));
   out.u8(FRAME_VERSION);
@@ -185,8 +185,13 @@ export function isPlain(m: Message): boolean {
   );
 }
 
-function columnsSize(difference: number, groupId: number, m: Message): number {
-  varintSize(groupId);
+function checkGroupId(groupId: number): void {
+  if (!Number.isSafeInteger(groupId) || groupId < 0 || groupId >= GROUP_ID_END) {
+    throw new RaftError('RAFT_MISUSE', `${groupId} is no group id.`);
+  }
+}
+
+function columnsSize(difference: number, m: Message): number {
   return (
     varintSize(zigzag(difference)) +
     varintSize(m.from) +

@@ -18,6 +18,10 @@ export type RaftErrorCode =
   | 'RAFT_INVALID_OPTION'
   /** The stored state contradicts itself. */
   | 'RAFT_CORRUPT_STATE'
+  /** What a peer sent is no frame, or is over the limits. */
+  | 'RAFT_BAD_FRAME'
+  /** A transport cannot listen where it should. */
+  | 'RAFT_LISTEN_FAILED'
   /** The core was not called as its contract says; a bug of the caller. */
   | 'RAFT_MISUSE'
   /** Too much waits already on this node; nothing happened. Try again later. */

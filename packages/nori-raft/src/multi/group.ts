@@ -616,7 +616,7 @@ export class GroupDriver implements RaftGroup {
         `Group ${this.groupId} failed on this node: ${message} Its other replicas go on; restart the node, or replace ` +
           'this replica.',
         0,
-        { cause },
+        cause,
       ),
     );
     this.#host.emit({ type: 'raft.group_failed', groupId: this.groupId, message });

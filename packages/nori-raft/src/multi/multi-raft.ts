@@ -289,7 +289,7 @@ export class MultiRaft {
       'RAFT_STORAGE_FAILED',
       `The log of this node could not be written: ${message} End the process; see to the disk before it is started again.`,
       0,
-      { cause },
+      cause,
     );
     this.#failure = failure;
     this.#timer?.cancel();

@@ -87,7 +87,7 @@ export function outcomeUnknown(cause?: unknown): RaftError {
     'The proposal was sent, and given up before its outcome was known: it may have happened, or may happen yet. ' +
       'Repeat it only in a way that does no harm twice.',
     0,
-    { cause },
+    cause,
   );
 }
 

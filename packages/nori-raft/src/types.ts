@@ -105,7 +105,8 @@ export interface Message {
   readonly term: number;
   /**
    * `append`: index before the entries. `append-response`: last matching index, or the refused one. `vote`,
-   * `pre-vote`: last index of the candidate. `read-index-response`: the index to wait for.
+   * `pre-vote`: last index of the candidate. A refused vote: what is known to be committed. `read-index-response`: the
+   * index to wait for.
    */
   readonly index: number;
   /** Term of the entry at `index`; in a refused `append-response` the term at `rejectHint`. */

@@ -46,6 +46,8 @@ export class Checkpoints {
   #checkpointBytes = 0;
   /** Below here, the log was let go by a checkpoint. */
   #neededFrom: number;
+  /** Something is compacted that no checkpoint says. */
+  #isCompacted = false;
   #isReviewing = false;
   #closing = false;
   #written = 0;
@@ -86,6 +88,7 @@ export class Checkpoints {
 
   /** Something was compacted or removed: at the end of the turn, see whether that frees a segment. */
   review(): void {
+    this.#isCompacted = true;
     if (this.#isReviewing || this.#closing) return;
     this.#isReviewing = true;
     this.#source.options.clock.nextTurn(() => {
@@ -98,11 +101,11 @@ export class Checkpoints {
     });
   }
 
-  /** Writes the last one, if anything was written since the one before, and waits for everything. Does not fail. */
+  /** Writes the last one, if anything has happened since the one before, and waits for everything. Does not fail. */
   async close(): Promise<void> {
     this.#closing = true;
     const { queue } = this.#source;
-    if (this.#bytesSince > 0 && !queue.failure) void this.write().catch(() => undefined);
+    if ((this.#bytesSince > 0 || this.#isCompacted) && !queue.failure) void this.write().catch(() => undefined);
     await queue.last().catch(() => undefined);
   }
 
@@ -137,6 +140,7 @@ export class Checkpoints {
     const head = writer.take();
     this.#span = span;
     this.#bytesSince = 0;
+    this.#isCompacted = false;
     this.#checkpointBytes = head.length;
     const needed = this.#oldestNeeded() ?? span;
     steps.push({
@@ -149,6 +153,7 @@ export class Checkpoints {
       undo: () => {
         this.#span = spanBefore;
         this.#bytesSince += bytesBefore;
+        this.#isCompacted = true;
         this.#checkpointBytes = checkpointBytesBefore;
       },
     });

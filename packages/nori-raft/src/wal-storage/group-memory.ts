@@ -153,13 +153,12 @@ export class GroupMemory implements GroupLog {
 
   /**
    * Drops entries up to `index`, as far as they are durable. Whoever says that they are durable in the state machine also says
-   * that they are committed. Returns whether the oldest entry now lies in a later span.
+   * that they are committed. Returns whether there were any.
    */
   compact(index: number): boolean {
     const to = Math.min(index, this.#durableLast);
     const count = to - this.#start.index;
     if (count <= 0) return false;
-    const span = this.oldestSpan;
     const entries = this.#entries;
     const end = this.#head + count;
     this.#start = { term: entries[end - 1]!.term, index: to };
@@ -174,7 +173,7 @@ export class GroupMemory implements GroupLog {
     }
     if (this.hardState.commit < to) this.hardState = { ...this.hardState, commit: to };
     this.#dropMarks();
-    return this.oldestSpan !== span;
+    return true;
   }
 
   /** All entries are written once more, in `span`. Each gets memory of its own, since it is to stay for long. */

@@ -366,6 +366,7 @@ export class RaftCore {
       config: r.members.config,
       transferee: r.transferee,
       uncommittedBytes: r.uncommittedBytes,
+      heartbeatRounds: r.rounds.last,
       progress: r.role === 'leader' ? r.members.progress.map((pr) => pr.status()) : [],
       dropped: { ...NOTHING_DROPPED, ...this.#dropped },
     };

@@ -12,7 +12,11 @@ const peers = new Map(NODES.map((n) => [n, `n${n}`]));
 /** A map in memory: after a restart it is made again from the log, which therefore is never cut short. */
 class ReplicatedMap implements StateMachine<void> {
   entries = new Map<string, string>();
-  mark: Mark = { term: 1, index: 1, config: { voters: NODES, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false } };
+  mark: Mark = {
+    term: 1,
+    index: 1,
+    config: { voters: NODES, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
+  };
 
   apply(entries: readonly Entry[]) {
     return entries.map(({ data }) => {
@@ -44,9 +48,17 @@ class ReplicatedMap implements StateMachine<void> {
   }
 }
 
-const transport = new TcpTransport({ nodeId, clusterId: 'map', listen: `127.0.0.1:${7000 + self}`, clock, random });
-transport.setPeers(new Map(NODES.map((n) => [`n${n}`, `127.0.0.1:${7000 + n}`])));
 const storage = await WalStorage.open({ dir: `./data/${nodeId}`, nodeId, clusterId: 'map', random });
+const { incarnation } = storage;
+const transport = new TcpTransport({
+  nodeId,
+  clusterId: 'map',
+  incarnation,
+  listen: `127.0.0.1:${7000 + self}`,
+  clock,
+  random,
+});
+transport.setPeers(new Map(NODES.map((n) => [`n${n}`, `127.0.0.1:${7000 + n}`])));
 const raft = await MultiRaft.open({ nodeId, clock, random, storage, transport });
 const map = new ReplicatedMap();
 const group = await raft.createGroup({ groupId: 1, replicaId: self, stateMachine: map, peers, bootstrap: true });
@@ -65,7 +77,8 @@ createServer(async (request, response) => {
     }
   } catch (error) {
     const { code, leader, message } = error as { code?: string; leader?: number; message: string };
-    if (code === 'RAFT_NOT_LEADER' && leader) response.writeHead(307, { location: `http://127.0.0.1:${9000 + leader}${request.url}` });
+    if (code === 'RAFT_NOT_LEADER' && leader)
+      response.writeHead(307, { location: `http://127.0.0.1:${9000 + leader}${request.url}` });
     else response.writeHead(503);
     response.end(`${message}\n`);
   }

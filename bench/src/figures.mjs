@@ -7,4 +7,5 @@ export const milliseconds = (figure) => `${figure.toFixed(1)} ms`;
 export const seconds = (figure) => (figure < 1 ? `${(figure * 1000).toFixed(0)} ms` : `${figure.toFixed(2)} s`);
 export const mibPerSecond = (figure) => `${figure.toFixed(0)} MiB/s`;
 export const microseconds = (figure) => `${figure.toFixed(figure < 10 ? 2 : 1)} µs`;
+export const kibibytes = (figure) => `${figure.toFixed(1)} KiB`;
 export const factor = (figure) => `${figure.toFixed(2)} x`;

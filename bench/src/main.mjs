@@ -9,19 +9,21 @@ import { median } from './median.mjs';
 import { stopEverything } from './node-process.mjs';
 import { renderSideBySide, renderTable } from './report.mjs';
 import { measureSideBySide } from './side-by-side.mjs';
+import { STORES } from './storage/settings.mjs';
 import { embedded } from './tables/embedded.mjs';
 import { foundation } from './tables/foundation.mjs';
+import { raftCore } from './tables/raft-core.mjs';
 import { storage } from './tables/storage.mjs';
 
 /** A list of rows that are measured one after the other, or `measurements` made with several stores side by side. */
-const TABLES = { foundation, storage, embedded };
+const TABLES = { foundation, storage, embedded, 'raft-core': raftCore };
 const USAGE = `npm run bench -- [TABLE] [options]
 
 Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
 
   --quick            little data and short measurements, one instead of three: to see that it runs
   --only ROW,...     only these rows
-  --cpu-prof ROW     storage, embedded: profiles one measurement of ROW with nori, and shows where its threads spend their time
+  --cpu-prof ROW     all but foundation: profiles one measurement of ROW with nori, and shows where its threads spend their time
   --repetitions N    how often each row is measured; the median is shown (default 3)
   --duration-s N     foundation: how long each measurement takes after its warm-up (default 30)
   --warmup-s N       foundation: how long the warm-up takes (default 5)
@@ -98,7 +100,8 @@ const measureBesides = async (table, measurements, plan) => {
     results.push(await measureSideBySide(measurement, available, plan, say));
     measurement.after?.();
   }
-  return { baseline, versions: table.versions(), missing, results };
+  const { stores = STORES, usesDisk = true } = table;
+  return { baseline, stores, usesDisk, versions: table.versions(), missing, results };
 };
 
 const main = async () => {
@@ -114,7 +117,7 @@ const main = async () => {
   };
   const isSideBySide = table.measurements !== undefined;
   if (values['cpu-prof'] !== undefined) {
-    if (!isSideBySide) wrongUsage('--cpu-prof is for the tables storage and embedded');
+    if (!isSideBySide) wrongUsage('--cpu-prof is for all tables but foundation');
     const [measurement] = select(table.measurements, values['cpu-prof']);
     return void process.stdout.write(await table.profile(measurement, plan));
   }

@@ -46,17 +46,7 @@ export const renderTable = ({ name, machine, baseline, plan, rows }) => {
   return `${grid(HEADER, rows.map(cells))}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}\n${busyLine(baseline)}`;
 };
 
-const SIDE_BY_SIDE_HEADER = [
-  'what',
-  'nori',
-  'classic-level',
-  'lmdb',
-  'floor',
-  'goal',
-  'ratio',
-  'reached',
-  'each run of nori',
-];
+const sideBySideHeader = (stores) => ['what', ...stores, 'floor', 'goal', 'ratio', 'reached', 'each run of nori'];
 
 /** `1.5 x lmdb`, or the number itself. */
 const limitText = (limit, format) => {
@@ -73,11 +63,9 @@ const ratiosOf = ({ figure, figures, floor, goal }) => {
   return texts.length === 0 ? '–' : texts.join(', ');
 };
 
-const sideBySideCells = (plan) => (row) => [
+const sideBySideCells = (plan, stores) => (row) => [
   (plan.quick && row.quickWhat) || row.what,
-  ...['nori', 'classic-level', 'lmdb'].map((store) =>
-    row.figures[store] === undefined ? '–' : row.format(row.figures[store]),
-  ),
+  ...stores.map((store) => (row.figures[store] === undefined ? '–' : row.format(row.figures[store]))),
   limitText(row.floor, row.format),
   limitText(row.goal, row.format),
   ratiosOf(row),
@@ -85,15 +73,17 @@ const sideBySideCells = (plan) => (row) => [
   row.each.nori.map(row.format).join(', '),
 ];
 
-export const renderSideBySide = ({ name, machine, baseline, plan, versions, missing, results }) => {
-  const rows = results.flatMap((result) => result.rows).map(sideBySideCells(plan));
-  const stores = Object.entries(versions).map(([store, version]) => `${store} ${version}`);
+export const renderSideBySide = ({ name, machine, baseline, plan, stores, usesDisk, versions, missing, results }) => {
+  const rows = results.flatMap((result) => result.rows).map(sideBySideCells(plan, stores));
+  const installed = Object.entries(versions).map(([store, version]) => `${store} ${version}`);
   const notes = results.flatMap(({ id, notes: lines }) => lines.map((text) => `- ${id}: ${text}`));
   const absent = Object.entries(missing).map(([store, reason]) => `\n**${store} could not be measured: ${reason}**\n`);
-  const conditions = `${machineLine(machine)}; ${stores.join(', ')}; median of ${plan.repetitions}${plan.quick ? ', little data' : ''}.`;
-  const floorOfMachine = `An append of 1 KiB with fdatasync takes ${baseline.syncMs.toFixed(3)} ms here (median, measured just before).`;
+  const conditions = `${machineLine(machine)}; ${installed.join(', ')}; median of ${plan.repetitions}${plan.quick ? ', little data' : ''}.`;
+  const floorOfMachine = usesDisk
+    ? `An append of 1 KiB with fdatasync takes ${baseline.syncMs.toFixed(3)} ms here (median, measured just before).\n`
+    : '';
   return (
-    `${grid(SIDE_BY_SIDE_HEADER, rows)}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}\n` +
+    `${grid(sideBySideHeader(stores), rows)}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}` +
     `${absent.join('')}${busyLine(baseline)}${notes.length > 0 ? `\nBeside the table:\n\n${notes.join('\n')}\n` : ''}`
   );
 };

@@ -44,12 +44,13 @@ const syncDisks = () => {
  * Runs `job` in a new process; resolves to its result.
  * @param {{ workload: string, store: string, dir: string }} job
  * @param {string[]} [execArgv] options for Node
+ * @param {string} [entry] the program that does it
  */
-export const runChild = (job, execArgv = []) => {
+export const runChild = (job, execArgv = [], entry = CHILD) => {
   syncDisks();
   mkdirSync(job.dir, { recursive: true });
   return new Promise((resolve, reject) => {
-    const child = fork(CHILD, [JSON.stringify(job)], { execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(entry, [JSON.stringify(job)], { execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     running.add(child);
     let answer;
     const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);

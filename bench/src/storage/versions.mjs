@@ -4,18 +4,21 @@ import { readFileSync } from 'node:fs';
 const MANIFESTS = {
   'nori-lsm': '../../../packages/nori-lsm/package.json',
   'nori-wal': '../../../packages/nori-wal/package.json',
+  'nori-raft': '../../../packages/nori-raft/package.json',
   'classic-level': '../../node_modules/classic-level/package.json',
   lmdb: '../../node_modules/lmdb/package.json',
 };
 
-/** `{ name: version }`; a store that is not installed has none. */
-export const versionsOfStores = () =>
+/** `{ name: version }`; what is not installed has none. */
+export const versionsOf = (names) =>
   Object.fromEntries(
-    Object.entries(MANIFESTS).map(([name, path]) => {
+    names.map((name) => {
       try {
-        return [name, JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')).version];
+        return [name, JSON.parse(readFileSync(new URL(MANIFESTS[name], import.meta.url), 'utf8')).version];
       } catch {
         return [name, 'not installed'];
       }
     }),
   );
+
+export const versionsOfStores = () => versionsOf(['nori-lsm', 'nori-wal', 'classic-level', 'lmdb']);

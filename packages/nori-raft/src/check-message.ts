@@ -124,6 +124,8 @@ function checkProposal(r: Replica, entries: readonly Entry[]): DropReason | unde
   for (let i = 0; i < entries.length; i++) {
     const problem = checkEntry(r, entries[i]!);
     if (problem !== undefined) return problem;
+    // The leader numbers them itself; still, a follower must not pass on what is no entry.
+    if (!isCount(entries[i]!.term) || !isCount(entries[i]!.index)) return 'malformed';
   }
   return undefined;
 }

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
   type ConfState,
+  type DropReason,
   type Entry,
   encodeConfChange,
   MemoryStorage,
@@ -116,7 +117,7 @@ class Twin {
     this.#check();
   }
 
-  step(message: Message, nowMs: number): void {
+  step(message: Message, nowMs: number): DropReason | undefined {
     const before = this.#a.status();
     const reason = this.#a.step(message, nowMs);
     const after = this.#a.status();
@@ -128,6 +129,7 @@ class Twin {
       if (reason === 'stale-term') this.#expectAnswer(message, after.term);
     }
     this.#check();
+    return reason;
   }
 
   #expectAnswer({ type, from }: Message, term: number): void {
@@ -336,7 +338,7 @@ class World {
     this.junk++;
     const { rng } = this;
     if (rng.chance(0.05)) {
-      twin.step(rng.pick(NO_MESSAGES) as Message, this.#nowMs);
+      same(twin.step(rng.pick(NO_MESSAGES) as Message, this.#nowMs), 'malformed', 'what becomes of junk');
       return;
     }
     // For this replica if possible: most others are dropped for their address.
@@ -345,31 +347,63 @@ class World {
       rng.chance(0.9) && own.length > 0 ? own : [...this.#sent, blank(rng.pick(TYPES), 2, twin.id)],
     );
     const bad: Record<string, unknown> = { ...base };
+    let hopeless = false;
     if (this.#lies && rng.chance(0.4)) this.#lie(bad, twin);
     else if (this.#lies && rng.chance(0.6)) Object.assign(bad, this.#forgery(twin));
-    else this.#spoil(bad, twin);
-    twin.step(bad as unknown as Message, this.#nowMs);
+    else hopeless = this.#spoil(bad, twin);
+    const reason = twin.step(bad as unknown as Message, this.#nowMs);
+    if (hopeless && reason === undefined) throw new Error(`Taken, though hopeless: ${show(bad)}`);
   }
 
-  /** Makes a message that is no lie: everything it says is true, or nobody can take it for a message. */
-  #spoil(m: Record<string, unknown>, twin: Twin): void {
+  /**
+   * Makes a message that is no lie: everything it says is true, or nobody can take it for a message.
+   * @returns whether it must be dropped
+   */
+  #spoil(m: Record<string, unknown>, twin: Twin): boolean {
     const { rng } = this;
-    const kind = rng.int(10);
-    // Too large, and else what it was.
-    if (kind === 9 && m.type === 'append') {
-      const entries = m.entries as readonly Entry[];
-      m.entries = entries.map((entry) => ({ ...entry, data: new Uint8Array(ENTRY_BYTES_MAX + 1) }));
+    switch (rng.int(11)) {
+      case 0:
+        m[rng.pick(NUMBERS)] = rng.pick(NO_NUMBERS);
+        return true;
+      case 1:
+        delete m[rng.pick([...NUMBERS, 'type', 'entries', 'reject'])];
+        return true;
+      case 2:
+        m.type = rng.pick(['', 'Append', 'constructor', '__proto__', 7, null]);
+        return true;
+      case 3:
+        m.from = rng.pick([twin.id, 0]);
+        return true;
+      case 4:
+        m.term = rng.pick([2 ** 53 - 1, 2 ** 40, 2 ** 33 + 7]);
+        return true;
+      case 5:
+        m.entries = this.#spoiltEntries((m.entries as readonly Entry[] | undefined) ?? []);
+        return true;
+      case 6:
+        m.reject = rng.pick([undefined, 0, 'true', null]);
+        return true;
+      case 7:
+        m.snapshot = rng.pick<unknown>([null, 0, {}, { index: 5 }, { index: 5, term: 1, data: new Uint8Array(0) }]);
+        return true;
+      case 8:
+        m.to = (twin.id % 4) + 1;
+        return true;
+      case 9:
+        // From a stranger. It may well be a replica that this one has not heard of.
+        m.from = 99;
+        return String(m.type).endsWith('-response');
+      default:
+        // A repetition, or the same with too much in it.
+        if (m.type !== 'append' || rng.chance(0.5)) return false;
+        return this.#inflate(m);
     }
-    if (kind === 0) m[rng.pick(NUMBERS)] = rng.pick(NO_NUMBERS);
-    else if (kind === 1) delete m[rng.pick([...NUMBERS, 'type', 'entries', 'reject'])];
-    else if (kind === 2) m.type = rng.pick(['', 'Append', 'constructor', '__proto__', 7, null]);
-    else if (kind === 3) m.from = rng.pick([99, 99, twin.id, 0]);
-    else if (kind === 4) m.term = rng.pick([2 ** 53 - 1, 2 ** 40, 2 ** 33 + 7]);
-    else if (kind === 5) m.entries = this.#spoiltEntries((m.entries as readonly Entry[] | undefined) ?? []);
-    else if (kind === 6) m.reject = rng.pick([undefined, 0, 'true', null]);
-    else if (kind === 7)
-      m.snapshot = rng.pick<unknown>([null, 0, {}, { index: 5 }, { index: 5, term: 1, data: new Uint8Array(0) }]);
-    // Else: a repetition.
+  }
+
+  #inflate(m: Record<string, unknown>): boolean {
+    const entries = m.entries as readonly Entry[];
+    m.entries = entries.map((entry) => ({ ...entry, data: new Uint8Array(ENTRY_BYTES_MAX + 1) }));
+    return entries.length > 0;
   }
 
   #spoiltEntries(entries: readonly Entry[]): unknown {
@@ -540,6 +574,85 @@ describe('Bad input', () => {
     expect(runWorlds(true, () => {})).toBeGreaterThan(RUNS);
   });
 
+  test.each<[DropReason, string, Partial<Record<keyof Message, unknown>>]>([
+    ['wrong-address', 'is for another replica', { to: 2 }],
+    ['wrong-address', 'is from the receiver', { from: 1 }],
+    ['wrong-address', 'is from nobody', { from: 0 }],
+    ['malformed', 'has an unknown type', { type: 'toString' }],
+    ['malformed', 'has no term', { term: 0 }],
+    ['malformed', 'has a term where none belongs', { type: 'read-index', term: 2 }],
+    ['malformed', 'has a negative index', { index: -1 }],
+    ['malformed', 'has an index beyond 2^53 - 1', { index: 2 ** 53 }],
+    ['malformed', 'has NaN for a commit index', { commit: Number.NaN }],
+    ['malformed', 'has a bigint for a context', { context: 1n }],
+    ['malformed', 'has no entries', { entries: undefined }],
+    ['malformed', 'has holes for entries', { entries: new Array(2) }],
+    ['malformed', 'has entries where none belong', { type: 'heartbeat', entries: [entry(1, 2)] }],
+    ['malformed', 'has a snapshot where none belongs', { snapshot: snapshot() }],
+    ['malformed', 'is a snapshot without one', { type: 'snapshot' }],
+    ['malformed', 'has a snapshot without voters', { type: 'snapshot', snapshot: snapshot({ voters: [] }) }],
+    [
+      'malformed',
+      'has a snapshot with a voter that is a learner',
+      { type: 'snapshot', snapshot: snapshot({ learners: [2] }) },
+    ],
+    ['malformed', 'has a snapshot with unsorted voters', { type: 'snapshot', snapshot: snapshot({ voters: [2, 1] }) }],
+    ['malformed', 'has an index and no term for it', { logTerm: 0 }],
+    ['malformed', 'has entries that leave a gap', { entries: [entry(1, 3)] }],
+    ['malformed', 'has entries whose terms fall', { entries: [entry(2, 2), entry(1, 3)], term: 2 }],
+    ['malformed', 'has an entry of a term that has not begun', { entries: [entry(3, 2)], term: 2 }],
+    ['malformed', 'has an entry that is no bytes', { entries: [{ ...entry(1, 2), data: 'x' }] }],
+    ['malformed', 'has an entry of an unknown type', { entries: [{ ...entry(1, 2), type: 'odd' }] }],
+    ['malformed', 'contradicts what is committed', { index: 0, logTerm: 0, entries: [entry(2, 1)], term: 2 }],
+    ['malformed', 'proposes an entry with no number', { type: 'propose', term: 0, entries: [entry(0, Number.NaN)] }],
+    ['malformed', 'proposes nothing', { type: 'propose', term: 0 }],
+    ['too-large', 'has an entry over the limit', { entries: [{ ...entry(1, 2), data: new Uint8Array(101) }] }],
+    [
+      'too-large',
+      'proposes an entry over the limit',
+      { type: 'propose', term: 0, entries: [{ ...entry(0, 0), data: new Uint8Array(101) }] },
+    ],
+    ['far-future', 'has a term out of reach', { term: 2 ** 40 }],
+    ['far-future', 'tells of a commit that this replica has not acknowledged', { type: 'heartbeat', commit: 9 }],
+    ['unknown-replica', 'is a vote of a stranger', { type: 'vote-response', from: 9 }],
+    ['unknown-replica', 'is an acknowledgement of a stranger', { type: 'append-response', from: 9 }],
+  ])('Dropped as %s: a message that %s', (reason, _, parts) => {
+    const core = aFollower();
+    const before = core.status();
+    const message = { ...blank('append', 2, 1), index: 1, logTerm: 1, ...parts } as unknown as Message;
+    expect(core.step(message, 0)).toBe(reason);
+    expect(core.status()).toEqual({ ...before, dropped: { ...before.dropped, [reason]: 1 } });
+    expect(core.hasReady()).toBe(false);
+  });
+
+  test('A leader drops an acknowledgement of what it never sent, and of a heartbeat it never began', () => {
+    const core = aFollower();
+    core.campaign(0);
+    for (let i = 0; i < 3; i++) {
+      core.appendDone(core.ready().token);
+      core.step({ ...blank('pre-vote-response', 2, 1), term: 2 }, 0);
+      core.step({ ...blank('vote-response', 2, 1), term: 2 }, 0);
+    }
+    expect([core.role, core.term]).toEqual(['leader', 2]);
+    const before = core.status();
+    expect(core.step({ ...blank('append-response', 2, 1), term: 2, index: 9 }, 0)).toBe('far-future');
+    expect(core.step({ ...blank('heartbeat-response', 2, 1), term: 2, context: 9 }, 0)).toBe('far-future');
+    expect({ ...core.status(), dropped: {} }).toEqual({ ...before, dropped: {} });
+  });
+
+  test('A follower commits no further than what a message brought, though its own log is longer', () => {
+    const core = aFollower();
+    // Entries 2 to 4 of a leader of term 2, of which the leader of term 3 has the first only.
+    const first = { ...blank('append', 2, 1), term: 2, index: 1, logTerm: 1, commit: 1 };
+    expect(core.step({ ...first, entries: [entry(2, 2), entry(2, 3), entry(2, 4)] }, 0)).toBeUndefined();
+    // It has committed up to 4 with entries of its own, and probes at 2 without sending any yet.
+    const probe = { ...blank('append', 3, 1), term: 3, index: 2, logTerm: 2, commit: 4 };
+    expect(core.step(probe, 0)).toBeUndefined();
+    expect(core.commitIndex).toBe(2);
+    expect(core.step({ ...probe, entries: [entry(3, 3)] }, 0)).toBeUndefined();
+    expect([core.commitIndex, core.lastIndex]).toEqual([3, 3]);
+  });
+
   test('A message that brings a new term is not called dropped', () => {
     for (const type of ['read-index-response', 'transfer-leader'] as const) {
       const core = aFollower();
@@ -562,5 +675,15 @@ describe('Bad input', () => {
 });
 
 function aFollower(): RaftCore {
-  return new RaftCore({ id: 1, storage: new MemoryStorage({ voters: VOTERS }), random: () => 0.5 });
+  const storage = new MemoryStorage({ voters: VOTERS });
+  return new RaftCore({ id: 1, storage, random: () => 0.5, entryBytesMax: ENTRY_BYTES_MAX });
+}
+
+function entry(term: number, index: number): Entry {
+  return { term, index, type: 'normal', data: new Uint8Array(0) };
+}
+
+function snapshot(config: Partial<ConfState> = {}): unknown {
+  const sound = { voters: VOTERS, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  return { term: 1, index: 5, config: { ...sound, ...config }, data: new Uint8Array(0) };
 }

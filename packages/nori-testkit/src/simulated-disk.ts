@@ -58,6 +58,8 @@ type DirectoryChange =
   | { readonly type: 'rename'; readonly name: string; readonly to: string }
   | { readonly type: 'remove'; readonly name: string };
 
+const NOTHING_CAPTURED: readonly CapturedSector[] = [];
+
 /** How long operations take, uniform in [min, max]. */
 export interface DiskLatency {
   readonly writeMinMs: number;
@@ -124,15 +126,7 @@ export class SimulatedDisk {
     const fails = this.#drawFailure('write', this.writeErrorRate);
     this.#writeCache(file, offset, fails ? bytes.subarray(0, Math.floor(this.#random() * bytes.length)) : bytes);
     const { writeMinMs, writeMaxMs } = this.latency;
-    this.#plan(nowMs, writeMinMs, writeMaxMs, {
-      operation: 'write',
-      tag,
-      file,
-      captured: [],
-      length: 0,
-      changes: 0,
-      fails,
-    });
+    this.#plan(nowMs, writeMinMs, writeMaxMs, 'write', tag, fails, file, NOTHING_CAPTURED, 0);
   }
 
   /** Makes durable what was written to the file before this call. */
@@ -147,8 +141,7 @@ export class SimulatedDisk {
     }
     const fails = this.#drawFailure('sync', this.syncErrorRate);
     const { syncMinMs, syncMaxMs } = this.latency;
-    const length = file.length;
-    this.#plan(nowMs, syncMinMs, syncMaxMs, { operation: 'sync', tag, file, captured, length, changes: 0, fails });
+    this.#plan(nowMs, syncMinMs, syncMaxMs, 'sync', tag, fails, file, captured, 0);
   }
 
   /** Gives a file another name, in place of whatever had that name. */
@@ -168,16 +161,7 @@ export class SimulatedDisk {
     const fails = this.#drawFailure('sync-directory', this.syncErrorRate);
     const { syncMinMs, syncMaxMs } = this.latency;
     const changes = this.#changesDone + this.#changes.length;
-    const file = undefined;
-    this.#plan(nowMs, syncMinMs, syncMaxMs, {
-      operation: 'sync-directory',
-      tag,
-      file,
-      captured: [],
-      length: 0,
-      changes,
-      fails,
-    });
+    this.#plan(nowMs, syncMinMs, syncMaxMs, 'sync-directory', tag, fails, undefined, NOTHING_CAPTURED, changes);
   }
 
   /** What the file holds, as far as the cache knows. A view: do not keep it over the next write. */
@@ -286,11 +270,25 @@ export class SimulatedDisk {
     return rate > 0 && this.#random() < rate;
   }
 
-  #plan(nowMs: number, minMs: number, maxMs: number, operation: Omit<DiskCompletion, 'generation' | 'order'>): void {
+  #plan(
+    nowMs: number,
+    minMs: number,
+    maxMs: number,
+    operation: DiskOperation,
+    tag: number,
+    fails: boolean,
+    file: DiskFile | undefined,
+    captured: readonly CapturedSector[],
+    changes: number,
+  ): void {
     const delayMs = minMs + this.#random() * (maxMs - minMs);
     // Stalls are left to `complete`, which knows of those that begin later, too.
     this.#lastDueMs = Math.max(this.#lastDueMs, nowMs + delayMs);
-    this.#schedule(this.#lastDueMs - nowMs, { ...operation, generation: this.#generation, order: this.#planned++ });
+    const length = file === undefined ? 0 : file.length;
+    const order = this.#planned++;
+    const generation = this.#generation;
+    const completion = { operation, tag, generation, order, file, captured, length, changes, fails };
+    this.#schedule(this.#lastDueMs - nowMs, completion);
   }
 
   #finishDirectory(changes: number): void {

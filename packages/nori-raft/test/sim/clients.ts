@@ -66,6 +66,11 @@ export class Client {
     this.#session = id;
   }
 
+  /** Operations of the plan that were begun. */
+  get begun(): number {
+    return this.#at;
+  }
+
   get isBusy(): boolean {
     return this.#current !== undefined;
   }
@@ -189,7 +194,7 @@ export class Client {
       this.#attempt++;
       if (current.read === 'lease' && leader === this.#target) current.read = 'index';
       this.#target = leader;
-      this.#setTimer(leader === 0 ? 60 : 2, 'retry');
+      this.#setTimer(leader === 0 ? 20 + this.#sim.rng.int(150) : 2, 'retry');
       return;
     }
     const { input, command, read, callAt } = current;

@@ -6,7 +6,7 @@ import {
   type ConfChange,
   type Entry,
   type Message,
-  RaftCore,
+  type RaftCore,
   RaftError,
   type Ready,
   type Snapshot,
@@ -66,6 +66,8 @@ export class Driver implements LogOwner {
   readonly log: LogImage;
   readonly #node: SimNode;
   readonly #sim: Simulation;
+  /** Events for this incarnation carry it; the next one has another. */
+  readonly #epoch: number;
   readonly #leaseClock: LeaseClock;
   #alive = true;
   #ticks = 0;
@@ -84,6 +86,7 @@ export class Driver implements LogOwner {
   constructor(node: SimNode, sim: Simulation, recovered: RecoveredLog) {
     this.#node = node;
     this.#sim = sim;
+    this.#epoch = node.epoch;
     this.#leaseClock = new LeaseClock(node.clock, sim.nowMs);
     this.log = LogImage.from(recovered.image.toRecord());
     const { lazyLog, readsEarly, applyDelayMaxMs } = sim.config;
@@ -173,7 +176,7 @@ export class Driver implements LogOwner {
   opened(): void {
     const { config, rng } = this.#sim;
     this.#node.becameDurableAll(this.storage.image, this.storage.durableSequence);
-    this.core = new RaftCore({
+    this.core = new this.#sim.coreClass({
       id: this.#node.id,
       storage: this.storage,
       random: () => rng.next(),
@@ -298,11 +301,11 @@ export class Driver implements LogOwner {
 
   #report(type: TransportReport['type'], id: number, delayMs: number): void {
     const report: TransportReport = { type, id, ok: false };
-    this.#sim.schedule(delayMs, simEvent('report', this.#node.id, this.#node.epoch, report));
+    this.#sim.schedule(delayMs, simEvent('report', this.#node.id, this.#epoch, report));
   }
 
   #scheduleTick(): void {
-    this.#sim.schedule(this.#node.clock.realMs(TICK_MS), simEvent('tick', this.#node.id, this.#node.epoch, undefined));
+    this.#sim.schedule(this.#node.clock.realMs(TICK_MS), simEvent('tick', this.#node.id, this.#epoch, undefined));
   }
 
   // Applying.
@@ -311,7 +314,7 @@ export class Driver implements LogOwner {
     if (this.#applyDue) return;
     this.#applyDue = true;
     const delayMs = this.#sim.rng.next() * this.#applyDelayMaxMs;
-    this.#sim.schedule(delayMs, simEvent('apply', this.#node.id, this.#node.epoch, undefined));
+    this.#sim.schedule(delayMs, simEvent('apply', this.#node.id, this.#epoch, undefined));
   }
 
   #apply(core: RaftCore): void {
@@ -462,7 +465,7 @@ export class Driver implements LogOwner {
   #scheduleRead(read: PendingRead): void {
     const { rng } = this.#sim;
     const delayMs = rng.next() * (rng.chance(0.05) ? 1500 : 3);
-    this.#sim.schedule(delayMs, simEvent('read', this.#node.id, this.#node.epoch, read));
+    this.#sim.schedule(delayMs, simEvent('read', this.#node.id, this.#epoch, read));
   }
 
   #continueRead(core: RaftCore, read: PendingRead): void {

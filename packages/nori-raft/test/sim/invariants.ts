@@ -33,6 +33,8 @@ export class Invariants {
   /** Every entry by (index, term): equal position and term, equal log up to there. */
   readonly #entries = new Map<number, KnownEntry>();
   readonly #committedTerms: number[] = [0, FOUNDATION.term];
+  /** The term in which an index was committed: leaders of later terms have it. */
+  readonly #committedIn: number[] = [0, FOUNDATION.term];
   /** Hash of the state machine after an index. */
   readonly #appliedHashes: number[] = [];
   readonly #configs: string[] = [];
@@ -225,7 +227,8 @@ export class Invariants {
       fail('undurable-vote', `leads term ${term} without its own vote on its disk`, node);
     }
     const { log } = driver;
-    for (let index = Math.max(log.baseIndex, 1); index <= this.committed; index++) {
+    // A leader that was elected late, in a term that is over, need not know what was committed since.
+    for (let index = Math.max(log.baseIndex, 1); (this.#committedIn[index] ?? term) < term; index++) {
       if (log.term(index) !== this.#committedTerms[index]) {
         fail('leader-completeness', `leads term ${term} without committed entry ${index}`, node);
       }
@@ -248,7 +251,10 @@ export class Invariants {
       fail('commit', `commits ${term}/${to} first of all, in term ${core.term} as ${core.role}`, node);
     }
     this.#checkQuorum(node, core.config, to, term!);
-    for (let index = this.committed + 1; index <= to; index++) this.#committedTerms[index] = log.term(index)!;
+    for (let index = this.committed + 1; index <= to; index++) {
+      this.#committedTerms[index] = log.term(index)!;
+      this.#committedIn[index] = core.term;
+    }
     this.committed = to;
   }
 

@@ -17,6 +17,8 @@ export class Members {
   /** The latest configuration that anybody has applied, and where. */
   config: ConfState;
   configIndex: number;
+  /** All who are in the group, ascending. */
+  ids: readonly number[];
   readonly #sim: Simulation;
   /** Ids that were ever in a configuration. */
   readonly #everMembers: Set<number>;
@@ -26,14 +28,9 @@ export class Members {
     this.#sim = sim;
     this.config = config;
     this.configIndex = configIndex;
+    this.ids = config.voters;
     this.#everMembers = new Set(config.voters);
     this.#nextId = config.voters.length + 1;
-  }
-
-  /** All who are in the group, ascending. */
-  get ids(): number[] {
-    const { voters, votersOutgoing, learners } = this.config;
-    return [...new Set([...voters, ...votersOutgoing, ...learners])].sort((a, b) => a - b);
   }
 
   onConfig(node: SimNode, index: number, config: ConfState): void {
@@ -42,6 +39,7 @@ export class Members {
     this.#sim.stats.configs++;
     this.config = config;
     this.configIndex = index;
+    this.ids = idsOf(config);
     for (const id of this.ids) this.#everMembers.add(id);
     const { trace, nowMs } = this.#sim;
     if (trace.recording) trace.line(nowMs, node.id, `applies configuration ${configText(config)} at ${index}`);
@@ -135,6 +133,10 @@ export class Members {
       return half.length === 0 || settled.length * 2 > half.length;
     });
   }
+}
+
+function idsOf({ voters, votersOutgoing, learners }: ConfState): number[] {
+  return [...new Set([...voters, ...votersOutgoing, ...learners])].sort((a, b) => a - b);
 }
 
 function configText({ voters, votersOutgoing, learners, learnersNext, autoLeave }: ConfState): string {

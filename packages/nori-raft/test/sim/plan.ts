@@ -98,6 +98,8 @@ export interface ClientOperation {
 }
 
 export interface Plan {
+  /** Seed of all chance within the run: delays, latencies, losses. */
+  readonly noise: number;
   readonly config: SeedConfig;
   readonly faults: readonly Fault[];
   /** By client. */
@@ -107,7 +109,12 @@ export interface Plan {
 export function makePlan(seed: number): Plan {
   const rng = new Rng(seed);
   const config = makeConfig(rng.fork());
-  return { config, faults: makeFaults(rng.fork(), config), operations: makeOperations(rng.fork(), config) };
+  return {
+    noise: seed,
+    config,
+    faults: makeFaults(rng.fork(), config),
+    operations: makeOperations(rng.fork(), config),
+  };
 }
 
 function makeConfig(rng: Rng): SeedConfig {

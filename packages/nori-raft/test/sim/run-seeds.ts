@@ -2,16 +2,14 @@
 import { checkLinearizability } from 'nori-testkit';
 import { makePlan, type Plan } from './plan.js';
 import { mapModel } from './replicated-map.js';
-import { type SimStats, Simulation } from './simulation.js';
+import { type SimStats, Simulation, type SimulationOptions } from './simulation.js';
 import { type TraceLine, traceText } from './trace.js';
 import { SimViolation } from './violation.js';
 
 /** Options of {@link runSeed}. */
-export interface RunOptions {
+export interface RunOptions extends SimulationOptions {
   /** Default: what the seed says. */
   readonly plan?: Plan;
-  /** Keep a trace for people. */
-  readonly recording?: boolean;
 }
 
 /** Why a run failed. */
@@ -29,19 +27,26 @@ export interface RunResult {
   readonly traceHash: string;
   readonly virtualMs: number;
   readonly stats: SimStats;
+  /** How many operations of the plan each client has begun. */
+  readonly begun: readonly number[];
   readonly lines: readonly TraceLine[];
 }
 
 /** Runs one seed to its end, or to the first violation. The same seed and plan always give the same result. */
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
-  const simulation = new Simulation(seed, options.plan ?? makePlan(seed), options.recording === true);
+  const simulation = new Simulation(options.plan ?? makePlan(seed), options);
   let violation: FoundViolation | undefined;
+  const { stackTraceLimit } = Error;
+  // Cores refuse thousands of requests: stacks would be what takes the longest.
+  if (options.recording !== true) Error.stackTraceLimit = 0;
   try {
     simulation.run();
     checkHistory(simulation);
   } catch (error) {
     violation = describe(error, simulation.nowMs);
     if (options.recording === true) simulation.describeNodes();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
   const { stats, trace } = simulation;
   stats.virtualMs = simulation.nowMs;
@@ -57,6 +62,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     traceHash: trace.hash,
     virtualMs: simulation.nowMs,
     stats,
+    begun: simulation.clients.map(({ begun }) => begun),
     lines: trace.lines,
   };
 }

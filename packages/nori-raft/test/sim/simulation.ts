@@ -1,5 +1,6 @@
 // The world of one run: virtual time, the network, the machines, the clients, and the loop over all events.
 import { type Delivery, EventHeap, type Rng, Rng as SeededRng, SimulatedNetwork } from 'nori-testkit';
+import { RaftCore } from '../../src/index.js';
 import { Client, type Recorded } from './clients.js';
 import type { TransportReport } from './driver.js';
 import { Nemesis } from './faults.js';
@@ -76,9 +77,19 @@ function emptyStats(): SimStats {
 
 /** After the faults the group must be well again within this time. */
 const RECOVERY_MS_MAX = 60_000;
+/** No run needs nearly as many; a broken core may. */
+const EVENTS_MAX = 2_000_000;
 const PROGRESS_EVERY_MS = 100;
 /** The same leader for so long counts as stable. */
 const STABLE_MS = 1500;
+
+/** Options of {@link Simulation}. */
+export interface SimulationOptions {
+  /** Keep a trace for people. */
+  readonly recording?: boolean;
+  /** What to test instead of the core: a broken one, to see whether that is found. */
+  readonly coreClass?: typeof RaftCore;
+}
 
 export class Simulation {
   nowMs = 0;
@@ -88,6 +99,7 @@ export class Simulation {
   /** Operations of each client after the faults. */
   readonly finalOperations = 4;
   readonly config: SeedConfig;
+  readonly coreClass: typeof RaftCore;
   readonly rng: Rng;
   readonly trace: Trace;
   readonly network: SimulatedNetwork<Payload>;
@@ -103,11 +115,12 @@ export class Simulation {
   readonly #founders: readonly number[];
   #nextClientId = 0;
 
-  constructor(seed: number, plan: Plan, recording: boolean) {
+  constructor(plan: Plan, options: SimulationOptions) {
     this.#plan = plan;
+    this.coreClass = options.coreClass ?? RaftCore;
     this.config = plan.config;
-    this.rng = new SeededRng(seed).fork();
-    this.trace = new Trace(recording);
+    this.rng = new SeededRng(plan.noise).fork();
+    this.trace = new Trace(options.recording === true);
     const networkRng = this.rng.fork();
     this.network = new SimulatedNetwork({
       random: () => networkRng.next(),
@@ -219,7 +232,7 @@ export class Simulation {
     while (events.nextAtMs !== undefined && events.nextAtMs <= atMs) {
       const { atMs: nowMs, item } = events.pop()!;
       this.nowMs = nowMs;
-      this.step++;
+      if (++this.step > EVENTS_MAX) throw new SimViolation('endless', 'There is no end of events.', item.node);
       this.#handle(item);
     }
     this.nowMs = atMs;

@@ -1,0 +1,61 @@
+// Builds the simulator with a bug put into the source text on the way, so that the code that is published holds no trace
+// of it. Without a mutant it builds the simulator as it is.
+import { readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+/** One place of the source text, and what stands there instead. */
+export interface Patch {
+  /** Relative to packages/nori-raft: in src/ or test/sim/. */
+  readonly file: string;
+  /** Must stand in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+const WORKSPACE = fileURLToPath(new URL('../../../..', import.meta.url));
+
+/** The text of a file with its patches. @throws Error when a patch does not fit exactly once */
+export const patched = (text: string, patches: readonly Patch[]): string =>
+  patches.reduce((before, { file, find, replace }) => {
+    const parts = before.split(find);
+    if (parts.length === 2) return parts.join(replace);
+    throw new Error(`${file} holds ${parts.length - 1} times, not once, what the mutant replaces:\n${find}`);
+  }, text);
+
+const patching = (patches: readonly Patch[], applied: Set<string>): Plugin => ({
+  name: 'mutant',
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /^nori-[a-z]+$/ }, ({ path }) => ({ path: join(WORKSPACE, 'packages', path, 'src/index.ts') }));
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const own = patches.filter(({ file }) => join(PACKAGE, file) === path);
+      if (own.length === 0) return undefined;
+      applied.add(relative(PACKAGE, path));
+      return { contents: patched(readFileSync(path, 'utf8'), own), loader: 'ts' };
+    });
+  },
+});
+
+/**
+ * Bundles the worker that runs seeds to `outfile`, an .mjs.
+ * @throws Error when a patch does not fit exactly once, or its file is no part of the simulator
+ */
+export const buildSimulator = async (outfile: string, patches: readonly Patch[] = []): Promise<void> => {
+  const applied = new Set<string>();
+  await build({
+    entryPoints: [join(PACKAGE, 'test/mutants/seeds-worker.ts')],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    sourcemap: 'inline',
+    logLevel: 'silent',
+    plugins: [patching(patches, applied)],
+  });
+  for (const { file } of patches) {
+    if (!applied.has(file)) throw new Error(`${file} is no part of the simulator: the mutant changes nothing.`);
+  }
+};

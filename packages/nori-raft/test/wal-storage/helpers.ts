@@ -150,7 +150,8 @@ function differenceOf(log: GroupLog | undefined, group: ModelGroup, isExact: boo
   }
   if (log.lastIndex() !== lastOf(group)) return `it ends at ${log.lastIndex()}, not at ${lastOf(group)}`;
   const first = log.firstIndex();
-  if (isExact ? first !== start.index + 1 : first > start.index + 1) return `it begins with ${first}, not ${start.index + 1}`;
+  if (isExact ? first !== start.index + 1 : first > start.index + 1)
+    return `it begins with ${first}, not ${start.index + 1}`;
   if (log.term(start.index) !== start.term) return `entry ${start.index} is of term ${log.term(start.index)}`;
   if (log.term(first - 2) !== undefined || log.term(lastOf(group) + 1) !== undefined) return 'it has terms outside';
   const found = log.entries(start.index + 1, log.lastIndex() + 1, Number.POSITIVE_INFINITY) ?? [];

@@ -6,11 +6,10 @@ export { entryBytes } from './entry-size.js';
 export { RaftError, type RaftErrorCode } from './errors.js';
 export { MemoryStorage } from './memory-storage.js';
 export { MemoryTransport } from './memory-transport.js';
-export type { EtcdOptions, LeaseOptions, RaftOptions } from './options.js';
-export { RaftCore } from './raft-core.js';
-export type * from './types.js';
-
 // Requests that are applied once, however often they are proposed.
 export { type ExactlyOnceOptions, exactlyOnce, type Outcome } from './multi/exactly-once.js';
 export { type OutcomeRequest, OutcomeSession } from './multi/outcome-session.js';
 export { encodeRequest, type RequestIdentity, type TimedIdentity } from './multi/request-codec.js';
+export type { EtcdOptions, LeaseOptions, RaftOptions } from './options.js';
+export { RaftCore } from './raft-core.js';
+export type * from './types.js';

@@ -18,7 +18,10 @@ class Driver {
   table = new OutcomeTable(OUTCOME_LIMITS);
   index = 1;
 
-  apply(each: ReturnType<typeof request>, result: Uint8Array = Uint8Array.of(1)): 'new' | 'known' | 'below-floor' | 'unknown' {
+  apply(
+    each: ReturnType<typeof request>,
+    result: Uint8Array = Uint8Array.of(1),
+  ): 'new' | 'known' | 'below-floor' | 'unknown' {
     this.index++;
     const admission = this.table.admit(each);
     if (admission === undefined) {

@@ -72,12 +72,23 @@ export function stepCandidate(r: Replica, m: Message): DropReason | undefined {
 }
 
 function countVote(r: Replica, m: Message): void {
+  if (m.reject && r.log.matches(m.index, m.logTerm)) {
+    // Who voters are may change by what is committed: the election ends here, with the next it will be known.
+    r.log.commitTo(m.index);
+    if (r.log.hasUnappliedConfChange()) {
+      r.becomeFollower(r.term, 0);
+      return;
+    }
+  }
   const votes = r.votes!;
   if (!votes.has(m.from)) votes.set(m.from, !m.reject);
   const { voters, votersOutgoing } = r.members.config;
   const result = jointVote(voters, votersOutgoing, (id) => votes.get(id));
   if (result === 'lost') r.becomeFollower(r.term, 0);
   else if (result === 'won') {
+    // A leader must know of its term after a crash: else the same voters could elect it for that term once more, and it
+    // would give other entries the places of those it has sent already. Its own vote comes once the term is durable.
+    if (r.role === 'candidate' && !votes.has(r.id) && r.options.etcd === undefined) return;
     if (r.role === 'pre-candidate') {
       // A leader may have been heard of since the election began.
       if (r.guard.forbids(false, r.nowMs)) r.becomeFollower(r.term, 0);

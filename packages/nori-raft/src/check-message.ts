@@ -24,6 +24,12 @@ const TYPES: Readonly<Record<MessageType, 'request' | 'response' | 'termless'>> 
 /** A term that is further ahead than this cannot have come about by elections: it would use up the numbers. */
 const TERM_JUMP_MAX = 2 ** 32;
 
+/**
+ * No group gets here in its life, and who believed it would soon be out of numbers. How far ahead of this log an index is
+ * says nothing: a blank replica of an old group is sent a snapshot at any index.
+ */
+const INDEX_MAX = 2 ** 52;
+
 /** Why `m` must be dropped, or undefined. */
 export function checkMessage(r: Replica, m: Message): DropReason | undefined {
   if (typeof m !== 'object' || m === null) return 'malformed';
@@ -50,7 +56,8 @@ export function checkMessage(r: Replica, m: Message): DropReason | undefined {
     case 'pre-vote':
       return isEntryId(m.index, m.logTerm) && m.logTerm <= m.term ? undefined : 'malformed';
     case 'snapshot':
-      return isSnapshot(m.snapshot) && m.snapshot.term <= m.term ? undefined : 'malformed';
+      if (!isSnapshot(m.snapshot) || m.snapshot.term > m.term) return 'malformed';
+      return m.snapshot.index > INDEX_MAX ? 'far-future' : undefined;
     case 'propose':
       return checkProposal(r, m.entries);
     default:
@@ -83,7 +90,7 @@ function isEntryId(index: number, term: number): boolean {
 
 function checkAppend(r: Replica, m: Message): DropReason | undefined {
   if (!isEntryId(m.index, m.logTerm)) return 'malformed';
-  if (m.index + m.entries.length > Number.MAX_SAFE_INTEGER - 1) return 'far-future';
+  if (m.index + m.entries.length > INDEX_MAX) return 'far-future';
   let { index, logTerm } = m;
   for (let i = 0; i < m.entries.length; i++) {
     const entry = m.entries[i]!;

@@ -1,6 +1,5 @@
 // What a follower does with messages. Candidates use the handlers too, once they have stepped down for a leader.
 import { campaign } from './candidate.js';
-import { restoreMembership } from './membership.js';
 import { blankMessage } from './message.js';
 import type { Replica } from './replica.js';
 import type { ConfState, DropReason, Message, Snapshot } from './types.js';
@@ -89,8 +88,9 @@ function restore(r: Replica, snapshot: Snapshot): boolean {
     return false;
   }
   r.log.restore(snapshot);
-  r.configIndex = snapshot.index;
-  r.switchTo(restoreMembership(config, r.log.lastIndex, r.options.inflight));
+  // Entries before it may still be on their way into the state machine, with configurations of their own: the one of the
+  // snapshot takes effect when it is installed. etcd does not wait.
+  if (r.options.etcd !== undefined) r.restoreConfig(snapshot);
   return true;
 }
 

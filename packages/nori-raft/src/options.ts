@@ -20,7 +20,10 @@ export interface LeaseOptions {
 
 /** Makes the core behave as etcd's library does, to replay its recorded transcripts. */
 export interface EtcdOptions {
-  /** Hand out committed entries only when they are durable here. */
+  /**
+   * Hand out committed entries only when they are durable here. The token's `acks` then hold all of `afterAppend` as well,
+   * in the order in which etcd has them.
+   */
   readonly asyncStorageWrites: boolean;
   /** `lease-based`: reads trust the tick count, as etcd's do. */
   readonly readOnly: 'safe' | 'lease-based';

@@ -23,6 +23,7 @@ import type {
   ReadState,
   Ready,
   Role,
+  Snapshot,
   SoftState,
 } from './types.js';
 
@@ -45,6 +46,8 @@ export class RaftCore {
   readonly #applying: Applying[] = [];
   /** Configuration changes handed out and not applied yet, by index. */
   readonly #confChangesDue: number[] = [];
+  /** Received snapshots handed out and not installed yet, oldest first. */
+  readonly #installing: Snapshot[] = [];
   /** Reads are numbered from a random number on, so that an answer to a read from before a restart cannot be mistaken. */
   #nextReadToken: number;
   #dropped: Partial<Record<DropReason, number>> = {};
@@ -252,7 +255,11 @@ export class RaftCore {
     if (messages !== NO_MESSAGES) r.messages = [];
     let afterAppend = NO_MESSAGES;
     let acks = NO_MESSAGES;
-    if (r.messagesAfterAppend.length > 0) {
+    if (r.messagesAfterAppend.length > 0 && r.options.etcd?.asyncStorageWrites === true) {
+      // etcd delivers both kinds in one list, in the order in which they came up.
+      acks = r.messagesAfterAppend;
+      r.messagesAfterAppend = [];
+    } else if (r.messagesAfterAppend.length > 0) {
       const own = r.messagesAfterAppend.filter((m) => m.to === r.id);
       acks = own.length === r.messagesAfterAppend.length ? r.messagesAfterAppend : own;
       if (own.length < r.messagesAfterAppend.length) {
@@ -268,6 +275,7 @@ export class RaftCore {
       snapshotIndex: snapshot === undefined ? 0 : snapshot.index,
       acks,
     };
+    if (snapshot !== undefined) this.#installing.push(snapshot);
     log.acceptUnstable();
     if (committed.length > 0) this.#handOut(committed);
     const readStates = r.readStates.length === 0 ? NO_READS : r.readStates;
@@ -301,10 +309,7 @@ export class RaftCore {
     // In a later term the entries may have been replaced and come back with the same (term, index): what was written
     // before that says nothing about what will be on disk in the end. The write that brought the new term covers them.
     if (token.index !== 0 && token.term === r.term) r.log.stableTo(token.index, token.logTerm);
-    if (token.snapshotIndex !== 0) {
-      r.log.stableSnapshotTo(token.snapshotIndex);
-      if (token.snapshotIndex > r.log.applied) r.appliedTo(token.snapshotIndex, 0);
-    }
+    if (token.snapshotIndex !== 0) this.#installed(token.snapshotIndex);
   }
 
   /** Committed entries up to `index` are applied. @throws RaftError RAFT_MISUSE */
@@ -320,6 +325,11 @@ export class RaftCore {
     if (due !== undefined && due <= index) {
       throw new RaftError('RAFT_MISUSE', `Entry ${due} changes the configuration: call applyConfChange for it first.`);
     }
+    this.#appliedTo(index);
+  }
+
+  #appliedTo(index: number): void {
+    const r = this.#r;
     let bytes = 0;
     let payload = 0;
     while (this.#applying.length > 0 && this.#applying[0]!.last <= index) {
@@ -329,6 +339,17 @@ export class RaftCore {
     }
     r.appliedTo(Math.max(index, r.log.applied), bytes);
     r.uncommittedBytes = Math.max(0, r.uncommittedBytes - payload);
+  }
+
+  /** The snapshot at `index` is durable, and in the state machine: what was to be applied before it need not be. */
+  #installed(index: number): void {
+    const r = this.#r;
+    const snapshot = this.#installing.shift()!;
+    r.log.stableSnapshotTo(index);
+    if (r.options.etcd === undefined) r.restoreConfig(snapshot);
+    const due = this.#confChangesDue;
+    while (due.length > 0 && due[0]! <= index) due.shift();
+    this.#appliedTo(index);
   }
 
   /** How things stand, in full. */
@@ -345,6 +366,7 @@ export class RaftCore {
       config: r.members.config,
       transferee: r.transferee,
       uncommittedBytes: r.uncommittedBytes,
+      heartbeatRounds: r.rounds.last,
       progress: r.role === 'leader' ? r.members.progress.map((pr) => pr.status()) : [],
       dropped: { ...NOTHING_DROPPED, ...this.#dropped },
     };

@@ -20,7 +20,17 @@ import type { ResolvedOptions } from './options.js';
 import type { Progress } from './progress.js';
 import { committedIndex } from './quorum.js';
 import { RaftLog } from './raft-log.js';
-import type { ConfChange, ConfState, DropReason, Entry, EntryType, Message, ReadState, Role } from './types.js';
+import type {
+  ConfChange,
+  ConfState,
+  DropReason,
+  Entry,
+  EntryType,
+  Message,
+  ReadState,
+  Role,
+  Snapshot,
+} from './types.js';
 import { VoteGuard } from './vote-guard.js';
 
 /** What is proposed: an entry without its place. */
@@ -168,6 +178,12 @@ export class Replica {
     if (index <= this.configIndex) return this.members.config;
     this.configIndex = index;
     return this.switchTo(applyChange(this.members, this.log.lastIndex, this.options.inflight, change));
+  }
+
+  /** The configuration of a snapshot takes effect. */
+  restoreConfig({ index, config }: Snapshot): void {
+    this.configIndex = index;
+    this.switchTo(restoreMembership(config, this.log.lastIndex, this.options.inflight));
   }
 
   switchTo(members: Membership): ConfState {
@@ -352,7 +368,8 @@ export class Replica {
 
   /** Handles a well-formed message. */
   step(m: Message): DropReason | undefined {
-    if (m.term > this.term) {
+    const { term } = this;
+    if (m.term > term) {
       if (m.type === 'vote' || m.type === 'pre-vote') {
         if (this.#mustRefuse(m)) return 'leader-alive';
       }
@@ -363,10 +380,16 @@ export class Replica {
       } else {
         this.becomeFollower(m.term, 0);
       }
-    } else if (m.term < this.term && m.term !== 0) {
+    } else if (m.term < term && m.term !== 0) {
       return this.#stepStale(m);
     }
     if (m.type === 'vote' || m.type === 'pre-vote') return this.#stepVote(m);
+    const reason = this.#stepRole(m);
+    // A message that brought a new term has changed something, whatever becomes of the rest of it.
+    return this.term === term ? reason : undefined;
+  }
+
+  #stepRole(m: Message): DropReason | undefined {
     if (this.role === 'leader') return stepLeader(this, m);
     return this.role === 'follower' ? stepFollower(this, m) : stepCandidate(this, m);
   }
@@ -385,9 +408,7 @@ export class Replica {
       this.sendAfterAppend(blankMessage('append-response', this.id, m.from, this.term));
     } else if (m.type === 'pre-vote') {
       // A candidate of an older term would wait for ever if it were not told.
-      const answer = blankMessage('pre-vote-response', this.id, m.from, this.term);
-      answer.reject = true;
-      this.sendAfterAppend(answer);
+      this.#refuseVote('pre-vote-response', m.from);
     }
     return 'stale-term';
   }
@@ -410,10 +431,22 @@ export class Replica {
         this.vote = m.from;
       }
     } else {
-      const answer = blankMessage(answerType, this.id, m.from, this.term);
-      answer.reject = true;
-      this.sendAfterAppend(answer);
+      this.#refuseVote(answerType, m.from);
     }
     return undefined;
+  }
+
+  /**
+   * Says no, and what is known to be committed. The candidate may need to know: a leader that was removed may be the only
+   * one that has heard of its removal being committed, may itself not be elected any more, and have the longest log.
+   */
+  #refuseVote(type: 'vote-response' | 'pre-vote-response', to: number): void {
+    const answer = blankMessage(type, this.id, to, this.term);
+    answer.reject = true;
+    if (this.options.etcd === undefined) {
+      answer.index = this.log.committed;
+      answer.logTerm = this.log.term(answer.index) ?? 0;
+    }
+    this.sendAfterAppend(answer);
   }
 }

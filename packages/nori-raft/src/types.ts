@@ -105,7 +105,8 @@ export interface Message {
   readonly term: number;
   /**
    * `append`: index before the entries. `append-response`: last matching index, or the refused one. `vote`,
-   * `pre-vote`: last index of the candidate. `read-index-response`: the index to wait for.
+   * `pre-vote`: last index of the candidate. A refused vote: what is known to be committed. `read-index-response`: the
+   * index to wait for.
    */
   readonly index: number;
   /** Term of the entry at `index`; in a refused `append-response` the term at `rejectHint`. */
@@ -248,6 +249,8 @@ export interface RaftStatus extends HardState, SoftState {
   /** Target of a leadership transfer under way, else 0. */
   readonly transferee: number;
   readonly uncommittedBytes: number;
+  /** Heartbeat rounds begun in this term, those for reads included. */
+  readonly heartbeatRounds: number;
   /** By id, ascending; empty unless leader. */
   readonly progress: readonly ProgressStatus[];
   /** Messages dropped since the start, by reason. */

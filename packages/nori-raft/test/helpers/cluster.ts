@@ -35,7 +35,8 @@ export class Node {
   readonly writes: Ready[] = [];
   slowDisk = false;
   slowApply = false;
-  readonly #unapplied: Entry[] = [];
+  /** Handed out and not applied; only filled while `slowApply`. */
+  readonly unapplied: Entry[] = [];
 
   constructor(
     readonly options: Omit<RaftOptions, 'storage'>,
@@ -59,7 +60,7 @@ export class Node {
       for (const message of ready.messages) send(message);
       this.reads.push(...ready.readStates);
       this.readsFailed.push(...ready.readsFailed);
-      this.#unapplied.push(...ready.committed);
+      this.unapplied.push(...ready.committed);
       this.writes.push(ready);
       if (!this.slowDisk) this.finishWrites(send);
       if (!this.slowApply) this.apply();
@@ -74,8 +75,13 @@ export class Node {
     }
   }
 
+  /** As a state machine does that was replaced by a snapshot. */
+  forgetUnapplied(): void {
+    this.unapplied.length = 0;
+  }
+
   apply(): void {
-    for (const entry of this.#unapplied.splice(0)) {
+    for (const entry of this.unapplied.splice(0)) {
       if (entry.type === 'conf-change') this.core.applyConfChange(entry);
       else if (entry.data.length > 0) this.applied.push(decoder.decode(entry.data));
       this.core.applyDone(entry.index);

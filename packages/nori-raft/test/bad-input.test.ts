@@ -1,0 +1,566 @@
+// Messages that should not exist: malformed, misdirected, repeated, oversized, from strangers, from the far future, lies.
+//
+// Each replica is a pair of cores that get the same input, except that a message which the first one drops is kept from the
+// second. As long as they behave alike, a dropped message has changed nothing, whatever is inside. The one exception is
+// documented: who is behind is answered, so that it hears of the new term.
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type ConfState,
+  type Entry,
+  encodeConfChange,
+  MemoryStorage,
+  type Message,
+  type MessageType,
+  RaftCore,
+  RaftError,
+  type RaftOptions,
+  type RaftStatus,
+  type Ready,
+} from 'nori-raft';
+import { Rng, seedFromEnv } from 'nori-testkit';
+import { describe, expect, test } from 'vitest';
+
+const seed = seedFromEnv();
+const VOTERS = [1, 2, 3];
+const LEARNERS = [4];
+const ENTRY_BYTES_MAX = 100;
+const TICK_MS = 100;
+const RUNS = 50;
+const STEPS = 500;
+
+const TYPES: readonly MessageType[] = [
+  'append',
+  'append-response',
+  'heartbeat',
+  'heartbeat-response',
+  'vote',
+  'vote-response',
+  'pre-vote',
+  'pre-vote-response',
+  'snapshot',
+  'timeout-now',
+  'transfer-leader',
+  'propose',
+  'read-index',
+  'read-index-response',
+];
+
+const NUMBERS = ['from', 'to', 'term', 'index', 'logTerm', 'commit', 'rejectHint', 'context', 'transfer'] as const;
+
+const NO_NUMBERS: readonly unknown[] = [
+  Number.NaN,
+  -1,
+  1.5,
+  2 ** 53,
+  Infinity,
+  -Infinity,
+  undefined,
+  null,
+  '1',
+  1n,
+  {},
+  [],
+];
+
+const NO_MESSAGES: readonly unknown[] = [
+  undefined,
+  null,
+  0,
+  '',
+  'append',
+  true,
+  [],
+  {},
+  { type: 'append' },
+  { type: 'toString' },
+];
+
+/** A replica, twice. */
+class Twin {
+  readonly id: number;
+  readonly #a: RaftCore;
+  readonly #b: RaftCore;
+  readonly storage: MemoryStorage;
+  readonly #storageB: MemoryStorage;
+  /** Answers to messages of earlier terms, which only the first core was asked for. */
+  #answers: string[] = [];
+  #writes: { readonly a: Ready; readonly b: Ready }[] = [];
+  readonly #answersLeaders: boolean;
+  #last: RaftStatus;
+  #applied = 1;
+  /** A forged entry was committed that is no configuration change: the driver would stop here. */
+  stopped = false;
+
+  constructor(options: Omit<RaftOptions, 'storage' | 'random'>, seedOfCores: number) {
+    this.id = options.id;
+    this.#answersLeaders = options.checkQuorum === true || options.preVote === true;
+    this.storage = new MemoryStorage({ voters: VOTERS, learners: LEARNERS });
+    this.#storageB = new MemoryStorage({ voters: VOTERS, learners: LEARNERS });
+    const [rngA, rngB] = [new Rng(seedOfCores), new Rng(seedOfCores)];
+    this.#a = new RaftCore({ ...options, storage: this.storage, random: () => rngA.next() });
+    this.#b = new RaftCore({ ...options, storage: this.#storageB, random: () => rngB.next() });
+    this.#last = this.#a.status();
+  }
+
+  /** Runs a call on both; they must do the same, and throw only typed errors. */
+  call(action: (core: RaftCore) => unknown): void {
+    const outcome = (core: RaftCore) => {
+      try {
+        return action(core) ?? 'nothing';
+      } catch (error) {
+        if (!(error instanceof RaftError)) throw error;
+        return error.code;
+      }
+    };
+    same(outcome(this.#a), outcome(this.#b), 'outcomes of a call');
+    this.#check();
+  }
+
+  step(message: Message, nowMs: number): void {
+    const before = this.#a.status();
+    const reason = this.#a.step(message, nowMs);
+    const after = this.#a.status();
+    if (reason === undefined) {
+      same(this.#b.step(message, nowMs), undefined, 'what becomes of a message');
+    } else {
+      same({ ...after, dropped: {} }, { ...before, dropped: {} }, `states around a dropped message (${reason})`);
+      same(after.dropped, { ...before.dropped, [reason]: before.dropped[reason] + 1 }, 'counts of dropped messages');
+      if (reason === 'stale-term') this.#expectAnswer(message, after.term);
+    }
+    this.#check();
+  }
+
+  #expectAnswer({ type, from }: Message, term: number): void {
+    if (type === 'pre-vote') this.#answers.push(`pre-vote-response ${from} ${term}`);
+    // Without either option the sender's term cannot be behind for want of a message.
+    else if (this.#answersLeaders && (type === 'append' || type === 'heartbeat')) {
+      this.#answers.push(`append-response ${from} ${term}`);
+    }
+  }
+
+  /** Handles a Ready, and maybe finishes writes. */
+  work(finish: boolean, send: (message: Message) => void, committed: (entry: Entry) => void): void {
+    if (this.#a.hasReady() || this.#b.hasReady()) {
+      const a = this.#a.ready();
+      const b = this.#b.ready();
+      // An answer may look like one that both gave: then nobody knows which of the two is too much, but how many are.
+      const order = this.#answers.length === 0 ? (list: readonly Message[]) => list : sorted;
+      same(order(this.#withoutAnswers(a.afterAppend)), order(b.afterAppend), 'answers');
+      same({ ...a, afterAppend: [] }, { ...b, afterAppend: [] }, 'Readys');
+      same(this.#answers, [], 'answers that are owed');
+      for (const message of a.messages) send(message);
+      this.#writes.push({ a, b });
+      this.#apply(a, committed);
+    }
+    if (finish) this.#finish(send);
+    this.#check();
+  }
+
+  // In the order of the documentation: a Ready's entries are applied when they are durable, which those of earlier
+  // Readys are by contract.
+  #apply(ready: Ready, committed: (entry: Entry) => void): void {
+    for (const entry of ready.committed) {
+      if (entry.index !== this.#applied + 1) throw new Error(`Entry ${entry.index} follows ${this.#applied}.`);
+      this.#applied = entry.index;
+      if (this.storage.term(entry.index) !== entry.term) throw new Error(`Entry ${entry.index} is not durable.`);
+      committed(entry);
+      if (entry.type === 'conf-change' && !this.#applyConfChange(entry)) return;
+    }
+    if (ready.committed.length > 0) this.call((core) => core.applyDone(this.#applied));
+  }
+
+  #applyConfChange(entry: Entry): boolean {
+    const outcome = (core: RaftCore) => {
+      try {
+        return core.applyConfChange(entry);
+      } catch (error) {
+        if (!(error instanceof RaftError)) throw error;
+        return error.code;
+      }
+    };
+    const a = outcome(this.#a);
+    same(a, outcome(this.#b), 'configurations');
+    this.stopped = typeof a === 'string';
+    return !this.stopped;
+  }
+
+  #finish(send: (message: Message) => void): void {
+    for (const { a, b } of this.#writes.splice(0)) {
+      if (a.snapshot !== undefined) this.#applied = a.snapshot.index;
+      this.storage.store(a);
+      this.#storageB.store(b);
+      for (const message of a.afterAppend) send(message);
+      this.#a.appendDone(a.token);
+      this.#b.appendDone(b.token);
+    }
+  }
+
+  #withoutAnswers(messages: readonly Message[]): readonly Message[] {
+    return messages.filter((message) => {
+      const isAnswer =
+        (message.type === 'append-response' && !message.reject && message.index === 0) ||
+        (message.type === 'pre-vote-response' && message.reject);
+      const at = isAnswer ? this.#answers.indexOf(`${message.type} ${message.to} ${message.term}`) : -1;
+      if (at >= 0) this.#answers.splice(at, 1);
+      return at < 0;
+    });
+  }
+
+  #check(): void {
+    const a = this.#a.status();
+    same({ ...a, dropped: {} }, { ...this.#b.status(), dropped: {} }, 'states');
+    same(this.#a.leaseExpiresAtMs, this.#b.leaseExpiresAtMs, 'leases');
+    const last = this.#last;
+    const ordered = a.applied <= a.commit && a.commit <= a.lastIndex;
+    const grows = a.term >= last.term && a.commit >= last.commit && a.applied >= last.applied;
+    const keepsVote = a.term > last.term || last.vote === 0 || a.vote === last.vote;
+    if (!ordered || !grows || !keepsVote) throw new Error(`Impossible: ${show(last)} became ${show(a)}.`);
+    this.#last = a;
+  }
+
+  status(): RaftStatus {
+    return this.#a.status();
+  }
+}
+
+/** Replicas on a bad network, with someone who sends what nobody should. */
+class World {
+  readonly rng: Rng;
+  readonly twins: readonly Twin[];
+  readonly #lies: boolean;
+  #queue: Message[] = [];
+  /** What was sent lately, to be repeated and distorted. */
+  readonly #sent: Message[] = [];
+  #nowMs = 0;
+  readonly #committed = new Map<number, number>();
+  junk = 0;
+
+  constructor(rng: Rng, lies: boolean) {
+    this.rng = rng;
+    this.#lies = lies;
+    const lease = { electionTimeoutMinMs: 900, electionTimeoutMaxMs: 2000, maxClockDrift: 0.1, nowMs: 0 };
+    const options: Omit<RaftOptions, 'id' | 'storage' | 'random'> = {
+      entryBytesMax: ENTRY_BYTES_MAX,
+      preVote: rng.chance(0.5),
+      forwardProposals: rng.chance(0.5),
+      inflightAppendsMax: rng.range(1, 5),
+      ...(rng.chance(0.5) ? { checkQuorum: true, lease } : { checkQuorum: rng.chance(0.5) }),
+    };
+    this.twins = [...VOTERS, ...LEARNERS].map((id) => new Twin({ ...options, id }, rng.uint32()));
+  }
+
+  run(steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      const twin = this.rng.pick(this.twins);
+      if (twin.stopped) continue;
+      const dice = this.rng.next();
+      if (dice < 0.1) this.#tick();
+      else if (dice < 0.4) this.#deliver();
+      else if (dice < 0.65) this.#work(twin);
+      else if (dice < 0.75) twin.call((core) => core.propose(new Uint8Array(dice < 0.74 ? 5 : ENTRY_BYTES_MAX + 1)));
+      else if (dice < 0.77) twin.call((core) => core.readIndex());
+      else if (dice < 0.775) twin.call((core) => core.transferLeader(this.#target(i)));
+      else if (dice < 0.78) twin.call((core) => core.campaign(this.#nowMs));
+      else if (dice < 0.785) twin.call((core) => core.forgetLeader());
+      else this.#sendJunk(twin);
+    }
+  }
+
+  /** Lets messages through and demands that one replica leads and that a proposal is committed. */
+  settle(): void {
+    for (let i = 0; i < 200; i++) {
+      this.#tick();
+      for (let j = 0; j < 10; j++) {
+        for (const twin of this.twins)
+          twin.work(
+            true,
+            (m) => this.#send(m),
+            (entry) => this.#note(entry),
+          );
+        for (const message of this.#queue.splice(0)) this.#twin(message.to)?.step(message, this.#nowMs);
+      }
+      const leader = this.twins.find((twin) => twin.status().role === 'leader');
+      const caughtUp =
+        leader !== undefined && this.twins.every((twin) => twin.status().applied === leader.status().lastIndex);
+      if (caughtUp) return;
+    }
+    throw new Error(`No progress: ${this.twins.map((twin) => show(twin.status())).join('\n')}`);
+  }
+
+  #target(i: number): number {
+    return (i % 5) + 1;
+  }
+
+  #twin(id: number): Twin | undefined {
+    return this.twins[id - 1];
+  }
+
+  #tick(): void {
+    this.#nowMs += TICK_MS;
+    for (const twin of this.twins) if (!twin.stopped) twin.call((core) => core.tick(this.#nowMs));
+  }
+
+  #send(message: Message): void {
+    this.#queue.push(message);
+    this.#sent.push(message);
+    if (this.#sent.length > 60) this.#sent.shift();
+  }
+
+  #deliver(): void {
+    for (let count = this.rng.int(8); count >= 0 && this.#queue.length > 0; count--) {
+      const [message] = this.#queue.splice(this.rng.chance(0.8) ? 0 : this.rng.int(this.#queue.length), 1);
+      const twin = this.#twin(message!.to);
+      if (twin !== undefined && !twin.stopped && this.rng.chance(0.95)) twin.step(message!, this.#nowMs);
+    }
+  }
+
+  #work(twin: Twin): void {
+    twin.work(
+      this.rng.chance(0.8),
+      (m) => this.#send(m),
+      (entry) => this.#note(entry),
+    );
+  }
+
+  // Honest worlds keep their configuration: what is committed must be durable at two of three.
+  #note(entry: Entry): void {
+    if (this.#lies) return;
+    const holders = VOTERS.filter((id) => this.#twin(id)!.storage.term(entry.index) === entry.term);
+    if (holders.length < 2) throw new Error(`Entry ${show(entry)} is committed, and only at ${holders}.`);
+    const before = this.#committed.get(entry.index) ?? entry.term;
+    if (before !== entry.term) throw new Error(`Entry ${show(entry)} was committed with term ${before} elsewhere.`);
+    this.#committed.set(entry.index, entry.term);
+  }
+
+  #sendJunk(twin: Twin): void {
+    this.junk++;
+    const { rng } = this;
+    if (rng.chance(0.05)) {
+      twin.step(rng.pick(NO_MESSAGES) as Message, this.#nowMs);
+      return;
+    }
+    // For this replica if possible: most others are dropped for their address.
+    const own = this.#sent.filter(({ to }) => to === twin.id);
+    const base = rng.pick(
+      rng.chance(0.9) && own.length > 0 ? own : [...this.#sent, blank(rng.pick(TYPES), 2, twin.id)],
+    );
+    const bad: Record<string, unknown> = { ...base };
+    if (this.#lies && rng.chance(0.4)) this.#lie(bad, twin);
+    else if (this.#lies && rng.chance(0.6)) Object.assign(bad, this.#forgery(twin));
+    else this.#spoil(bad, twin);
+    twin.step(bad as unknown as Message, this.#nowMs);
+  }
+
+  /** Makes a message that is no lie: everything it says is true, or nobody can take it for a message. */
+  #spoil(m: Record<string, unknown>, twin: Twin): void {
+    const { rng } = this;
+    const kind = rng.int(10);
+    // Too large, and else what it was.
+    if (kind === 9 && m.type === 'append') {
+      const entries = m.entries as readonly Entry[];
+      m.entries = entries.map((entry) => ({ ...entry, data: new Uint8Array(ENTRY_BYTES_MAX + 1) }));
+    }
+    if (kind === 0) m[rng.pick(NUMBERS)] = rng.pick(NO_NUMBERS);
+    else if (kind === 1) delete m[rng.pick([...NUMBERS, 'type', 'entries', 'reject'])];
+    else if (kind === 2) m.type = rng.pick(['', 'Append', 'constructor', '__proto__', 7, null]);
+    else if (kind === 3) m.from = rng.pick([99, 99, twin.id, 0]);
+    else if (kind === 4) m.term = rng.pick([2 ** 53 - 1, 2 ** 40, 2 ** 33 + 7]);
+    else if (kind === 5) m.entries = this.#spoiltEntries((m.entries as readonly Entry[] | undefined) ?? []);
+    else if (kind === 6) m.reject = rng.pick([undefined, 0, 'true', null]);
+    else if (kind === 7)
+      m.snapshot = rng.pick<unknown>([null, 0, {}, { index: 5 }, { index: 5, term: 1, data: new Uint8Array(0) }]);
+    // Else: a repetition.
+  }
+
+  #spoiltEntries(entries: readonly Entry[]): unknown {
+    const { rng } = this;
+    const some = rng.pick<unknown>([
+      null,
+      undefined,
+      1,
+      'x',
+      { type: 'normal' },
+      { term: 1, index: 1, type: 'odd', data: new Uint8Array(0) },
+      { term: 1, index: 1, type: 'normal', data: [1, 2] },
+      { term: Number.NaN, index: Number.NaN, type: 'normal', data: new Uint8Array(0) },
+      { term: -1, index: 1.5, type: 'normal', data: new Uint8Array(0) },
+      { ...(entries[0] ?? { term: 1, index: 2, type: 'normal' }), data: new Uint8Array(ENTRY_BYTES_MAX + 1) },
+    ]);
+    return rng.pick<unknown>([undefined, null, 'ab', { length: 2 }, [some], [...entries, some], new Array(3)]);
+  }
+
+  /** Says what is well-formed and not true. */
+  #lie(m: Record<string, unknown>, twin: Twin): void {
+    const { rng } = this;
+    const { term, lastIndex } = twin.status();
+    const number = () =>
+      rng.pick([0, 1, 2, lastIndex, lastIndex + 1, term, term + 1, rng.int(20), 2 ** 53 - 1, 2 ** 53 - 2, 2 ** 32]);
+    for (let changes = rng.range(1, 4); changes > 0; changes--) {
+      const kind = rng.int(6);
+      if (kind === 0) m.type = rng.pick(TYPES);
+      else if (kind === 1) m.from = rng.range(1, 5);
+      else if (kind === 2) m.reject = rng.chance(0.5);
+      else if (kind === 3) m.entries = this.#forgedEntries(twin);
+      else if (kind === 4) m.snapshot = rng.chance(0.5) ? undefined : this.#forgedSnapshot(number);
+      else m[rng.pick(NUMBERS)] = number();
+    }
+    m.to = twin.id;
+  }
+
+  /** A message that passes for one of this or the next term. */
+  #forgery(twin: Twin): Message {
+    const { rng } = this;
+    const { term, lastIndex, commit } = twin.status();
+    const type = rng.pick(TYPES);
+    const termless = type === 'propose' || type === 'read-index';
+    const message = blank(type, rng.pick([1, 2, 3, 4].filter((id) => id !== twin.id)), twin.id);
+    const index = rng.pick([lastIndex, lastIndex, commit, rng.int(lastIndex + 2)]);
+    const entries = type === 'append' || type === 'propose' ? this.#forgedEntries(twin, index + 1) : [];
+    const logTerm = index === 0 ? 0 : (twin.storage.term(index) ?? term);
+    const snapshotIndex = rng.pick([lastIndex + 1, lastIndex + 5, 2 ** 52, 2 ** 52 + 1, 2 ** 53 - 3]);
+    const snapshot = { index: snapshotIndex, term, config: this.#forgedConfig(), data: new Uint8Array(0) };
+    return {
+      ...message,
+      term: termless ? 0 : term + rng.pick([0, 0, 1]),
+      index,
+      logTerm,
+      commit: type === 'append' || type === 'heartbeat' ? rng.pick([commit, index, lastIndex]) : 0,
+      entries,
+      reject: rng.chance(0.2),
+      rejectHint: rng.int(lastIndex + 2),
+      snapshot: type === 'snapshot' ? snapshot : undefined,
+      context: rng.int(5),
+    };
+  }
+
+  #forgedEntries(twin: Twin, from?: number): Entry[] {
+    const { rng } = this;
+    const { term, lastIndex } = twin.status();
+    const first = from ?? rng.pick([lastIndex + 1, lastIndex, rng.range(1, 10)]);
+    return Array.from({ length: rng.int(4) }, (_, i) => ({
+      term: from === undefined ? rng.pick([term, term, term - 1, 1]) : term,
+      index: first + i,
+      ...(rng.chance(0.8) ? { type: 'normal', data: rng.bytes(rng.int(6)) } : this.#forgedChange()),
+    }));
+  }
+
+  #forgedSnapshot(number: () => number): unknown {
+    return { index: number(), term: number(), config: this.#forgedConfig(), data: new Uint8Array(0) };
+  }
+
+  #forgedConfig(): ConfState {
+    const { rng } = this;
+    const ids = () => [1, 2, 3, 4, 5].filter(() => rng.chance(0.4));
+    if (rng.chance(0.5)) {
+      // Sound.
+      const [first, ...more] = rng.shuffle([1, 2, 3, 4, 5]);
+      const voters = [first!, ...more.slice(0, 2)].sort((a, b) => a - b);
+      return {
+        voters,
+        votersOutgoing: [],
+        learners: more.slice(2).sort((a, b) => a - b),
+        learnersNext: [],
+        autoLeave: false,
+      };
+    }
+    return {
+      voters: ids(),
+      votersOutgoing: rng.chance(0.7) ? [] : ids(),
+      learners: rng.chance(0.7) ? [] : ids(),
+      learnersNext: rng.chance(0.9) ? [] : ids(),
+      autoLeave: rng.chance(0.2),
+    };
+  }
+
+  #forgedChange(): Pick<Entry, 'type' | 'data'> {
+    const { rng } = this;
+    if (rng.chance(0.2)) return { type: 'conf-change', data: rng.bytes(rng.int(6)) };
+    const steps = Array.from({ length: rng.int(3) }, () => ({
+      type: rng.pick(['add-voter', 'add-learner', 'remove', 'update'] as const),
+      id: rng.range(1, 5),
+    }));
+    const transition = rng.pick(['auto', 'joint-implicit', 'joint-explicit'] as const);
+    return { type: 'conf-change', data: encodeConfChange({ transition, steps }) };
+  }
+}
+
+function blank(type: MessageType, from: number, to: number): Message {
+  return {
+    type,
+    from,
+    to,
+    term: 1,
+    index: 0,
+    logTerm: 0,
+    commit: 0,
+    entries: [],
+    reject: false,
+    rejectHint: 0,
+    snapshot: undefined,
+    context: 0,
+    transfer: 0,
+  };
+}
+
+function sorted(messages: readonly Message[]): readonly Message[] {
+  return [...messages].sort((a, b) => (show(a) < show(b) ? -1 : 1));
+}
+
+function same(actual: unknown, expected: unknown, what: string): void {
+  if (!isDeepStrictEqual(actual, expected)) throw new Error(`${what} differ:\n${show(actual)}\n${show(expected)}`);
+}
+
+function show(value: unknown): string {
+  return JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${one}n` : one));
+}
+
+function runWorlds(lies: boolean, finish: (world: World) => void): number {
+  const seeds = new Rng(seed);
+  let junk = 0;
+  for (let run = 0; run < RUNS; run++) {
+    const world = new World(seeds.fork(), lies);
+    try {
+      world.settle();
+      world.run(STEPS);
+      finish(world);
+    } catch (error) {
+      throw new Error(`NORI_SEED=${seed}, run ${run}: ${(error as Error).stack}`);
+    }
+    junk += world.junk;
+  }
+  return junk;
+}
+
+describe('Bad input', () => {
+  test('Malformed, misdirected and repeated messages change nothing, and nothing is committed without a quorum', () => {
+    expect(runWorlds(false, (world) => world.settle())).toBeGreaterThan(RUNS);
+  });
+
+  test('Messages that lie never make the core throw or contradict itself', () => {
+    expect(runWorlds(true, () => {})).toBeGreaterThan(RUNS);
+  });
+
+  test('A message that brings a new term is not called dropped', () => {
+    for (const type of ['read-index-response', 'transfer-leader'] as const) {
+      const core = aFollower();
+      expect(core.step({ ...blank(type, 2, 1), term: 7, context: 5 }, 0)).toBeUndefined();
+      expect(core.term).toBe(7);
+    }
+  });
+
+  test('Indexes that would use up the numbers are not believed', () => {
+    const config = { voters: VOTERS, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+    const at = (index: number) => ({ term: 1, index, config, data: new Uint8Array(0) });
+    const core = aFollower();
+    expect(core.step({ ...blank('snapshot', 2, 1), snapshot: at(2 ** 52 + 1) }, 0)).toBe('far-future');
+    expect(core.step({ ...blank('append', 2, 1), index: 2 ** 52 + 1, logTerm: 1 }, 0)).toBe('far-future');
+    expect(core.lastIndex).toBe(1);
+    // A blank replica of an old group is far behind, and rightly so.
+    expect(core.step({ ...blank('snapshot', 2, 1), snapshot: at(2 ** 40) }, 0)).toBeUndefined();
+    expect(core.lastIndex).toBe(2 ** 40);
+  });
+});
+
+function aFollower(): RaftCore {
+  return new RaftCore({ id: 1, storage: new MemoryStorage({ voters: VOTERS }), random: () => 0.5 });
+}

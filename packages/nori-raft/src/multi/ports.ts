@@ -111,6 +111,12 @@ export interface PeerTransport {
 /** How far a state machine has come, durably: entries up to there never need to be applied again. */
 export interface Mark extends EntryId {
   readonly config: ConfState;
+  /**
+   * Bytes that a wrapper of the state machine, such as `exactlyOnce`, wants to find again: what it says is to be made
+   * durable with the mark, as one, and to be given back by {@link StateMachine.mark} after a restart. Ask for it when the
+   * mark is stored, and before the next one comes. Marks from the driver itself have none.
+   */
+  readonly attachment?: (() => Uint8Array) | undefined;
 }
 
 /** A snapshot that can be read while the state machine goes on. */

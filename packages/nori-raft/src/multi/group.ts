@@ -97,6 +97,8 @@ export interface GroupHost {
   readonly options: ResolvedMultiOptions;
   readonly clock: LeaseClock;
   readonly outbox: Outbox;
+  /** Number of the last tick. */
+  readonly tick: number;
   /** The group has work for the next turn. */
   wake(group: GroupDriver): void;
   /** Takes room for queued proposals, or says no. */
@@ -142,6 +144,10 @@ export class GroupDriver implements RaftGroup {
   #openedSource: SnapshotSource | undefined;
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
+  /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
+  dueTick = 0;
+  /** The last tick that the core knows of. */
+  #toldTick: number;
   /** In the set of groups with work. */
   awake = false;
   failure: RaftError | undefined;
@@ -151,6 +157,7 @@ export class GroupDriver implements RaftGroup {
     this.#log = log;
     this.groupId = options.groupId;
     this.replicaId = options.replicaId;
+    this.#toldTick = host.tick;
     this.machine = options.stateMachine;
     this.preferredLeader = options.preferredLeader ?? 0;
     this.#peers = new Map(options.peers);
@@ -297,10 +304,21 @@ export class GroupDriver implements RaftGroup {
     this.#host.wake(this);
   }
 
-  tick(nowMs: number, leaseNowMs: number): void {
+  /** Tick number `tick` has come, and the core has something to do by itself. */
+  tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
+    this.#tellTicks(tick - 1);
     this.core.tick(nowMs, leaseNowMs);
+    this.#toldTick = tick;
+    this.dueTick = tick + this.core.ticksUntilDue;
     if (this.core.hasReady()) this.#host.wake(this);
+  }
+
+  /** Tells the core of ticks up to `tick` in which it had nothing to do. */
+  #tellTicks(tick: number): void {
+    if (tick <= this.#toldTick) return;
+    this.core.skipTicks(tick - this.#toldTick);
+    this.#toldTick = tick;
   }
 
   /** Ends calls that are past their deadline. */
@@ -314,13 +332,14 @@ export class GroupDriver implements RaftGroup {
   }
 
   /** A message has come from another replica. */
-  receive(from: NodeId, message: Message): DropReason | undefined {
+  receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
     if (this.failure !== undefined) return undefined;
     const { clock, options, unappliedBytes } = this.#host;
     // Too much is waiting to be applied: what is not acknowledged makes leaders wait.
     if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
       return undefined;
     }
+    this.#tellTicks(tick);
     let reason: DropReason | undefined;
     try {
       reason = this.core.step(message, clock.nowMs(), clock.leaseNowMs());
@@ -375,6 +394,8 @@ export class GroupDriver implements RaftGroup {
       }
       this.#store(ready, turn);
     }
+    // Whatever has happened may have changed the role, or put an election off.
+    this.dueTick = this.#toldTick + core.ticksUntilDue;
   }
 
   #store(ready: Ready, turn: Turn): void {
@@ -560,7 +581,7 @@ export class GroupDriver implements RaftGroup {
       return;
     }
     this.#staged = { mark: snapshot, snapshot: staged };
-    this.receive(from, message);
+    this.receive(from, message, this.#toldTick);
     // If the core wants it, it comes with the next Ready.
     this.#host.wake(this);
     await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));

@@ -13,6 +13,7 @@ import type { RaftEvent } from './events.js';
 import { decodeFrame } from './frame-codec.js';
 import { GroupDriver, type GroupHost, type GroupOptions, type RaftGroup, type Turn } from './group.js';
 import { LeaseClock } from './lease-clock.js';
+import { mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
@@ -252,7 +253,7 @@ export class MultiRaft {
       const batch = this.#pendingWrites;
       this.#pendingWrites = [];
       try {
-        await this.options.storage.write(batch.length === 1 ? batch[0]!.writes : batch.flatMap(({ writes }) => writes));
+        await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
         this.#writes++;
         this.#noSpace = undefined;
         for (const { done } of batch) done();
@@ -327,7 +328,7 @@ export class MultiRaft {
       this.options.onUnknownGroup(groupId, from);
       return;
     }
-    const reason = group.receive(from, message);
+    const reason = group.receive(from, message, this.#ticks);
     if (reason === undefined) return;
     this.#messagesDropped++;
     if (reason !== 'stale-term' && reason !== 'leader-alive') {
@@ -357,7 +358,7 @@ export class MultiRaft {
     const leaseNowMs = this.#clock.leaseNowMs();
     const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
     for (const group of this.#groups.values()) {
-      group.tick(nowMs, leaseNowMs);
+      if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
       group.expire(nowMs);
       // Spread over the ticks, so that no tick is long.
       if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
@@ -395,6 +396,9 @@ export class MultiRaft {
       clock: this.#clock,
       outbox: this.#outbox,
       unappliedBytes: 0,
+      get tick() {
+        return multi.#ticks;
+      },
       wake: (group) => multi.#wake(group),
       takeProposalBytes: (bytes) => {
         if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > multi.options.proposalBytesMax) return false;

@@ -60,7 +60,7 @@ export interface RaftStorage {
   /** The log of a group that exists. It shows what was passed to {@link RaftStorage.write} at once. */
   log(groupId: number): GroupLog;
   /**
-   * Makes what several groups have to store durable as one: after a crash all of it is there or none. Resolves when it
+   * Makes what several groups, each named once, have to store durable as one: after a crash all of it is there or none. Resolves when it
    * is durable, in the order of the calls. A rejection is final: nothing is written any more, and what is on disk is
    * unknown until the log is opened again; except RAFT_NO_SPACE, which leaves nothing of this write and lets later ones
    * try again.

@@ -144,7 +144,7 @@ export class TestNode {
 
   /** Ends without a word, as by SIGKILL; what was not synced is lost with `power`. */
   async kill({ power = false } = {}): Promise<void> {
-    const fs = power ? this.fs.crash() : this.fs.kill();
+    const fs = power ? this.fs.crash(this.cluster.rng) : this.fs.kill();
     this.cluster.network.transport(this.id);
     const { multi } = this;
     this.fs = fs;

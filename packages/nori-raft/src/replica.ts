@@ -379,7 +379,7 @@ export class Replica {
 
   /** Handles a well-formed message. */
   step(m: Message): DropReason | undefined {
-    const { term } = this;
+    const { term, electionElapsed, role } = this;
     if (m.term > term) {
       if (m.type === 'vote' || m.type === 'pre-vote') {
         if (this.#mustRefuse(m)) return 'leader-alive';
@@ -394,7 +394,13 @@ export class Replica {
     } else if (m.term < term && m.term !== 0) {
       return this.#stepStale(m);
     }
-    if (m.type === 'vote' || m.type === 'pre-vote') return this.#stepVote(m);
+    if (m.type === 'vote' || m.type === 'pre-vote') {
+      this.#stepVote(m);
+      // A candidate that cannot win must not put off those that can, again and again. etcd lets it.
+      const refused = this.term > term && this.vote !== m.from;
+      if (refused && role !== 'leader' && this.options.etcd === undefined) this.electionElapsed = electionElapsed;
+      return undefined;
+    }
     const reason = this.#stepRole(m);
     // A message that brought a new term has changed something, whatever becomes of the rest of it.
     return this.term === term ? reason : undefined;
@@ -424,7 +430,7 @@ export class Replica {
     return 'stale-term';
   }
 
-  #stepVote(m: Message): DropReason | undefined {
+  #stepVote(m: Message): void {
     const canVote =
       // A repetition of a vote already cast,
       this.vote === m.from ||
@@ -444,7 +450,6 @@ export class Replica {
     } else {
       this.#refuseVote(answerType, m.from);
     }
-    return undefined;
   }
 
   /**

@@ -110,3 +110,20 @@ test('a vote is not sent, and the own is not counted, before it is durable', () 
   c.node(1).finishWrites((m) => c.queue.push(m));
   expect(c.core(1).role).toBe('leader');
 });
+
+test('a candidate that cannot win does not put off the election of one that can', () => {
+  const c = new Cluster({ core: { preVote: false, checkQuorum: false } });
+  c.elect(1);
+  c.isolate(3);
+  c.core(1).propose(bytes('3 does not have this'));
+  c.settle();
+  c.isolate(1);
+  // Replica 3 is in a hurry: it campaigns after every five ticks.
+  for (let i = 0; i < 8; i++) {
+    c.tick(5, [2]);
+    if (c.core(2).role === 'leader') break;
+    c.core(3).campaign(c.nowMs);
+    c.settle();
+  }
+  expect(c.core(2).role).toBe('leader');
+});

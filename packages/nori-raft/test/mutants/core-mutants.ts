@@ -154,10 +154,15 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     patch('leader', 'round: r.rounds.last + 1, index', 'round: Math.max(1, r.rounds.last), index'),
   ),
   mutant(
-    'read-tokens-repeat',
+    'read-answers-not-told-apart',
     [7],
-    'After a restart reads get the numbers of earlier ones, whose answers may still be on the way.',
-    patch('raft-core', 'this.#nextReadToken = Math.floor(options.random() * 2 ** 52) + 1;', 'this.#nextReadToken = 1;'),
+    'A follower takes any answer for the answer to the read that it asked first.',
+    patch(
+      'follower',
+      'const tokens = r.forwardedReads.get(m.context);',
+      'const [context = 0] = r.forwardedReads.keys();\n  const tokens = r.forwardedReads.get(context);',
+    ),
+    patch('follower', 'r.forwardedReads.delete(m.context);', 'r.forwardedReads.delete(context);'),
   ),
   mutant(
     'round-of-an-earlier-term',
@@ -165,8 +170,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A delayed heartbeat answer of an earlier term confirms the round of the same number in this one.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && m.type !== 'heartbeat-response') {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && m.type !== 'heartbeat-response') {",
     ),
   ),
   mutant(
@@ -448,12 +453,6 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'append-done-of-an-earlier-term',
-    [17],
-    'A write that finished in an earlier term makes entries durable that have replaced those it wrote.',
-    patch('raft-core', 'if (token.index !== 0 && token.term === r.term)', 'if (token.index !== 0)'),
-  ),
-  mutant(
     'append-done-of-replaced-entries',
     [17],
     'A write of entries that have been replaced since makes their successors durable.',
@@ -529,21 +528,6 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'applies-during-install',
-    [22],
-    'Entries behind a snapshot are handed out before it is installed.',
-    patch(
-      'raft-log',
-      'return !this.#applyingPaused && this.#snapshot === undefined && this.applying',
-      'return !this.#applyingPaused && this.applying',
-    ),
-    patch(
-      'raft-log',
-      'this.committed = snapshot.index;',
-      'this.committed = snapshot.index;\n    this.applying = snapshot.index;\n    this.applied = snapshot.index;',
-    ),
-  ),
-  mutant(
     'leader-keeps-its-role-in-a-new-term',
     [24],
     'A leader that sees a higher term takes it over and goes on to lead.',
@@ -559,8 +543,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Entries of a leader of an earlier term are appended.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && !(m.type === 'append' && this.role === 'follower')) {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && !(m.type === 'append' && this.role === 'follower')) {",
     ),
   ),
   mutant(
@@ -569,8 +553,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Acknowledgements of an earlier term count in this one.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && m.type !== 'append-response') {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && m.type !== 'append-response') {",
     ),
   ),
   mutant(
@@ -579,8 +563,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Votes of an earlier term count in this one.',
     patch(
       'replica',
-      '} else if (m.term < this.term && m.term !== 0) {',
-      "} else if (m.term < this.term && m.term !== 0 && m.type !== 'vote-response') {",
+      '} else if (m.term < term && m.term !== 0) {',
+      "} else if (m.term < term && m.term !== 0 && m.type !== 'vote-response') {",
     ),
   ),
   mutant(
@@ -622,7 +606,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'learner-counts',
+    'learner-campaigns',
     ['general', 5],
     'A learner campaigns.',
     patch(
@@ -633,13 +617,14 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'campaigns-during-install',
-    [22],
-    'A replica campaigns while a snapshot is being installed.',
+    [22, 2],
+    'A replica campaigns while a snapshot is being installed, by the configuration from before.',
     patch(
       'replica',
       'return own !== undefined && !own.learner && this.log.pendingSnapshot === undefined;',
       'return own !== undefined && !own.learner;',
     ),
+    patch('raft-log', 'if (entries === undefined) return true;', 'if (entries === undefined) return false;'),
   ),
   mutant(
     'transfer-before-caught-up',

@@ -96,8 +96,13 @@ export class Client {
     return { f, key, read, thinkMs: 5, pick: rng.uint32() };
   }
 
-  /** The faults are over: whoever waits for its next operation in the plan begins with the last ones. */
-  heal(): void {
+  /** Whether it has done what was asked of it after the faults. */
+  get isDone(): boolean {
+    return !this.isBusy && this.completedSinceHeal >= this.#sim.finalOperations;
+  }
+
+  /** After the faults: more operations are asked of it. */
+  resume(): void {
     if (!this.isBusy) this.#think();
   }
 

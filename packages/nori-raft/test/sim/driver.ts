@@ -23,7 +23,7 @@ import { SimViolation } from './violation.js';
 
 export const TICK_MS = 150;
 export const ELECTION_TICKS = 8;
-const LEASE = { electionTimeoutMinMs: 1000, electionTimeoutMaxMs: 2400, maxClockDrift: 0.1 };
+const LEASE = { electionTimeoutMinMs: 1000, electionTimeoutMaxMs: 2400 };
 
 /** A core that always has more to do has run wild. */
 const READIES_MAX = 1000;
@@ -48,6 +48,10 @@ interface PendingRead {
   phase: 'clock' | 'index' | 'value';
   clockMs: number;
   value: number;
+  /** What was committed when it was asked for, as everyone together knows. */
+  readonly floor: number;
+  /** What was applied when it looked. */
+  valueIndex: number;
 }
 
 /** What the transport tells the core. */
@@ -110,6 +114,11 @@ export class Driver implements LogOwner {
     this.storage.close();
   }
 
+  /** Whether it would answer reads by its lease at this moment. */
+  get hasLease(): boolean {
+    return this.core !== undefined && this.#leaseClock.peek(this.#sim.nowMs) < this.core.leaseExpiresAtMs;
+  }
+
   get #monotonicMs(): number {
     return this.#node.clock.monotonicMs(this.#sim.nowMs);
   }
@@ -159,6 +168,10 @@ export class Driver implements LogOwner {
     return accepted;
   }
 
+  propose(data: readonly Uint8Array[]): boolean {
+    return this.#alive && this.poke((core) => core.proposeMany(data));
+  }
+
   proposeConfChange(change: ConfChange): boolean {
     return this.poke((core) => core.proposeConfChange(change));
   }
@@ -190,7 +203,7 @@ export class Driver implements LogOwner {
       inflightBytesMax: config.inflightBytesMax,
       uncommittedBytesMax: config.uncommittedBytesMax,
       applyingBytesMax: config.applyingBytesMax,
-      ...(config.lease ? { lease: { ...LEASE, nowMs: this.#monotonicMs } } : {}),
+      ...(config.lease ? { lease: { ...LEASE, maxClockDrift: config.maxClockDrift, nowMs: this.#monotonicMs } } : {}),
     });
     this.#sim.invariants.onStart(this.#node, this);
     this.#scheduleTick();
@@ -208,6 +221,8 @@ export class Driver implements LogOwner {
       this.#send(afterAppend[i]!);
     }
     this.core!.appendDone(token);
+    if (record?.snapshot !== undefined)
+      this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, this.core!.config);
   }
 
   failed(): void {
@@ -401,7 +416,15 @@ export class Driver implements LogOwner {
       this.#write(core, request);
       return;
     }
-    const read: PendingRead = { request, index: 0, phase: 'clock', clockMs: 0, value: 0 };
+    const read: PendingRead = {
+      request,
+      index: 0,
+      phase: 'clock',
+      clockMs: 0,
+      value: 0,
+      floor: this.#sim.invariants.committed,
+      valueIndex: 0,
+    };
     if (request.read === 'lease') {
       read.clockMs = this.#leaseClock.nowMs(this.#sim.nowMs);
       // Between looking at the clock and at the lease anything may hold the process up.
@@ -484,6 +507,7 @@ export class Driver implements LogOwner {
     }
     if (read.phase === 'index') {
       read.value = this.map.get(request.input.key);
+      read.valueIndex = this.appliedIndex;
       read.phase = 'value';
       if (request.read === 'lease' && rng.chance(0.3)) {
         this.#scheduleRead(read);
@@ -492,7 +516,10 @@ export class Driver implements LogOwner {
     }
     if (request.read === 'lease' && this.#leaseClock.nowMs(nowMs) >= core.leaseExpiresAtMs)
       this.#retry(request, core.leader);
-    else this.#sim.reply(this.#node.id, request.client, request.attempt, 'ok', read.value, 0);
+    else {
+      this.#sim.invariants.onRead(this.#node, read.floor, read.valueIndex);
+      this.#sim.reply(this.#node.id, request.client, request.attempt, 'ok', read.value, 0);
+    }
   }
 
   /** For people. */

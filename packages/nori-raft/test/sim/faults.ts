@@ -1,5 +1,6 @@
 // The nemesis: carries out the faults of a plan. What a fault hits is settled when it begins, from what there is then.
 import { bridgeLinks, chainLinks, type Link, type LinkQuality, oneWayLinks, ringLinks, splitLinks } from 'nori-testkit';
+import type { Driver } from './driver.js';
 import type { PersistPoint } from './log-storage.js';
 import type { SimNode } from './node.js';
 import type { Fault } from './plan.js';
@@ -141,17 +142,43 @@ export class Nemesis {
   }
 
   /** What an operator, or the transport, may ask of a core at any time. */
-  #nudge({ type, pick, degree }: Fault, node: SimNode, ids: readonly number[]): void {
+  #nudge({ type, pick, degree, durationMs }: Fault, node: SimNode, ids: readonly number[]): void {
     const { driver } = node;
     const other = ids[pick % ids.length]!;
     if (type === 'member') this.#sim.members.change(pick, degree);
     else if (driver === undefined || node.isHeld) return;
-    else if (type === 'transfer') driver.poke((core) => core.transferLeader(other));
-    else if (type === 'forget-leader') driver.poke((core) => core.forgetLeader());
-    else if (type === 'campaign') driver.poke((core, monotonicMs) => core.campaign(monotonicMs));
-    else if (type === 'report-unreachable') driver.poke((core) => core.reportUnreachable(other));
+    else if (type === 'transfer') this.#transfer(driver, other, degree, durationMs);
+    else if (type === 'flood') this.#flood(driver, degree, durationMs);
+    else if (type === 'forget-leader') {
+      for (const each of this.#some(node, ids, degree)) each.poke((core) => core.forgetLeader());
+    } else if (type === 'campaign') {
+      for (const each of this.#some(node, ids, degree)) each.poke((core, monotonicMs) => core.campaign(monotonicMs));
+    } else if (type === 'report-unreachable') driver.poke((core) => core.reportUnreachable(other));
     else if (type === 'report-snapshot') driver.poke((core) => core.reportSnapshot(other, degree < 0.5));
     else if (type === 'snapshot') driver.takeSnapshotSoon();
+  }
+
+  /** Half of the time the replica that is to lead is slow to hear of it. */
+  #transfer(driver: Driver, to: number, degree: number, durationMs: number): void {
+    const target = this.#sim.nodes.get(to)!;
+    if (degree < 0.5 && target.isUp) this.#sim.schedule(2 * durationMs, simEvent('fault', 0, -1, target.pause()));
+    driver.poke((core) => core.transferLeader(to));
+  }
+
+  /** Many entries that mean nothing, for as long as it leads: a leader that is cut off gets a log that nobody else has. */
+  #flood(driver: Driver, degree: number, durationMs: number): void {
+    const again = () => {
+      if (!driver.propose(Array.from({ length: 1 + Math.floor(degree * 10) }, () => new Uint8Array(1)))) return;
+      if (this.#sim.nowMs < endAtMs) this.#sim.schedule(this.#sim.rng.next() * 200, simEvent('fault', 0, -1, again));
+    };
+    const endAtMs = this.#sim.nowMs + durationMs;
+    again();
+  }
+
+  /** One replica, or several at once. */
+  #some(node: SimNode, ids: readonly number[], degree: number): Driver[] {
+    const chosen = degree < 0.5 ? [node] : [node, ...ids.slice(0, 2).map((id) => this.#sim.nodes.get(id)!)];
+    return chosen.flatMap(({ driver, isHeld }) => (driver === undefined || isHeld ? [] : [driver]));
   }
 
   #target({ aim, pick }: Fault): SimNode {

@@ -35,12 +35,16 @@ export class Invariants {
   readonly #committedTerms: number[] = [0, FOUNDATION.term];
   /** The term in which an index was committed: leaders of later terms have it. */
   readonly #committedIn: number[] = [0, FOUNDATION.term];
+  /** The highest term that anybody has led. */
+  #highestTermLed = 0;
   /** Hash of the state machine after an index. */
   readonly #appliedHashes: number[] = [];
   readonly #configs: string[] = [];
   /** By node and term, from what is on the disks. */
   readonly #votes = new Map<number, number>();
   readonly #seen = new Map<number, Seen>();
+  /** What each node has acknowledged last. */
+  readonly #acks = new Map<number, { readonly term: number; readonly index: number }>();
 
   constructor(nodes: ReadonlyMap<number, SimNode>) {
     this.#nodes = nodes;
@@ -64,6 +68,7 @@ export class Invariants {
     if (core.commitIndex < commit)
       fail('commit', `starts with commit ${core.commitIndex}, but ${commit} was durable`, node);
     this.#checkCommitted(node, driver, driver.log.baseIndex, core.commitIndex);
+    this.checkConfig(node, driver.appliedIndex, core.config);
     this.#seen.set(node.id, {
       epoch: node.epoch,
       term: core.term,
@@ -75,7 +80,13 @@ export class Invariants {
 
   /** The core hands something out. */
   onReady(node: SimNode, driver: Driver, ready: Ready): void {
-    const { entries, hardState, mustSync, snapshot } = ready;
+    const { entries, hardState, mustSync, snapshot, committed } = ready;
+    for (let i = 0; i < committed.length; i++) {
+      const { index, term } = committed[i]!;
+      if (!node.durable.holds(index, term)) {
+        fail('undurable-apply', `may apply ${term}/${index}, which is not on its disk`, node);
+      }
+    }
     const before = driver.log.hardState;
     const votes = hardState !== undefined && (hardState.term !== before.term || hardState.vote !== before.vote);
     if (!mustSync && (entries.length > 0 || votes || snapshot !== undefined)) {
@@ -136,11 +147,24 @@ export class Invariants {
       const durable = `vote for ${hardState.vote} in term ${hardState.term}`;
       fail('undurable-vote', `votes for ${message.to} in term ${message.term} with ${durable} on its disk`, node);
     }
+    // A lease may rest on it: after a crash the node must know that it has heard from a leader.
+    if (message.type === 'heartbeat-response' && hardState.term < message.term) {
+      fail(
+        'undurable-ack',
+        `answers a heartbeat of term ${message.term} with term ${hardState.term} on its disk`,
+        node,
+      );
+    }
     // What was acknowledged in an earlier term may have been overwritten by the same sync.
     if (message.type !== 'append-response' || hardState.term > message.term) return;
     if (message.index > lastIndex || hardState.term < message.term) {
       const durable = `entries up to ${lastIndex} in term ${hardState.term}`;
       fail('undurable-ack', `acknowledges ${message.index} in term ${message.term} with ${durable} on its disk`, node);
+    }
+    const { term, index } = message;
+    const last = this.#acks.get(node.id);
+    if (last === undefined || term > last.term || (term === last.term && index > last.index)) {
+      this.#acks.set(node.id, { term, index });
     }
   }
 
@@ -148,6 +172,10 @@ export class Invariants {
   onDurable(node: SimNode): void {
     const { term, vote } = node.durable.hardState;
     if (vote !== 0) this.#learnVote(node, term, vote);
+    const ack = this.#acks.get(node.id);
+    if (ack !== undefined && ack.term === term && node.durable.lastIndex < ack.index) {
+      fail('lost-ack', `acknowledged ${ack.index} in term ${term}, and has only up to ${node.durable.lastIndex}`, node);
+    }
   }
 
   #learnVote(node: SimNode, term: number, vote: number): void {
@@ -165,10 +193,11 @@ export class Invariants {
     this.#compareHash(node, index, driver.map.hash);
   }
 
-  onInstalled(node: SimNode, driver: Driver, { index, term }: Snapshot): void {
+  onInstalled(node: SimNode, driver: Driver, { index, term, config }: Snapshot): void {
     if (index > this.committed || this.#committedTerms[index] !== term) {
       fail('applied-uncommitted', `installs a snapshot at ${term}/${index}, which is not committed`, node);
     }
+    this.checkConfig(node, index, config);
     this.#compareHash(node, index, driver.map.hash);
   }
 
@@ -187,6 +216,21 @@ export class Invariants {
     }
   }
 
+  /** The configuration of a node that has applied so much. */
+  checkConfig(node: SimNode, appliedIndex: number, config: ConfState): void {
+    let index = appliedIndex;
+    while (index > 0 && this.#configs[index] === undefined) index--;
+    // The first of a group brings its foundation along.
+    if (index > 0) this.onConfig(node, index, config);
+    else if (appliedIndex > 0) this.#configs[FOUNDATION.index] = JSON.stringify(config);
+  }
+
+  /** A read is answered from the state after `index`. `floor`: what was committed when it was asked for. */
+  onRead(node: SimNode, floor: number, index: number): void {
+    if (index < floor)
+      fail('stale-read', `answers from the state after ${index}, when ${floor} was committed before`, node);
+  }
+
   /** Looks at a node after an event. */
   observe(node: SimNode, driver: Driver): void {
     this.#checks++;
@@ -198,6 +242,9 @@ export class Invariants {
     if (driver.appliedIndex < seen.applied) fail('applied', `goes back from ${seen.applied}`, node);
     const leads = core.role === 'leader';
     if (leads && (!seen.leads || term !== seen.term)) this.#checkLeader(node, driver, term);
+    if (leads && term < this.#highestTermLed && driver.hasLease) {
+      fail('lease', `has a lease in term ${term}, when ${this.#highestTermLed} has begun`, node);
+    }
     if (commitIndex > seen.commit) this.#checkCommitted(node, driver, seen.commit, commitIndex);
     seen.term = term;
     seen.commit = commitIndex;
@@ -222,6 +269,16 @@ export class Invariants {
     const leader = this.leaderOfTerm.get(term) ?? node.id;
     this.leaderOfTerm.set(term, node.id);
     if (leader !== node.id) fail('election-safety', `leads term ${term}, which ${leader} has led`, node);
+    const { voters, votersOutgoing } = driver.core!.config;
+    if (!voters.includes(node.id) && !votersOutgoing.includes(node.id)) {
+      fail('election-safety', `leads term ${term}, but is no voter`, node);
+    }
+    this.#highestTermLed = Math.max(this.#highestTermLed, term);
+    for (const other of this.#nodes.values()) {
+      if (other.driver?.hasLease && other.driver.core!.term < term) {
+        fail('lease', `leads term ${term}, while ${other.id} has a lease in term ${other.driver.core!.term}`, node);
+      }
+    }
     const { hardState } = node.durable;
     if (hardState.term !== term || hardState.vote !== node.id) {
       fail('undurable-vote', `leads term ${term} without its own vote on its disk`, node);

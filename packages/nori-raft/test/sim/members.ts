@@ -23,6 +23,8 @@ export class Members {
   /** Ids that were ever in a configuration. */
   readonly #everMembers: Set<number>;
   #nextId: number;
+  /** Changes that follow the one under way. */
+  #more = 0;
 
   constructor(sim: Simulation, config: ConfState, configIndex: number) {
     this.#sim = sim;
@@ -41,12 +43,26 @@ export class Members {
     this.configIndex = index;
     this.ids = idsOf(config);
     for (const id of this.ids) this.#everMembers.add(id);
+    this.#goOn();
     const { trace, nowMs } = this.#sim;
     if (trace.recording) trace.line(nowMs, node.id, `applies configuration ${configText(config)} at ${index}`);
   }
 
-  /** Asks the leader for a change; `pick` and `degree` say which. */
+  /** Asks the leader for a change; `pick` and `degree` say which. Some operators have more to do, and go on at once. */
   change(pick: number, degree: number): void {
+    this.#more = (pick & 3) === 0 ? 1 + ((pick >>> 2) & 3) : 0;
+    this.#change(pick, degree);
+  }
+
+  #goOn(): void {
+    const { rng, healed } = this.#sim;
+    if (this.#more === 0 || healed) return;
+    this.#more--;
+    const change = () => this.#change(rng.uint32(), rng.next());
+    this.#sim.schedule(rng.next() * rng.pick([1, 10, 200]), simEvent('fault', 0, -1, change));
+  }
+
+  #change(pick: number, degree: number): void {
     const leader = this.#sim.leader();
     if (leader?.driver?.core === undefined || leader.isHeld) return;
     const { config } = leader.driver.core;
@@ -71,7 +87,7 @@ export class Members {
   #compose(config: ConfState, pick: number, degree: number): ConfChange | undefined {
     const { voters, votersOutgoing, learners } = config;
     if (votersOutgoing.length > 0) return { transition: 'auto', steps: [] };
-    const transition = (['auto', 'auto', 'joint-implicit', 'joint-explicit'] as const)[pick & 3]!;
+    const transition = (['auto', 'joint-explicit', 'joint-implicit', 'joint-explicit'] as const)[pick & 3]!;
     const choose = (ids: readonly number[], salt: number) => ids[(pick >>> (4 + salt)) % ids.length]!;
     const isRoom = voters.length + learners.length < REPLICAS_MAX && this.#nextId <= IDS_MAX;
     const steps: ConfChangeStep[] = [];

@@ -1,9 +1,8 @@
 // The clocks of one machine: a monotonic one that runs at a rate of its own and stands still while the machine is
 // suspended, and wall time, which goes on in suspend and may be set forward.
 
-/** Slowest and fastest clock: any two are within `maxClockDrift` of 10 % of each other. */
-export const RATE_MIN = 0.95;
-export const RATE_MAX = 1.055;
+/** The slowest clock, if any two are within `maxDrift` of each other; the fastest is as far on the other side of 1. */
+export const slowestRate = (maxDrift: number): number => Math.sqrt(1 - maxDrift) * 1.0001;
 
 export class NodeClock {
   #rate: number;
@@ -72,6 +71,12 @@ export class LeaseClock {
   constructor(clock: NodeClock, nowMs: number) {
     this.#clock = clock;
     this.#ahead = clock.wallAheadMs(nowMs);
+  }
+
+  /** What `nowMs` would return, for those who only watch. */
+  peek(nowMs: number): number {
+    const gainedMs = Math.max(0, this.#clock.wallAheadMs(nowMs) - this.#ahead);
+    return this.#clock.monotonicMs(nowMs) + this.#gainedMs + gainedMs;
   }
 
   nowMs(nowMs: number): number {

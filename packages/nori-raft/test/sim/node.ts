@@ -4,7 +4,7 @@ import type { ConfState } from '../../src/index.js';
 import { Driver } from './driver.js';
 import { LogImage, type LogRecord } from './log-image.js';
 import { LogStorage, type PersistPoint } from './log-storage.js';
-import { NodeClock, RATE_MAX, RATE_MIN } from './node-clock.js';
+import { NodeClock, slowestRate } from './node-clock.js';
 import type { Simulation } from './simulation.js';
 import { type SimEvent, simEvent } from './simulation-event.js';
 import { SimViolation } from './violation.js';
@@ -51,7 +51,10 @@ export class SimNode {
 
   drawRate(degree: number): number {
     // The extremes are what leases must stand.
-    return degree < 0.25 ? RATE_MIN : degree > 0.75 ? RATE_MAX : RATE_MIN + (degree - 0.25) * 2 * (RATE_MAX - RATE_MIN);
+    const slowest = slowestRate(this.#sim.config.maxClockDrift);
+    const fastest = 1 / slowest;
+    if (degree < 0.35) return slowest;
+    return degree > 0.65 ? fastest : slowest + ((degree - 0.35) / 0.3) * (fastest - slowest);
   }
 
   get isUp(): boolean {

@@ -34,7 +34,19 @@ export interface SeedConfig {
   readonly paddingMax: number;
   /** Clocks of different rates. */
   readonly drift: boolean;
+  /** How far the rates of two clocks may be apart, as a fraction. */
+  readonly maxClockDrift: number;
+  /** What stays broken at first when the faults end. */
+  readonly firstTrouble: Trouble;
+  /** What is broken later, when all is well again. */
+  readonly lastTrouble: Trouble;
 }
+
+/**
+ * Something that stays broken while the rest must get on with its work: a minority that is down or cut off, a replica
+ * that cannot hear or cannot speak, a network in which no majority sees each other.
+ */
+export type Trouble = 'none' | 'down' | 'isolated' | 'deaf' | 'mute' | 'chain' | 'ring' | 'bridge';
 
 export const FAULT_TYPES = [
   'split',
@@ -59,6 +71,7 @@ export const FAULT_TYPES = [
   'disk-slow',
   'disk-error',
   'transfer',
+  'flood',
   'forget-leader',
   'campaign',
   'report-unreachable',
@@ -121,12 +134,13 @@ function makeConfig(rng: Rng): SeedConfig {
   const limited = rng.chance(0.5);
   const slowDisk = rng.chance(0.3);
   const slowNetwork = rng.chance(0.3);
+  const preVote = rng.chance(0.9);
   return {
-    voters: rng.pick([1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5, 5]),
+    voters: rng.pick([1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5]),
     faultMs: rng.range(15_000, 25_000),
     keys: rng.range(2, 4),
     lease: rng.chance(0.85),
-    preVote: rng.chance(0.9),
+    preVote,
     forwardProposals: rng.chance(0.3),
     stepDownOnRemoval: rng.chance(0.9),
     appendBytesMax: limited ? rng.range(1, 1000) : 1 << 20,
@@ -138,9 +152,9 @@ function makeConfig(rng: Rng): SeedConfig {
     readsEarly: rng.chance(0.5),
     network: {
       delayMinMs: 0.2,
-      delayMaxMs: slowNetwork ? 30 : 4,
-      tailRate: rng.chance(0.3) ? 0.01 : 0,
-      tailMaxMs: 400,
+      delayMaxMs: slowNetwork ? rng.pick([30, 30, 150]) : 4,
+      tailRate: rng.chance(0.3) ? rng.pick([0.01, 0.05]) : 0,
+      tailMaxMs: rng.pick([400, 3000]),
       lossRate: rng.chance(0.3) ? 0.01 : 0,
       duplicateRate: rng.chance(0.3) ? 0.02 : 0,
       ordered: rng.chance(0.6),
@@ -151,11 +165,15 @@ function makeConfig(rng: Rng): SeedConfig {
       syncMinMs: 0.2,
       syncMaxMs: slowDisk ? 40 : 4,
     },
-    snapshotEvery: rng.range(8, 120),
+    snapshotEvery: rng.chance(0.2) ? rng.range(2, 10) : rng.range(8, 120),
     trailingMax: rng.chance(0.5) ? 0 : rng.range(1, 40),
     applyDelayMaxMs: rng.pick([0.5, 3, 20, 100]),
     paddingMax: rng.pick([0, 40, 700]),
     drift: rng.chance(0.7),
+    // Without pre-vote the replica with a clock twice as fast as the others' would never let them be elected.
+    maxClockDrift: preVote ? rng.pick([0.1, 0.1, 0.3, 0.5]) : 0.1,
+    firstTrouble: rng.pick(['none', 'none', 'none', 'down', 'down', 'isolated', 'deaf', 'mute']),
+    lastTrouble: rng.pick(['none', 'none', 'none', 'chain', 'ring', 'bridge', 'deaf', 'mute', 'isolated', 'down']),
   };
 }
 
@@ -182,15 +200,16 @@ const WEIGHTS: Readonly<Record<FaultType, number>> = {
   'disk-stall': 4,
   'disk-slow': 2,
   'disk-error': 3,
-  transfer: 4,
-  'forget-leader': 2,
+  transfer: 6,
+  flood: 3,
+  'forget-leader': 3,
   campaign: 3,
   'report-unreachable': 1,
   'report-snapshot': 1,
   member: 12,
   snapshot: 2,
   'withhold-snapshot': 1,
-  'apply-lag': 2,
+  'apply-lag': 4,
 };
 
 function makeFaults(rng: Rng, { faultMs }: SeedConfig): Fault[] {
@@ -201,16 +220,22 @@ function makeFaults(rng: Rng, { faultMs }: SeedConfig): Fault[] {
   const faults: Fault[] = [];
   for (let atMs = 1500 * rng.next(); atMs < faultMs && total > 0; atMs += meanMs * -Math.log(1 - rng.next())) {
     const durationMs = Math.min(rng.chance(0.2) ? 1200 + 3500 * rng.next() : 20 + 900 * rng.next(), faultMs - atMs);
-    faults.push({
+    const fault: Fault = {
       atMs,
       type: draw(rng, weights, total),
       aim: rng.chance(0.45) ? 'leader' : 'any',
       pick: rng.uint32(),
       durationMs,
       degree: rng.next(),
-    });
+    };
+    faults.push(fault);
+    // Trouble seldom comes alone: what hits a replica that has just been hit finds what single faults do not.
+    for (let afterMs = 0; rng.chance(0.3); ) {
+      afterMs += rng.next() * rng.pick([2, 20, 1000]);
+      faults.push({ ...fault, atMs: atMs + afterMs, type: draw(rng, weights, total), degree: rng.next() });
+    }
   }
-  return faults;
+  return faults.filter((fault) => fault.atMs < faultMs).sort((a, b) => a.atMs - b.atMs);
 }
 
 function draw(rng: Rng, weights: readonly number[], total: number): FaultType {

@@ -15,7 +15,6 @@ import {
   type FrameLimits,
   type FrameVisitor,
   GROUP_ID_END,
-  HEARTBEAT_BYTES_MIN,
   MESSAGE_BYTES_MIN,
   MESSAGE_FLAG,
   MESSAGE_TYPES,
@@ -51,7 +50,7 @@ function readMessages(reader: ByteReader, visitor: FrameVisitor, max: FrameLimit
   checkCount(heartbeats + answers + others, max.messagesMax, Infinity, 2);
   checkCount(dataBytes, Infinity, reader.left, 14);
   reader.end -= dataBytes;
-  const bytes = (heartbeats + answers) * HEARTBEAT_BYTES_MIN + others * MESSAGE_BYTES_MIN;
+  const bytes = (heartbeats + answers) * COLUMNS + others * MESSAGE_BYTES_MIN;
   if (bytes > reader.left) throw badFrame(2, 'the messages do not fit in what follows');
   readColumns(reader, 'heartbeat', heartbeats, visitor);
   readColumns(reader, 'heartbeat-response', answers, visitor);

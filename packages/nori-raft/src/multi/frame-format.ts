@@ -10,7 +10,7 @@ export const FRAME_KIND = { messages: 1, snapshotChunk: 2, snapshotAck: 3 } as c
 /** Version, kind, three counts and the length of the data. */
 export const MESSAGES_HEADER_BYTES = 18;
 
-/** Numbers of a heartbeat, or of the answer to one, each in a column of its own. */
+/** Numbers of a heartbeat, or of the answer to one, each in a column of its own; so it has this many bytes at least. */
 export const COLUMNS = 7;
 
 /** Positions are what is sent: append only. Nothing is type 0. */
@@ -47,8 +47,7 @@ export const ACK_STATUSES: readonly (SnapshotAckStatus | undefined)[] = [
 /** Group ids are below this, so that the difference of two is a safe integer even when doubled. */
 export const GROUP_ID_END = 2 ** 32;
 
-/** Least bytes of a heartbeat, a message, an entry head: no count may promise more than the bytes can hold. */
-export const HEARTBEAT_BYTES_MIN = COLUMNS;
+/** Least bytes of a message, an entry head: no count may promise more than the bytes can hold. */
 export const MESSAGE_BYTES_MIN = 13;
 export const ENTRY_HEAD_BYTES_MIN = 2;
 

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { Rng, seedFromEnv } from 'nori-testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { RaftError } from '../../src/errors.js';
 import type { Lane } from '../../src/multi/ports.js';
 import { encodeAnswer, encodeHello } from '../../src/tcp/handshake-codec.js';
@@ -57,6 +59,20 @@ describe('frames', () => {
     const { framesReceived, bytesReceived } = b.transport.counters;
     expect(framesReceived).toBe(300);
     expect(bytesReceived).toBe(sent.reduce((sum, frame) => sum + frame.length + 4, 0));
+  });
+
+  test('that are sent in one turn are written together', async () => {
+    const [a, b] = [new TestNode('a'), new TestNode('b')];
+    await startNodes(a, b);
+    const write = vi.spyOn(Socket.prototype, 'write');
+    try {
+      for (let i = 0; i < 50; i++) a.transport.send('b', 'control', numbered(i, 16));
+      await b.frames.until(() => b.frames.items.length === 50);
+      const large = write.mock.calls.filter(([bytes]) => bytes.length >= 16);
+      expect(large.map(([bytes]) => bytes.length)).toEqual([50 * 20]);
+    } finally {
+      write.mockRestore();
+    }
   });
 
   test('go both ways between three nodes', async () => {
@@ -475,7 +491,7 @@ describe('bytes that are wrong', () => {
 
   test('of any kind harm nobody else', async () => {
     const rng = new Rng(seed);
-    const [a, b] = [new TestNode('a'), new TestNode('b', { frameBytesMax: 1 << 20, connectTimeoutMs: 20 })];
+    const [a, b] = [new TestNode('a'), new TestNode('b', { frameBytesMax: 1 << 20 })];
     await startNodes(a, b);
     const peers = new Map([
       ['a', a.address],
@@ -508,6 +524,32 @@ describe('bytes that are wrong', () => {
 });
 
 describe('a transport', () => {
+  test('is not imported by the rest of the package, which needs no sockets', () => {
+    const source = new URL('../../src/', import.meta.url);
+    const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    const rest = files.filter((name) => !name.startsWith('tcp'));
+    expect(rest).toContain('index.ts');
+    const importing = rest.filter((name) =>
+      /from '(\.{1,2}\/tcp|node:)/.test(readFileSync(new URL(name, source), 'utf8')),
+    );
+    expect(importing.filter((name) => !name.startsWith('wal-storage'))).toEqual([]);
+  });
+
+  test('takes only so many connections that do not say who they are', async () => {
+    const a = await new TestNode('a').start();
+    const strangers: BareSocket[] = [];
+    while (!a.events.items.some((event) => event.type === 'refused' && event.reason === 'busy')) {
+      strangers.push(await BareSocket.dial(a.address));
+      expect(strangers.length).toBeLessThan(1000);
+    }
+    for (const { socket } of strangers) socket.destroy();
+    for (const stranger of strangers) await stranger.closed;
+    const b = await new TestNode('b').start();
+    introduce(a, b);
+    await a.connectedTo('b');
+    await b.connectedTo('a');
+  });
+
   test('that is closed leaves no socket and no timer', async () => {
     const before = await tcpHandles();
     const [a, b] = [new TestNode('a'), new TestNode('b')];

@@ -1,3 +1,7 @@
 import { library } from '../../tsup.base.js';
 
-export default library({ index: 'src/index.ts' });
+export default library({
+  index: 'src/index.ts',
+  'wal-storage': 'src/wal-storage.ts',
+  'tcp-transport': 'src/tcp-transport.ts',
+});

@@ -339,6 +339,17 @@ export class Replica {
     broadcastAppend(this);
   }
 
+  get ticksUntilDue(): number {
+    const { electionTicks, heartbeatTicks } = this.options;
+    if (this.role !== 'leader') return Math.max(1, this.randomizedElectionTicks - this.electionElapsed);
+    return Math.max(1, Math.min(heartbeatTicks - this.heartbeatElapsed, electionTicks - this.electionElapsed));
+  }
+
+  skipTicks(count: number): void {
+    this.electionElapsed += count;
+    if (this.role === 'leader') this.heartbeatElapsed += count;
+  }
+
   tick(): void {
     if (this.role === 'leader') this.#tickLeader();
     else {

@@ -249,6 +249,8 @@ export interface RaftStatus extends HardState, SoftState {
   /** Target of a leadership transfer under way, else 0. */
   readonly transferee: number;
   readonly uncommittedBytes: number;
+  /** Heartbeat rounds begun in this term, those for reads included. */
+  readonly heartbeatRounds: number;
   /** By id, ascending; empty unless leader. */
   readonly progress: readonly ProgressStatus[];
   /** Messages dropped since the start, by reason. */

@@ -1,0 +1,277 @@
+// Makes frames of messages; layout in docs/formats/raft-frame.md. Sizes are computed as messages are added, so that a
+// frame is one allocation and entry data is copied once. One encoder serves for ever: `finish` empties it.
+import { RaftError } from '../errors.js';
+import type { Entry, Message, MessageType } from '../types.js';
+import { ByteWriter, varintSize, zigzag } from './byte-writer.js';
+import {
+  ACK_STATUSES,
+  DEFAULT_FRAME_LIMITS,
+  ENTRY_FLAG,
+  ENTRY_HEAD_BYTES_MIN,
+  FRAME_KIND,
+  FRAME_VERSION,
+  type FrameLimits,
+  GROUP_ID_END,
+  MESSAGE_FLAG,
+  MESSAGE_TYPES,
+  MESSAGES_HEADER_BYTES,
+  type SnapshotAck,
+  type SnapshotChunk,
+} from './frame-format.js';
+import { snapshotHeadSize, writeSnapshotHead } from './snapshot-head-codec.js';
+
+const TYPE_CODES = new Map(MESSAGE_TYPES.map((type, code) => [type, code]));
+
+/** More than a message takes besides its entries and configuration: type, flags, eleven numbers. */
+const MESSAGE_BYTES_MAX = 2 + 11 * 8;
+/** Flags and three numbers. */
+const ENTRY_HEAD_BYTES_MAX = 25;
+
+/** Messages of one section, with the groups they are for. */
+class Section {
+  readonly groupIds: number[] = [];
+  readonly messages: Message[] = [];
+  lastGroupId = 0;
+
+  add(groupId: number, message: Message): void {
+    this.groupIds.push(groupId);
+    this.messages.push(message);
+    this.lastGroupId = groupId;
+  }
+
+  clear(): void {
+    this.groupIds.length = 0;
+    this.messages.length = 0;
+    this.lastGroupId = 0;
+  }
+}
+
+/**
+ * Gathers messages for one node and makes a frame of them. Messages and the data of their entries must not change until
+ * {@link FrameEncoder.finish}.
+ *
+ * A message of type `snapshot` goes without the snapshot's data: that is sent with {@link encodeSnapshotChunk}.
+ */
+export class FrameEncoder {
+  readonly #limits: FrameLimits;
+  readonly #heartbeats = new Section();
+  readonly #answers = new Section();
+  readonly #others = new Section();
+  #bytes = MESSAGES_HEADER_BYTES;
+  #dataBytes = 0;
+  #entries = 0;
+
+  constructor(limits: Partial<FrameLimits> = {}) {
+    this.#limits = { ...DEFAULT_FRAME_LIMITS, ...limits };
+  }
+
+  /** Bytes of the frame if it were finished now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Messages added since the last frame. */
+  get messageCount(): number {
+    return this.#heartbeats.messages.length + this.#answers.messages.length + this.#others.messages.length;
+  }
+
+  /** Whether the frame stays within the limits with this message. A message that does not even fit in an empty one never can be sent. */
+  fits(message: Message): boolean {
+    const { frameBytesMax, messagesMax, entriesMax } = this.#limits;
+    if (this.messageCount >= messagesMax || this.#entries + message.entries.length > entriesMax) return false;
+    let bytes = this.#bytes + MESSAGE_BYTES_MAX + message.entries.length * ENTRY_HEAD_BYTES_MAX;
+    if (message.entries.length > 0) bytes += dataSize(message.entries);
+    if (message.snapshot !== undefined) bytes += snapshotHeadSize(message.snapshot);
+    return bytes <= frameBytesMax;
+  }
+
+  /**
+   * @throws RaftError RAFT_MISUSE when a number of the message is none, or the message does not fit (see
+   * {@link FrameEncoder.fits}); then it is not added
+   */
+  add(groupId: number, message: Message): void {
+    checkGroupId(groupId);
+    if (!this.fits(message))
+      throw new RaftError('RAFT_MISUSE', 'A message does not fit in the frame; ask `fits` before.');
+    if (isPlain(message)) {
+      const section = message.type === 'heartbeat' ? this.#heartbeats : this.#answers;
+      this.#bytes += columnsSize(groupId - section.lastGroupId, message);
+      section.add(groupId, message);
+      return;
+    }
+    const dataBytes = dataSize(message.entries);
+    this.#bytes += messageSize(groupId, message) + dataBytes;
+    this.#dataBytes += dataBytes;
+    this.#entries += message.entries.length;
+    this.#others.add(groupId, message);
+  }
+
+  /** The frame, in a buffer of its own. The encoder is empty afterwards. */
+  finish(): Uint8Array {
+    const out = new ByteWriter(this.#bytes);
+    out.u8(FRAME_VERSION);
+    out.u8(FRAME_KIND.messages);
+    out.u32(this.#heartbeats.messages.length);
+    out.u32(this.#answers.messages.length);
+    out.u32(this.#others.messages.length);
+    out.u32(this.#dataBytes);
+    writeColumns(out, this.#heartbeats);
+    writeColumns(out, this.#answers);
+    const { groupIds, messages } = this.#others;
+    for (let i = 0; i < messages.length; i++) writeMessage(out, groupIds[i]!, messages[i]!);
+    for (const { entries } of messages) for (const { data } of entries) out.raw(data);
+    if (out.at !== this.#bytes)
+      throw new RaftError('RAFT_MISUSE', 'A message was changed after it was added to a frame.');
+    this.clear();
+    return out.bytes;
+  }
+
+  /** Forgets what was added. */
+  clear(): void {
+    this.#heartbeats.clear();
+    this.#answers.clear();
+    this.#others.clear();
+    this.#bytes = MESSAGES_HEADER_BYTES;
+    this.#dataBytes = 0;
+    this.#entries = 0;
+  }
+}
+
+/** @throws RaftError RAFT_MISUSE when a number or the configuration is none */
+export function encodeSnapshotChunk(chunk: SnapshotChunk): Uint8Array {
+  const { groupId, from, to, term, snapshot, streamId, offset, last, bytes } = chunk;
+  checkGroupId(groupId);
+  let size = 3 + varintSize(groupId) + varintSize(from) + varintSize(to) + varintSize(term);
+  size += snapshotHeadSize(snapshot) + varintSize(streamId) + varintSize(offset) + bytes.length;
+  const out = new ByteWriter(size);
+  out.u8(FRAME_VERSION);
+  out.u8(FRAME_KIND.snapshotChunk);
+  out.u8(last ? 1 : 0);
+  out.varint(groupId);
+  out.varint(from);
+  out.varint(to);
+  out.varint(term);
+  writeSnapshotHead(out, snapshot);
+  out.varint(streamId);
+  out.varint(offset);
+  out.raw(bytes);
+  return out.bytes;
+}
+
+/** @throws RaftError RAFT_MISUSE when a number or the status is none */
+export function encodeSnapshotAck(ack: SnapshotAck): Uint8Array {
+  const status = ACK_STATUSES.indexOf(ack.status);
+  if (status < 1) throw new RaftError('RAFT_MISUSE', `"${String(ack.status)}" is no status.`);
+  checkGroupId(ack.groupId);
+  const numbers = [ack.groupId, ack.from, ack.to, ack.streamId, ack.offset];
+  const out = new ByteWriter(numbers.reduce((size, number) => size + varintSize(number), 3));
+  out.u8(FRAME_VERSION);
+  out.u8(FRAME_KIND.snapshotAck);
+  out.u8(status);
+  for (const number of numbers) out.varint(number);
+  return out.bytes;
+}
+
+/** Whether it goes into the columns: a heartbeat, or an answer to one, that uses no other field. */
+export function isPlain(m: Message): boolean {
+  return (
+    (m.type === 'heartbeat' || m.type === 'heartbeat-response') &&
+    m.index === 0 &&
+    m.logTerm === 0 &&
+    m.rejectHint === 0 &&
+    !m.reject &&
+    m.entries.length === 0 &&
+    m.snapshot === undefined
+  );
+}
+
+function checkGroupId(groupId: number): void {
+  if (!Number.isSafeInteger(groupId) || groupId < 0 || groupId >= GROUP_ID_END) {
+    throw new RaftError('RAFT_MISUSE', `${groupId} is no group id.`);
+  }
+}
+
+function columnsSize(difference: number, m: Message): number {
+  return (
+    varintSize(zigzag(difference)) +
+    varintSize(m.from) +
+    varintSize(m.to) +
+    varintSize(m.term) +
+    varintSize(m.commit) +
+    varintSize(m.context) +
+    varintSize(m.transfer)
+  );
+}
+
+function writeColumns(out: ByteWriter, { groupIds, messages }: Section): void {
+  let before = 0;
+  for (let i = 0; i < groupIds.length; i++) {
+    const groupId = groupIds[i]!;
+    out.varint(zigzag(groupId - before));
+    before = groupId;
+  }
+  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.from);
+  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.to);
+  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.term);
+  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.commit);
+  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.context);
+  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.transfer);
+}
+
+function typeCode(type: MessageType): number {
+  const code = TYPE_CODES.get(type);
+  if (code === undefined) throw new RaftError('RAFT_MISUSE', `"${String(type)}" is no type of message.`);
+  return code;
+}
+
+function messageSize(groupId: number, m: Message): number {
+  typeCode(m.type);
+  let size = 2 + varintSize(groupId) + varintSize(m.from) + varintSize(m.to) + varintSize(m.term);
+  size += varintSize(m.index) + varintSize(m.logTerm) + varintSize(m.commit) + varintSize(m.rejectHint);
+  size += varintSize(m.context) + varintSize(m.transfer) + varintSize(m.entries.length);
+  if (m.snapshot !== undefined) size += snapshotHeadSize(m.snapshot);
+  let { index, term } = m;
+  for (const entry of m.entries) {
+    size += ENTRY_HEAD_BYTES_MIN - 1 + varintSize(entry.data.length);
+    // Computed in any case: it refuses what is no number.
+    const indexSize = varintSize(entry.index);
+    if (entry.index !== index + 1) size += indexSize;
+    if (entry.term !== term) size += varintSize(entry.term);
+    ({ index, term } = entry);
+  }
+  return size;
+}
+
+function writeMessage(out: ByteWriter, groupId: number, m: Message): void {
+  out.u8(typeCode(m.type));
+  out.u8((m.reject ? MESSAGE_FLAG.reject : 0) | (m.snapshot === undefined ? 0 : MESSAGE_FLAG.snapshot));
+  out.varint(groupId);
+  out.varint(m.from);
+  out.varint(m.to);
+  out.varint(m.term);
+  out.varint(m.index);
+  out.varint(m.logTerm);
+  out.varint(m.commit);
+  out.varint(m.rejectHint);
+  out.varint(m.context);
+  out.varint(m.transfer);
+  out.varint(m.entries.length);
+  if (m.snapshot !== undefined) writeSnapshotHead(out, m.snapshot);
+  let { index, term } = m;
+  for (const entry of m.entries) {
+    const hasIndex = entry.index !== index + 1;
+    const hasTerm = entry.term !== term;
+    const type = entry.type === 'conf-change' ? ENTRY_FLAG.confChange : 0;
+    out.u8(type | (hasIndex ? ENTRY_FLAG.index : 0) | (hasTerm ? ENTRY_FLAG.term : 0));
+    if (hasIndex) out.varint(entry.index);
+    if (hasTerm) out.varint(entry.term);
+    out.varint(entry.data.length);
+    ({ index, term } = entry);
+  }
+}
+
+function dataSize(entries: readonly Entry[]): number {
+  let size = 0;
+  for (const { data } of entries) size += data.length;
+  return size;
+}

@@ -1,0 +1,704 @@
+// One replica of one group: its core, its state machine, and the calls that wait for it. Driven by MultiRaft, turn by turn:
+//
+//   collect   proposals → core → messages (outbox), writes (turn), committed entries (own queue)
+//   stored    the turn's write is durable → acknowledgements go out, the core goes on
+//   apply     committed entries → state machine → proposals and reads are answered
+//
+// A snapshot that has arrived is installed between turns: nothing of the group moves meanwhile.
+import { RaftError } from '../errors.js';
+import { RaftCore } from '../raft-core.js';
+import type {
+  ConfChange,
+  ConfState,
+  DropReason,
+  Entry,
+  EntryId,
+  HardState,
+  LogReader,
+  Message,
+  RaftStatus,
+  Ready,
+  Role,
+  Snapshot,
+} from '../types.js';
+import type { RaftEvent } from './events.js';
+import type { LeaseClock } from './lease-clock.js';
+import type { ResolvedMultiOptions } from './multi-options.js';
+import type { Outbox } from './outbox.js';
+import type { GroupLog, GroupWrite, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachine } from './ports.js';
+import { type Applied, ProposalQueue } from './proposals.js';
+import { ReadQueue } from './reads.js';
+import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
+
+/** How a read is made linearizable: `lease` costs nothing while this replica leads, else it is as `linearizable`. */
+export type ReadConsistency = 'lease' | 'linearizable';
+
+/** What a new or returning replica is made of. */
+export interface GroupOptions<Result> {
+  readonly groupId: number;
+  /** Never used before in this group, by any node. */
+  readonly replicaId: number;
+  readonly stateMachine: StateMachine<Result>;
+  /** Where the replicas of the group are; more are learned from their messages and by {@link RaftGroup.setPeer}. */
+  readonly peers: ReadonlyMap<number, NodeId>;
+  /** One of the first replicas of a new group, as opposed to one that joins later. Default false. */
+  readonly bootstrap?: boolean;
+  /** Replica that shall lead when it can; it campaigns at once when the group is new. Default: none. */
+  readonly preferredLeader?: number;
+}
+
+/** A group on this node. */
+export interface RaftGroup<Result = unknown> {
+  readonly groupId: number;
+  readonly replicaId: number;
+  readonly role: Role;
+  readonly term: number;
+  /** Replica id; 0: unknown. */
+  readonly leader: number;
+  readonly leaderNode: NodeId | undefined;
+  readonly appliedIndex: number;
+  /**
+   * Proposes an entry; resolves when it is applied here.
+   * @throws RaftError RAFT_NOT_LEADER, RAFT_BUSY, RAFT_PROPOSAL_DROPPED, RAFT_PROPOSAL_LOST, RAFT_TIMEOUT,
+   * RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE, RAFT_CLOSED: it did not happen; RAFT_OUTCOME_UNKNOWN: nobody knows
+   */
+  propose(data: Uint8Array, options?: CallOptions): Promise<Applied<Result>>;
+  /**
+   * Resolves when a read of the state machine here is linearizable with all that was acknowledged before the call, with
+   * the index that is applied at least. Works at followers too.
+   * @throws RaftError RAFT_NOT_LEADER when no leader is known, RAFT_TIMEOUT, RAFT_CLOSED
+   */
+  read(options?: CallOptions): Promise<number>;
+  /**
+   * Calls `read` and returns what it returns, wrapped, if that is linearizable without asking anyone: this replica leads,
+   * has applied everything that is committed, and its lease holds before and after. Else undefined, and `read` may or may
+   * not have been called: use {@link RaftGroup.read} then. `read` must be synchronous.
+   */
+  leaseRead<T>(read: () => T): { readonly value: T } | undefined;
+  /** Changes the configuration; resolves when the change is applied here. @throws as {@link RaftGroup.propose} */
+  changeConfig(change: ConfChange, options?: CallOptions): Promise<ConfState>;
+  /** Hands leadership over. @throws RaftError RAFT_NOT_LEADER */
+  transferLeader(to: number): void;
+  setPeer(replicaId: number, node: NodeId): void;
+  status(): RaftStatus;
+}
+
+/** What the turns of MultiRaft gather. */
+export interface Turn {
+  readonly writes: GroupWrite[];
+  /** Groups to be told when the turn's write is durable, once for each entry in `writes`. */
+  readonly groups: GroupDriver[];
+  /** Groups with committed entries to apply. */
+  readonly applies: GroupDriver[];
+}
+
+/** What a group needs of its node. */
+export interface GroupHost {
+  readonly options: ResolvedMultiOptions;
+  readonly clock: LeaseClock;
+  readonly outbox: Outbox;
+  /** Number of the last tick. */
+  readonly tick: number;
+  /** The group has work for the next turn. */
+  wake(group: GroupDriver): void;
+  /** Takes room for queued proposals, or says no. */
+  takeProposalBytes(bytes: number): boolean;
+  releaseProposalBytes(bytes: number): void;
+  /** Bytes committed and not applied, of all groups. */
+  unappliedBytes: number;
+  /** Whether heartbeats and votes may be sent: not while the disk stands still. */
+  readonly diskIsAlive: boolean;
+  /** Why no proposals are taken on this node, or undefined. */
+  readonly refusal: RaftError | undefined;
+  /** A snapshot may be opened: not too many are on their way. */
+  maySendSnapshot(): boolean;
+  sendSnapshot(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
+  store(write: GroupWrite): Promise<void>;
+  emit(event: RaftEvent): void;
+}
+
+const NO_DATA = new Uint8Array(0);
+/** Entries applied at once; other work gets its turn in between when it takes long. */
+const APPLY_SLICE_ENTRIES = 64;
+const APPLY_TURN_MS = 4;
+
+export class GroupDriver implements RaftGroup {
+  readonly groupId: number;
+  readonly replicaId: number;
+  readonly core: RaftCore;
+  readonly machine: StateMachine;
+  readonly preferredLeader: number;
+  readonly #host: GroupHost;
+  readonly #log: GroupLog;
+  readonly #peers: Map<number, NodeId>;
+  readonly #proposals = new ProposalQueue<unknown>();
+  readonly #reads = new ReadQueue();
+  /** Waits for the configuration change at an index. */
+  #confWaiters: { readonly id: EntryId; readonly waiter: Waiter<ConfState> }[] = [];
+  /** Readys whose messages wait for writes, oldest first. */
+  #unstored: { readonly ready: Ready; readonly written: boolean }[] = [];
+  /** A commit index that is not worth a write of its own. */
+  #lazyHardState: HardState | undefined;
+  #committed: Entry[] = [];
+  #applying = false;
+  #openedSource: SnapshotSource | undefined;
+  #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
+  #installing: Ready | undefined;
+  /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
+  dueTick = 0;
+  /** The last tick that the core knows of. */
+  #toldTick: number;
+  /** In the set of groups with work. */
+  awake = false;
+  failure: RaftError | undefined;
+
+  constructor(host: GroupHost, log: GroupLog, options: GroupOptions<unknown>) {
+    this.#host = host;
+    this.#log = log;
+    this.groupId = options.groupId;
+    this.replicaId = options.replicaId;
+    this.#toldTick = host.tick;
+    this.machine = options.stateMachine;
+    this.preferredLeader = options.preferredLeader ?? 0;
+    this.#peers = new Map(options.peers);
+    const { mark } = this.machine;
+    const { clock, options: o } = host;
+    this.core = new RaftCore({
+      id: options.replicaId,
+      storage: this.#reader(mark),
+      random: o.random,
+      appliedIndex: mark.index,
+      electionTicks: o.electionTicks,
+      heartbeatTicks: o.heartbeatTicks,
+      entryBytesMax: o.entryBytesMax,
+      uncommittedBytesMax: o.uncommittedBytesMax,
+      lease: {
+        electionTimeoutMinMs: o.electionTimeoutMs,
+        electionTimeoutMaxMs: 2 * o.electionTimeoutMs,
+        maxClockDrift: o.maxClockDrift,
+        nowMs: clock.nowMs(),
+      },
+    });
+  }
+
+  /** The log as the core sees it: the state machine adds the configuration and snapshots. */
+  #reader(mark: Mark): LogReader {
+    const log = this.#log;
+    return {
+      initialState: () => {
+        const { term, vote, commit } = log.hardState;
+        return { hardState: { term, vote, commit: Math.max(commit, mark.index) }, config: mark.config };
+      },
+      firstIndex: () => log.firstIndex(),
+      lastIndex: () => log.lastIndex(),
+      term: (index) => log.term(index),
+      entries: (from, to, bytesMax) => log.entries(from, to, bytesMax),
+      snapshot: () => this.#openSnapshot(),
+    };
+  }
+
+  // What users call.
+
+  get role(): Role {
+    return this.core.role;
+  }
+
+  get term(): number {
+    return this.core.term;
+  }
+
+  get leader(): number {
+    return this.core.leader;
+  }
+
+  get leaderNode(): NodeId | undefined {
+    return this.#peers.get(this.core.leader);
+  }
+
+  get appliedIndex(): number {
+    return this.core.appliedIndex;
+  }
+
+  propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
+    const refusal = this.failure ?? this.#host.refusal;
+    if (refusal !== undefined) return Promise.reject(refusal);
+    // Said now rather than in the next turn: the caller can go to the leader at once.
+    if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
+    if (data.length > this.#host.options.entryBytesMax)
+      return Promise.reject(tooLarge(data.length, this.#host.options));
+    if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
+    return Waiter.promise<Applied<unknown>>(
+      this.#deadline(options),
+      options.signal,
+      (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
+      (waiter) => {
+        this.#proposals.push(data, waiter);
+        this.#host.wake(this);
+      },
+    );
+  }
+
+  read(options: CallOptions = {}): Promise<number> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.core.leader === 0) return Promise.reject(this.#notLeader());
+    return Waiter.promise<number>(
+      this.#deadline(options),
+      options.signal,
+      (waiter, reason) => waiter.reject(reason),
+      (waiter) => {
+        this.#reads.push(waiter);
+        this.#host.wake(this);
+      },
+    );
+  }
+
+  leaseRead<T>(read: () => T): { readonly value: T } | undefined {
+    const { core } = this;
+    const { clock } = this.#host;
+    const index = this.failure === undefined ? core.leaseRead(clock.leaseNowMs()) : undefined;
+    if (index === undefined || core.appliedIndex < index || this.#installing !== undefined) return undefined;
+    const value = read();
+    // The process may have been held up meanwhile.
+    return clock.leaseNowMs() < core.leaseExpiresAtMs ? { value } : undefined;
+  }
+
+  changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {
+    const refusal = this.failure ?? this.#host.refusal;
+    if (refusal !== undefined) return Promise.reject(refusal);
+    let id: EntryId;
+    try {
+      id = this.core.proposeConfChange(change);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    this.#host.wake(this);
+    return Waiter.promise<ConfState>(
+      this.#deadline(options),
+      options.signal,
+      (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
+      (waiter) => this.#confWaiters.push({ id, waiter }),
+    );
+  }
+
+  transferLeader(to: number): void {
+    this.core.transferLeader(to);
+    this.#host.wake(this);
+  }
+
+  setPeer(replicaId: number, node: NodeId): void {
+    this.#peers.set(replicaId, node);
+  }
+
+  status(): RaftStatus {
+    return this.core.status();
+  }
+
+  // What MultiRaft calls.
+
+  nodeOf(replicaId: number): NodeId | undefined {
+    return this.#peers.get(replicaId);
+  }
+
+  campaign(): void {
+    this.core.campaign(this.#host.clock.nowMs());
+    this.#host.wake(this);
+  }
+
+  /** Tick number `tick` has come, and the core has something to do by itself. */
+  tick(tick: number, nowMs: number, leaseNowMs: number): void {
+    if (this.failure !== undefined) return;
+    this.#tellTicks(tick - 1);
+    this.core.tick(nowMs, leaseNowMs);
+    this.#toldTick = tick;
+    this.dueTick = tick + this.core.ticksUntilDue;
+    if (this.core.hasReady()) this.#host.wake(this);
+  }
+
+  /** Tells the core of ticks up to `tick` in which it had nothing to do. */
+  #tellTicks(tick: number): void {
+    if (tick <= this.#toldTick) return;
+    this.core.skipTicks(tick - this.#toldTick);
+    this.#toldTick = tick;
+  }
+
+  /** Ends calls that are past their deadline. */
+  expire(nowMs: number): void {
+    if (this.#proposals.pending > 0) this.#host.releaseProposalBytes(this.#proposals.expire(nowMs));
+    if (this.#reads.pending > 0) this.#reads.expire(nowMs);
+    if (this.#confWaiters.length > 0) {
+      for (const { waiter } of this.#confWaiters) if (waiter.deadlineMs <= nowMs) waiter.reject(outcomeUnknown());
+      this.#confWaiters = this.#confWaiters.filter(({ waiter }) => !waiter.settled);
+    }
+  }
+
+  /** A message has come from another replica. */
+  receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
+    if (this.failure !== undefined) return undefined;
+    const { clock, options, unappliedBytes } = this.#host;
+    // Too much is waiting to be applied: what is not acknowledged makes leaders wait.
+    if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
+      return undefined;
+    }
+    this.#tellTicks(tick);
+    let reason: DropReason | undefined;
+    try {
+      reason = this.core.step(message, clock.nowMs(), clock.leaseNowMs());
+    } catch (error) {
+      this.fail(error);
+      return undefined;
+    }
+    // Only what the core took shows who is where.
+    if (reason === undefined && this.#peers.get(message.from) !== from) this.#peers.set(message.from, from);
+    this.#host.wake(this);
+    return reason;
+  }
+
+  unreachable(node: NodeId): void {
+    if (this.core.role !== 'leader') return;
+    for (const [replicaId, at] of this.#peers) if (at === node) this.core.reportUnreachable(replicaId);
+  }
+
+  /** Takes out of the core what there is to do. */
+  collect(turn: Turn): void {
+    if (this.failure !== undefined || this.#installing !== undefined) return;
+    try {
+      this.#collect(turn);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #collect(turn: Turn): void {
+    const { core } = this;
+    if (this.#proposals.hasQueued) {
+      this.#host.releaseProposalBytes(this.#proposals.append((data) => core.proposeMany(data)));
+    }
+    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex());
+    while (core.hasReady()) {
+      const ready = core.ready();
+      if (ready.softState !== undefined) this.#tellRole();
+      for (let i = 0; i < ready.messages.length; i++) this.#send(ready.messages[i]!);
+      if (ready.readsFailed.length > 0) {
+        this.#reads.failed(ready.readsFailed);
+        this.#host.wake(this);
+      }
+      if (ready.readStates.length > 0) {
+        this.#reads.answered(ready.readStates);
+        this.#reads.applied(core.appliedIndex);
+      }
+      if (ready.committed.length > 0) this.#queueCommitted(ready.committed, turn);
+      if (ready.snapshot !== undefined) {
+        this.#installing = ready;
+        void this.#install(ready, ready.snapshot);
+        return;
+      }
+      this.#store(ready, turn);
+    }
+    // Whatever has happened may have changed the role, or put an election off.
+    this.dueTick = this.#toldTick + core.ticksUntilDue;
+  }
+
+  #store(ready: Ready, turn: Turn): void {
+    const hardState = ready.hardState ?? this.#lazyHardState;
+    if (ready.entries.length > 0 || ready.mustSync) {
+      turn.writes.push({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: undefined });
+      turn.groups.push(this);
+      this.#lazyHardState = undefined;
+      this.#unstored.push({ ready, written: true });
+      return;
+    }
+    // A commit index alone: it goes with the next write, or is learned again.
+    this.#lazyHardState = hardState;
+    if (ready.afterAppend.length === 0 && ready.token.acks.length === 0) return;
+    if (this.#unstored.length > 0) this.#unstored.push({ ready, written: false });
+    else this.#stored(ready);
+  }
+
+  /** The oldest write of this group that was under way is durable. */
+  stored(): void {
+    if (this.failure !== undefined) return;
+    try {
+      const first = this.#unstored.shift();
+      if (first !== undefined) this.#stored(first.ready);
+      while (this.#unstored.length > 0 && !this.#unstored[0]!.written) this.#stored(this.#unstored.shift()!.ready);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.core.hasReady()) this.#host.wake(this);
+  }
+
+  #stored(ready: Ready): void {
+    for (let i = 0; i < ready.afterAppend.length; i++) this.#send(ready.afterAppend[i]!);
+    this.core.appendDone(ready.token);
+  }
+
+  #send(message: Message): void {
+    const node = this.#peers.get(message.to);
+    if (node === undefined) return;
+    if (message.type === 'snapshot') {
+      const source = this.#openedSource;
+      this.#openedSource = undefined;
+      if (source === undefined) this.core.reportSnapshot(message.to, false);
+      else this.#host.sendSnapshot(this, message.to, node, message, source);
+      return;
+    }
+    // A node whose disk stands still must not look alive, or it would lead without being able to.
+    if (KEEPS_ALIVE.has(message.type) && !this.#host.diskIsAlive) return;
+    this.#host.outbox.add(node, this.groupId, message);
+  }
+
+  // Applying.
+
+  #queueCommitted(entries: readonly Entry[], turn: Turn): void {
+    let bytes = 0;
+    for (let i = 0; i < entries.length; i++) {
+      this.#committed.push(entries[i]!);
+      bytes += entries[i]!.data.length;
+    }
+    this.#host.unappliedBytes += bytes;
+    turn.applies.push(this);
+  }
+
+  /** Applies what is committed; comes back in a later turn if that takes long. */
+  apply(): void {
+    if (!this.#applying && this.failure === undefined) void this.#applyAll();
+  }
+
+  async #applyAll(): Promise<void> {
+    this.#applying = true;
+    try {
+      const startMs = this.#host.clock.nowMs();
+      while (this.#committed.length > 0) {
+        const results = this.#applySlice();
+        if (results instanceof Promise) await results;
+        if (this.failure !== undefined) return;
+        if (this.#committed.length > 0 && this.#host.clock.nowMs() - startMs > APPLY_TURN_MS) {
+          await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
+          if (this.failure !== undefined) return;
+        }
+      }
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#applying = false;
+    }
+    if (this.#installing !== undefined) this.#applyIdle?.();
+    if (this.core.hasReady()) this.#host.wake(this);
+  }
+
+  /** Applies up to APPLY_SLICE_ENTRIES, or one configuration change. */
+  #applySlice(): undefined | Promise<void> {
+    const first = this.#committed[0]!;
+    if (first.type === 'conf-change') {
+      const config = this.core.applyConfChange(first);
+      this.#applied([first], config);
+      return undefined;
+    }
+    let count = 0;
+    const normal: Entry[] = [];
+    while (count < APPLY_SLICE_ENTRIES && count < this.#committed.length) {
+      const entry = this.#committed[count]!;
+      if (entry.type === 'conf-change') break;
+      if (entry.data.length > 0) normal.push(entry);
+      count++;
+    }
+    const slice = this.#committed.slice(0, count);
+    if (normal.length === 0) {
+      this.#applied(slice, undefined);
+      return undefined;
+    }
+    const results = this.machine.apply(normal);
+    if (results instanceof Promise) {
+      return results.then((values) => {
+        if (this.failure === undefined) this.#answer(slice, normal, values);
+      });
+    }
+    this.#answer(slice, normal, results);
+    return undefined;
+  }
+
+  #answer(slice: readonly Entry[], normal: readonly Entry[], results: readonly unknown[]): void {
+    this.#applied(slice, undefined);
+    for (let i = 0; i < normal.length; i++) this.#proposals.applied(normal[i]!.term, normal[i]!.index, results[i]);
+  }
+
+  #applied(slice: readonly Entry[], config: ConfState | undefined): void {
+    let bytes = 0;
+    for (let i = 0; i < slice.length; i++) bytes += slice[i]!.data.length;
+    this.#host.unappliedBytes -= bytes;
+    if (slice.length === this.#committed.length) this.#committed = [];
+    else this.#committed.splice(0, slice.length);
+    const { term, index } = slice[slice.length - 1]!;
+    this.machine.applied({ term, index, config: config ?? this.core.config });
+    this.core.applyDone(index);
+    if (config !== undefined) this.#answerConfChange(term, index, config);
+    this.#reads.applied(index);
+    this.#host.wake(this);
+  }
+
+  #answerConfChange(term: number, index: number, config: ConfState): void {
+    this.#confWaiters = this.#confWaiters.filter(({ id, waiter }) => {
+      if (id.index > index) return true;
+      if (id.index === index && id.term === term) waiter.resolve(config);
+      else waiter.reject(outcomeUnknown());
+      return false;
+    });
+  }
+
+  /** Lets the log drop what the state machine has made durable, except what followers need soon. */
+  compact(): void {
+    let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
+    if (index < this.#log.firstIndex()) return;
+    if (this.core.role === 'leader') {
+      for (const { match, recentActive, state } of this.core.status().progress) {
+        if (recentActive && state === 'replicate') index = Math.min(index, match);
+      }
+    }
+    if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
+  }
+
+  // Snapshots.
+
+  #openSnapshot(): Snapshot | undefined {
+    if (!this.#host.maySendSnapshot()) return undefined;
+    this.#openedSource?.release();
+    const source = this.machine.snapshot();
+    this.#openedSource = source;
+    return { term: source.term, index: source.index, config: source.config, data: NO_DATA };
+  }
+
+  snapshotSent(to: number, ok: boolean): void {
+    this.core.reportSnapshot(to, ok);
+    this.#host.wake(this);
+  }
+
+  /** A snapshot has arrived whole: the core decides whether it is needed. */
+  async receiveSnapshot(from: NodeId, message: Message, staged: StagedSnapshot): Promise<void> {
+    const snapshot = message.snapshot!;
+    if (this.#staged !== undefined || this.#installing !== undefined || this.failure !== undefined) {
+      await staged.discard();
+      return;
+    }
+    this.#staged = { mark: snapshot, snapshot: staged };
+    this.receive(from, message, this.#toldTick);
+    // If the core wants it, it comes with the next Ready.
+    this.#host.wake(this);
+    await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
+    if (this.#staged !== undefined && this.#installing === undefined) {
+      this.#staged = undefined;
+      await staged.discard();
+    }
+  }
+
+  #applyIdle: (() => void) | undefined;
+
+  async #install(ready: Ready, snapshot: Snapshot): Promise<void> {
+    try {
+      const staged = this.#staged;
+      if (staged === undefined || staged.mark.index !== snapshot.index || staged.mark.term !== snapshot.term) {
+        throw new RaftError('RAFT_MISUSE', `A snapshot at ${snapshot.index} is to be installed that was not received.`);
+      }
+      // What was committed before is part of the snapshot.
+      if (this.#applying) await new Promise<void>((resolve) => (this.#applyIdle = resolve));
+      this.#applyIdle = undefined;
+      for (const { data } of this.#committed) this.#host.unappliedBytes -= data.length;
+      this.#committed = [];
+      // First the state with its mark, then the log (a mark beyond the log restarts the log at the mark).
+      await staged.snapshot.install();
+      if (this.failure !== undefined) return;
+      const hardState = ready.hardState ?? this.#lazyHardState;
+      this.#lazyHardState = undefined;
+      const { term, index } = snapshot;
+      await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
+      if (this.failure !== undefined) return;
+      this.#proposals.skippedTo(index);
+      this.#stored(ready);
+      this.#reads.applied(this.core.appliedIndex);
+      this.#host.emit({ type: 'raft.snapshot_installed', groupId: this.groupId, index });
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#staged = undefined;
+      this.#installing = undefined;
+    }
+    this.#host.wake(this);
+  }
+
+  // The end.
+
+  /** Something went wrong that this replica must not go on after. */
+  fail(cause: unknown): void {
+    if (this.failure !== undefined) return;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.end(
+      new RaftError(
+        'RAFT_GROUP_FAILED',
+        `Group ${this.groupId} failed on this node: ${message} Its other replicas go on; restart the node, or replace ` +
+          'this replica.',
+        0,
+        cause,
+      ),
+    );
+    this.#host.emit({ type: 'raft.group_failed', groupId: this.groupId, message });
+  }
+
+  /** Answers everybody who waits; nothing moves afterwards. */
+  end(error: RaftError): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.#host.releaseProposalBytes(this.#proposals.fail(error));
+    this.#reads.fail(error);
+    for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
+    for (const { data } of this.#committed) this.#host.unappliedBytes -= data.length;
+    this.#committed = [];
+    this.#openedSource?.release();
+    this.#openedSource = undefined;
+    this.#applyIdle?.();
+  }
+
+  #tellRole(): void {
+    const { role, term, leader } = this.core;
+    this.#host.emit({ type: 'raft.role_changed', groupId: this.groupId, role, term, leader });
+  }
+
+  #deadline({ timeoutMs }: CallOptions): number {
+    return this.#host.clock.nowMs() + (timeoutMs ?? this.#host.options.timeoutMs);
+  }
+
+  #notLeader(): RaftError {
+    const { leader, term } = this.core;
+    const node = this.#peers.get(leader);
+    return new RaftError(
+      'RAFT_NOT_LEADER',
+      leader === 0
+        ? `Group ${this.groupId} has no leader that this node knows of (term ${term}). Try again after an election.`
+        : `Group ${this.groupId} is led by replica ${leader}${node === undefined ? '' : ` on node ${node}`}. Ask there.`,
+      leader,
+    );
+  }
+}
+
+/** Messages that a node whose disk stands still does not send. */
+const KEEPS_ALIVE: ReadonlySet<string> = new Set([
+  'heartbeat',
+  'heartbeat-response',
+  'vote',
+  'vote-response',
+  'pre-vote',
+  'pre-vote-response',
+]);
+
+function tooLarge(bytes: number, { entryBytesMax }: ResolvedMultiOptions): RaftError {
+  return new RaftError(
+    'RAFT_ENTRY_TOO_LARGE',
+    `An entry of ${bytes} bytes is over the limit of ${entryBytesMax} (entryBytesMax). Split it.`,
+  );
+}
+
+function busy(): RaftError {
+  return new RaftError(
+    'RAFT_BUSY',
+    'Too many proposals wait on this node already (proposalBytesMax). Try again in a moment.',
+  );
+}

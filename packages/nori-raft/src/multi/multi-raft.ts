@@ -1,0 +1,435 @@
+// Many Raft groups on one node: one clock, one log on disk, one frame a peer.
+//
+// Work is done in turns. Everything that happens (a frame, a tick, a proposal, a finished write) wakes the groups it
+// concerns; at the end of the current turn of the event loop all that are awake are asked what there is to do, together:
+//
+//   collect from all → one frame a peer and lane → one write → apply what is committed, while the disk works
+//
+// Messages that promise nothing go out before the write; votes and acknowledgements go out in the turn after it is durable.
+// One write is under way at a time; what turns bring meanwhile is the next one.
+import { RaftError } from '../errors.js';
+import type { Message } from '../types.js';
+import type { RaftEvent } from './events.js';
+import { decodeFrame } from './frame-codec.js';
+import { GroupDriver, type GroupHost, type GroupOptions, type RaftGroup, type Turn } from './group.js';
+import { LeaseClock } from './lease-clock.js';
+import { mergeWrites } from './merge-writes.js';
+import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
+import { Outbox } from './outbox.js';
+import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
+import { SnapshotReceiver } from './snapshot-receiver.js';
+import { SnapshotSender } from './snapshot-sender.js';
+
+/** Milliseconds before a write that found no space is tried again. */
+const NO_SPACE_RETRY_MS = 500;
+/** Ticks between looks at what may be compacted, and at who should lead. */
+const HOUSEKEEPING_TICKS = 10;
+
+interface PendingWrite {
+  readonly writes: readonly GroupWrite[];
+  readonly done: () => void;
+  readonly failed: (error: RaftError) => void;
+}
+
+/** How a node stands. */
+export interface MultiRaftStats {
+  readonly groups: number;
+  readonly leading: number;
+  readonly proposalBytes: number;
+  readonly unappliedBytes: number;
+  readonly turns: number;
+  readonly writes: number;
+  readonly framesSent: number;
+  readonly framesDropped: number;
+  readonly framesRefused: number;
+  /** Messages for groups that are not here. */
+  readonly unknownGroupMessages: number;
+  /** Messages that cores dropped. */
+  readonly messagesDropped: number;
+}
+
+export class MultiRaft {
+  readonly options: ResolvedMultiOptions;
+  /** Resolves, with the reason, if the log cannot be written any more. The process should end then. */
+  readonly failed: Promise<RaftError>;
+  readonly #host: Host;
+  readonly #groups = new Map<number, GroupDriver>();
+  readonly #clock: LeaseClock;
+  readonly #outbox: Outbox;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
+
+  #awake: GroupDriver[] = [];
+  #turnScheduled = false;
+  #pendingWrites: PendingWrite[] = [];
+  #writing = false;
+  #timer: { cancel(): void } | undefined;
+  #nextTickMs = 0;
+  #ticks = 0;
+  #closed = false;
+  #failure: RaftError | undefined;
+  #tellFailed!: (error: RaftError) => void;
+  #proposalBytes = 0;
+  #noSpace: RaftError | undefined;
+  #turns = 0;
+  #writes = 0;
+  #framesRefused = 0;
+  #unknownGroupMessages = 0;
+  #messagesDropped = 0;
+
+  private constructor(options: ResolvedMultiOptions) {
+    this.options = options;
+    this.failed = new Promise((resolve) => {
+      this.#tellFailed = resolve;
+    });
+    this.#clock = new LeaseClock(options.clock);
+    this.#outbox = new Outbox(options.transport);
+    this.#host = this.#makeHost();
+    this.#sender = new SnapshotSender(options);
+    this.#receiver = new SnapshotReceiver(options, (groupId) => this.#groups.get(groupId));
+  }
+
+  /** Starts the transport and the ticks. Groups are brought in by {@link MultiRaft.createGroup}. */
+  static async open(options: MultiRaftOptions): Promise<MultiRaft> {
+    const multi = new MultiRaft(resolveMultiOptions(options));
+    await multi.options.transport.start({
+      onFrame: (from, lane, frame) => multi.#receive(from, lane, frame),
+      onUnreachable: (peer) => multi.#unreachable(peer),
+    });
+    multi.#nextTickMs = multi.#clock.nowMs();
+    multi.#scheduleTick();
+    return multi;
+  }
+
+  /**
+   * Creates a replica, or takes up one that was here before: then its state machine stands where it stood.
+   * @throws RaftError RAFT_GROUP_EXISTS, RAFT_CORRUPT_STATE, RAFT_CLOSED
+   */
+  async createGroup<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
+    const { groupId, replicaId, bootstrap = false } = options;
+    this.#checkOpen();
+    const { storage } = this.options;
+    const stored = storage.storedGroups.find((group) => group.groupId === groupId);
+    if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
+    if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
+      await storage.createGroup({ groupId, replicaId, bootstrap });
+    } else if (stored.removed) {
+      throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
+    } else if (stored.replicaId !== replicaId) {
+      throw groupExists(groupId, `its replica here is ${stored.replicaId}, not ${replicaId}; remove that one first`);
+    }
+    const log = storage.log(groupId);
+    const { mark } = options.stateMachine;
+    if (mark.index > log.lastIndex() || (mark.index >= log.firstIndex() - 1 && log.term(mark.index) !== mark.term)) {
+      // The state machine is ahead: a snapshot was installed, and the log not restarted behind it before the end.
+      const { term, vote } = log.hardState;
+      await this.#store({
+        groupId,
+        hardState: { term: Math.max(term, mark.term), vote: term < mark.term ? 0 : vote, commit: mark.index },
+        entries: [],
+        snapshot: { term: mark.term, index: mark.index },
+      });
+    }
+    this.#checkOpen();
+    const group = new GroupDriver(this.#host, log, options);
+    this.#groups.set(groupId, group);
+    this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
+    const fresh = stored === undefined || stored.removed;
+    if (fresh && bootstrap && options.preferredLeader === replicaId) group.campaign();
+    this.#host.wake(group);
+    return group as RaftGroup as RaftGroup<Result>;
+  }
+
+  /** Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. */
+  async removeGroup(groupId: number): Promise<void> {
+    this.#checkOpen();
+    const group = this.#groups.get(groupId);
+    if (group === undefined) throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
+    this.#groups.delete(groupId);
+    group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
+    this.#sender.drop(groupId);
+    this.#receiver.drop(groupId);
+    await this.options.storage.removeGroup(groupId);
+    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: group.replicaId });
+  }
+
+  group(groupId: number): RaftGroup | undefined {
+    return this.#groups.get(groupId);
+  }
+
+  get groups(): IterableIterator<RaftGroup> {
+    return this.#groups.values();
+  }
+
+  stats(): MultiRaftStats {
+    let leading = 0;
+    for (const { role } of this.#groups.values()) if (role === 'leader') leading++;
+    return {
+      groups: this.#groups.size,
+      leading,
+      proposalBytes: this.#proposalBytes,
+      unappliedBytes: this.#host.unappliedBytes,
+      turns: this.#turns,
+      writes: this.#writes,
+      framesSent: this.#outbox.framesSent,
+      framesDropped: this.#outbox.framesDropped,
+      framesRefused: this.#framesRefused,
+      unknownGroupMessages: this.#unknownGroupMessages,
+      messagesDropped: this.#messagesDropped,
+    };
+  }
+
+  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#endAll(new RaftError('RAFT_CLOSED', 'The node was closed.'));
+    this.#sender.close();
+    this.#receiver.close();
+    await this.options.transport.close();
+    await this.options.storage.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // Turns.
+
+  #wake(group: GroupDriver): void {
+    if (group.awake || this.#closed) return;
+    group.awake = true;
+    this.#awake.push(group);
+    this.#scheduleTurn();
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    this.options.clock.nextTurn(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#turnScheduled = false;
+    if (this.#closed || this.#failure !== undefined) return;
+    this.#turns++;
+    const groups = this.#awake;
+    this.#awake = [];
+    const turn: Turn = { writes: [], groups: [], applies: [] };
+    for (let i = 0; i < groups.length; i++) {
+      const group = groups[i]!;
+      group.awake = false;
+      group.collect(turn);
+    }
+    this.#outbox.flush();
+    if (turn.writes.length > 0) {
+      this.#enqueueWrite({
+        writes: turn.writes,
+        done: () => {
+          for (let i = 0; i < turn.groups.length; i++) turn.groups[i]!.stored();
+        },
+        failed: () => {},
+      });
+    }
+    for (let i = 0; i < turn.applies.length; i++) turn.applies[i]!.apply();
+  }
+
+  // Writes.
+
+  #store(write: GroupWrite): Promise<void> {
+    return new Promise((resolve, reject) => this.#enqueueWrite({ writes: [write], done: resolve, failed: reject }));
+  }
+
+  #enqueueWrite(write: PendingWrite): void {
+    if (this.#failure !== undefined) write.failed(this.#failure);
+    this.#pendingWrites.push(write);
+    if (!this.#writing) void this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    this.#writing = true;
+    while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
+      const batch = this.#pendingWrites;
+      this.#pendingWrites = [];
+      try {
+        await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
+        this.#writes++;
+        this.#noSpace = undefined;
+        for (const { done } of batch) done();
+        // What is durable is told at once, not in the next turn.
+        this.#outbox.flush();
+      } catch (error) {
+        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
+        else {
+          this.#pendingWrites = [...batch, ...this.#pendingWrites];
+          await this.#waitForSpace(error);
+        }
+      }
+    }
+    this.#writing = false;
+  }
+
+  /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
+  async #waitForSpace(error: RaftError): Promise<void> {
+    if (this.#noSpace === undefined) {
+      this.#noSpace = error;
+      for (const group of this.#groups.values()) {
+        if (group.role !== 'leader') continue;
+        const target = group.status().progress.find((p) => p.id !== group.replicaId && !p.learner && p.recentActive);
+        if (target !== undefined) group.transferLeader(target.id);
+      }
+    }
+    await new Promise<void>((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
+  }
+
+  /** A write failed: nobody knows what is on disk. This node says nothing any more. */
+  #fail(cause: unknown, batch: readonly PendingWrite[]): void {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const failure = new RaftError(
+      'RAFT_STORAGE_FAILED',
+      `The log of this node could not be written: ${message} End the process; see to the disk before it is started again.`,
+      0,
+      cause,
+    );
+    this.#failure = failure;
+    this.#timer?.cancel();
+    this.#endAll(failure);
+    for (const { failed } of [...batch, ...this.#pendingWrites.splice(0)]) failed(failure);
+    this.options.onEvent({ type: 'raft.storage_failed', message });
+    this.#tellFailed(failure);
+  }
+
+  #endAll(error: RaftError): void {
+    for (const group of this.#groups.values()) group.end(error);
+    this.#groups.clear();
+  }
+
+  // What comes from outside.
+
+  #receive(from: NodeId, _lane: Lane, frame: Uint8Array): void {
+    if (this.#closed || this.#failure !== undefined) return;
+    try {
+      decodeFrame(frame, {
+        message: (groupId, message) => this.#receiveMessage(from, groupId, message),
+        snapshotChunk: (chunk) => this.#receiver.receiveChunk(from, chunk),
+        snapshotAck: (ack) => this.#sender.receiveAck(from, ack),
+      });
+    } catch (error) {
+      this.#framesRefused++;
+      this.options.onEvent({ type: 'raft.bad_frame', from, message: (error as Error).message });
+    }
+  }
+
+  #receiveMessage(from: NodeId, groupId: number, message: Message): void {
+    const group = this.#groups.get(groupId);
+    if (group === undefined) {
+      this.#unknownGroupMessages++;
+      this.options.onUnknownGroup(groupId, from);
+      return;
+    }
+    const reason = group.receive(from, message, this.#ticks);
+    if (reason === undefined) return;
+    this.#messagesDropped++;
+    if (reason !== 'stale-term' && reason !== 'leader-alive') {
+      this.options.onEvent({ type: 'raft.message_dropped', groupId, reason });
+    }
+  }
+
+  #unreachable(peer: NodeId): void {
+    for (const group of this.#groups.values()) group.unreachable(peer);
+  }
+
+  // Time.
+
+  #scheduleTick(): void {
+    // Ticks are due at fixed times; those that a pause swallowed are not made up for, since too few only make this
+    // node patient.
+    const nowMs = this.#clock.nowMs();
+    this.#nextTickMs = Math.max(this.#nextTickMs + this.options.tickMs, nowMs);
+    this.#timer = this.options.clock.setTimer(this.#nextTickMs - nowMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    if (this.#closed || this.#failure !== undefined) return;
+    this.#scheduleTick();
+    this.#ticks++;
+    const nowMs = this.#clock.nowMs();
+    const leaseNowMs = this.#clock.leaseNowMs();
+    const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
+    for (const group of this.#groups.values()) {
+      if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
+      group.expire(nowMs);
+      // Spread over the ticks, so that no tick is long.
+      if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
+    }
+    this.#balance();
+    this.#sender.tick(nowMs);
+    this.#receiver.tick(nowMs);
+  }
+
+  #transfersLeft = 0;
+
+  /** Hands leaderships to the replicas that are meant to have them, a few at a time. */
+  #balance(): void {
+    const { transfersPerSecond, tickMs } = this.options;
+    this.#transfersLeft = Math.min(this.#transfersLeft + (transfersPerSecond * tickMs) / 1000, transfersPerSecond);
+    if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
+    for (const group of this.#groups.values()) {
+      const { preferredLeader } = group;
+      if (group.role !== 'leader' || preferredLeader === 0 || preferredLeader === group.replicaId) continue;
+      const { progress, transferee, lastIndex } = group.status();
+      const preferred = progress.find(({ id }) => id === preferredLeader);
+      if (preferred === undefined || preferred.learner || transferee !== 0) continue;
+      if (!preferred.recentActive || preferred.state !== 'replicate' || preferred.match < lastIndex) continue;
+      group.transferLeader(preferredLeader);
+      if (--this.#transfersLeft < 1) return;
+    }
+  }
+
+  // What groups need.
+
+  #makeHost(): Host {
+    const multi = this;
+    return {
+      options: this.options,
+      clock: this.#clock,
+      outbox: this.#outbox,
+      unappliedBytes: 0,
+      get tick() {
+        return multi.#ticks;
+      },
+      wake: (group) => multi.#wake(group),
+      takeProposalBytes: (bytes) => {
+        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > multi.options.proposalBytesMax) return false;
+        multi.#proposalBytes += bytes;
+        return true;
+      },
+      releaseProposalBytes: (bytes) => {
+        multi.#proposalBytes -= bytes;
+      },
+      get diskIsAlive() {
+        return multi.options.storage.stalledMs() < multi.options.electionTimeoutMs && multi.#noSpace === undefined;
+      },
+      get refusal() {
+        return multi.#noSpace;
+      },
+      maySendSnapshot: () => multi.#sender.hasRoom,
+      sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
+        multi.#sender.send(group, to, node, message, source),
+      store: (write) => multi.#store(write),
+      emit: (event: RaftEvent) => multi.options.onEvent(event),
+    };
+  }
+
+  #checkOpen(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#closed) throw new RaftError('RAFT_CLOSED', 'The node was closed.');
+  }
+}
+
+type Host = { -readonly [K in keyof GroupHost]: GroupHost[K] };
+
+function groupExists(groupId: number, why: string): RaftError {
+  return new RaftError('RAFT_GROUP_EXISTS', `Group ${groupId} cannot be created on this node: ${why}.`);
+}

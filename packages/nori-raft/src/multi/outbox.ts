@@ -1,0 +1,56 @@
+// Messages of one turn, gathered per node and lane, so that each peer gets one frame a lane and turn.
+import type { Message, MessageType } from '../types.js';
+import { FrameEncoder } from './frame-codec.js';
+import type { Lane, NodeId, PeerTransport } from './ports.js';
+
+/** What tells whether a leader is alive, or makes one, must not wait behind entries. */
+const BULK: ReadonlySet<MessageType> = new Set(['append', 'snapshot', 'propose']);
+/** A frame is sent when it has grown to this, so that it does not occupy a connection for long. */
+const FRAME_BYTES = 256 * 1024;
+
+interface Peer {
+  readonly control: FrameEncoder;
+  readonly bulk: FrameEncoder;
+}
+
+export class Outbox {
+  readonly #transport: PeerTransport;
+  readonly #peers = new Map<NodeId, Peer>();
+  /** Peers that have something to be sent. */
+  readonly #open = new Set<NodeId>();
+  framesSent = 0;
+  framesDropped = 0;
+
+  constructor(transport: PeerTransport) {
+    this.#transport = transport;
+  }
+
+  add(to: NodeId, groupId: number, message: Message): void {
+    let peer = this.#peers.get(to);
+    if (peer === undefined) {
+      peer = { control: new FrameEncoder(), bulk: new FrameEncoder() };
+      this.#peers.set(to, peer);
+    }
+    // An append without entries tells the commit index: it is small, but must not overtake the entries before it.
+    const lane: Lane = BULK.has(message.type) ? 'bulk' : 'control';
+    const encoder = peer[lane];
+    encoder.add(groupId, message);
+    if (encoder.bytes >= FRAME_BYTES) this.#send(to, lane, encoder);
+    else this.#open.add(to);
+  }
+
+  /** Sends what has been gathered. */
+  flush(): void {
+    for (const to of this.#open) {
+      const { control, bulk } = this.#peers.get(to)!;
+      if (control.bytes > 0) this.#send(to, 'control', control);
+      if (bulk.bytes > 0) this.#send(to, 'bulk', bulk);
+    }
+    this.#open.clear();
+  }
+
+  #send(to: NodeId, lane: Lane, encoder: FrameEncoder): void {
+    if (this.#transport.send(to, lane, encoder.finish())) this.framesSent++;
+    else this.framesDropped++;
+  }
+}

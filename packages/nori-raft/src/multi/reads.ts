@@ -1,0 +1,80 @@
+// Reads of one group that wait: for a round of heartbeats first, then until their index is applied.
+import type { RaftError } from '../errors.js';
+import type { ReadState } from '../types.js';
+import { expire, timedOut, type Waiter } from './waiting.js';
+
+interface Reader {
+  readonly waiter: Waiter<number>;
+}
+
+export class ReadQueue {
+  /** By the token of the core. All reads of a turn share one. */
+  readonly #asked = new Map<number, Reader[]>();
+  #unasked: Reader[] = [];
+  #waiting: (Reader & { readonly index: number })[] = [];
+
+  get pending(): number {
+    let n = this.#unasked.length + this.#waiting.length;
+    for (const readers of this.#asked.values()) n += readers.length;
+    return n;
+  }
+
+  get hasUnasked(): boolean {
+    return this.#unasked.length > 0;
+  }
+
+  push(waiter: Waiter<number>): void {
+    this.#unasked.push({ waiter });
+  }
+
+  /** Asks for a read point, by way of `readIndex`, which returns a token or throws. */
+  ask(readIndex: () => number): void {
+    const readers = this.#unasked;
+    this.#unasked = [];
+    try {
+      this.#asked.set(readIndex(), readers);
+    } catch (error) {
+      for (const { waiter } of readers) waiter.reject(error);
+    }
+  }
+
+  answered(states: readonly ReadState[]): void {
+    for (const { token, index } of states) {
+      for (const { waiter } of this.#asked.get(token) ?? []) this.#waiting.push({ waiter, index });
+      this.#asked.delete(token);
+    }
+  }
+
+  /** Leadership changed: ask again. */
+  failed(tokens: readonly number[]): void {
+    for (const token of tokens) {
+      this.#unasked.push(...(this.#asked.get(token) ?? []));
+      this.#asked.delete(token);
+    }
+  }
+
+  applied(index: number): void {
+    if (this.#waiting.length === 0) return;
+    this.#waiting = this.#waiting.filter((reader) => {
+      if (reader.index > index) return true;
+      reader.waiter.resolve(reader.index);
+      return false;
+    });
+  }
+
+  expire(nowMs: number): void {
+    const error = () => timedOut('The read');
+    expire(this.#unasked, nowMs, error);
+    expire(this.#waiting, nowMs, error);
+    for (const [token, readers] of this.#asked) {
+      expire(readers, nowMs, error);
+      if (readers.length === 0) this.#asked.delete(token);
+    }
+  }
+
+  fail(error: RaftError): void {
+    const all = [...this.#unasked.splice(0), ...this.#waiting.splice(0), ...[...this.#asked.values()].flat()];
+    this.#asked.clear();
+    for (const { waiter } of all) waiter.reject(error);
+  }
+}

@@ -30,9 +30,6 @@ import { type Applied, ProposalQueue } from './proposals.js';
 import { ReadQueue } from './reads.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
 
-/** How a read is made linearizable: `lease` costs nothing while this replica leads, else it is as `linearizable`. */
-export type ReadConsistency = 'lease' | 'linearizable';
-
 /** What a new or returning replica is made of. */
 export interface GroupOptions<Result> {
   readonly groupId: number;

@@ -495,8 +495,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'Committed entries are handed out to be applied before they are durable here.',
     patch(
       'raft-core',
-      'return etcd !== undefined && !etcd.asyncStorageWrites;',
-      'return etcd === undefined || !etcd.asyncStorageWrites;',
+      'this.#appliesUnstable = options.etcd !== undefined && !options.etcd.asyncStorageWrites;',
+      'this.#appliesUnstable = options.etcd === undefined || !options.etcd.asyncStorageWrites;',
     ),
   ),
   mutant(

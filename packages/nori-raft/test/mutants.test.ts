@@ -18,7 +18,7 @@ const TIMEOUT_MS = 900_000;
 const recorded = new Map<string, number>();
 for (const line of readFileSync(new URL('../MUTANTS.md', import.meta.url), 'utf8').split('\n')) {
   const found = /^\|[^|]*\| `([a-z0-9-]+)` \|.*\| (\d+) \|$/.exec(line);
-  if (found !== null && !line.includes('**survived**')) recorded.set(found[1]!, Number(found[2]));
+  if (found !== null && !line.includes('**')) recorded.set(found[1]!, Number(found[2]));
 }
 
 test('the simulator finds nothing wrong with the code as it is', { timeout: TIMEOUT_MS }, async () => {

@@ -359,6 +359,23 @@ test('a directory with nothing but what repairs have left is not taken for an em
   await expect(repair({ dir: DIR, fs })).rejects.toMatchObject({ code: 'LSM_NOT_A_DATABASE' });
 });
 
+test('a manifest from before the first flush is not believed when the log begins later', async () => {
+  const fs = new MemoryFileSystem();
+  const db = await Lsm.open({ dir: DIR, fs, walSegmentBytesMax: 4096, autoCompact: false });
+  const [name] = await namesOf(fs, /^MANIFEST/);
+  const before = (await bytesOf(fs, name!)).slice();
+  for (let n = 0; n < 40; n++) await db.put(`k${n}`, 'v'.repeat(500));
+  await db.flush();
+  for (let n = 40; n < 50; n++) await db.put(`k${n}`, 'later');
+  await db.close();
+  await overwrite(fs, `${DIR}/${name}`, before);
+  const report = await repair({ dir: DIR, fs });
+  expect(report.manifest).toBe('rebuilt');
+  const again = await Lsm.open({ dir: DIR, fs });
+  expect([...again.scanSync()]).toHaveLength(50);
+  await again.close();
+});
+
 test('a manifest that has lost its last records is made anew of the tables that are there', async () => {
   const fs = new MemoryFileSystem();
   const db = await Lsm.open({ dir: DIR, fs, ...NO_LOG, autoCompact: false });

@@ -91,7 +91,8 @@ const examineListed = async (
   // or the log speaks of keyspaces that it does not know.
   if (state.mappedKeys && log.largestKeyspace > state.lastKeyspace) return undefined;
   const missing = tables.filter(({ state }) => state === 'missing');
-  const isBehind = log.start !== undefined && logPosition !== undefined && log.start > logPosition;
+  // A manifest from before the first flush has no position: what the log has lost since shows by the numbers of its operations.
+  const isBehind = logPosition === undefined ? log.missing > 0 : log.start !== undefined && log.start > logPosition;
   if (missing.length === 0 && !isBehind) return seen;
   const others = await examineAll(
     fs,

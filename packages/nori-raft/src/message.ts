@@ -4,6 +4,24 @@ import type { Entry, Message, MessageType, Snapshot } from './types.js';
 /** Shared by all messages without entries. */
 export const NO_ENTRIES: readonly Entry[] = Object.freeze([]);
 
+/** All types. Their order is part of the format of frames (docs/formats/raft-frame.md): append only. */
+export const MESSAGE_TYPES: readonly MessageType[] = [
+  'append',
+  'append-response',
+  'heartbeat',
+  'heartbeat-response',
+  'vote',
+  'vote-response',
+  'pre-vote',
+  'pre-vote-response',
+  'snapshot',
+  'timeout-now',
+  'transfer-leader',
+  'propose',
+  'read-index',
+  'read-index-response',
+];
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** A message with nothing in it but its type and addresses; the caller fills in the rest before it hands it over. */

@@ -289,6 +289,8 @@ export class Replica {
     this.transferee = 0;
     this.transfersGivenUp++;
     this.roundsWithoutLease = this.rounds.last;
+    // etcd waits for the next entry to be applied, which may never come.
+    if (this.options.etcd === undefined) this.#autoLeave();
   }
 
   // What roles have in common.
@@ -330,9 +332,12 @@ export class Replica {
   /** Entries up to `index` are applied. */
   appliedTo(index: number, bytes: number): void {
     this.log.appliedTo(index, bytes);
-    if (this.role !== 'leader' || !this.members.config.autoLeave || index < this.pendingConfIndex) return;
-    // Leave the joint configuration. If that fails now (leadership is being handed over), the next applied entry tries
-    // again, or the next leader does.
+    this.#autoLeave();
+  }
+
+  /** Leaves a joint configuration that is to be left. While leadership is being handed over this waits. */
+  #autoLeave(): void {
+    if (this.role !== 'leader' || !this.members.config.autoLeave || this.log.applied < this.pendingConfIndex) return;
     if (this.transferee !== 0 || this.progressOf(this.id) === undefined) return;
     this.pendingConfIndex = this.log.lastIndex + 1;
     this.appendPayloads([{ type: 'conf-change', data: NO_DATA }]);

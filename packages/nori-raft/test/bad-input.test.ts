@@ -20,6 +20,7 @@ import {
 } from 'nori-raft';
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { describe, expect, test } from 'vitest';
+import { MESSAGE_TYPES } from '../src/message.js';
 
 const seed = seedFromEnv();
 const VOTERS = [1, 2, 3];
@@ -28,23 +29,6 @@ const ENTRY_BYTES_MAX = 100;
 const TICK_MS = 100;
 const RUNS = 50;
 const STEPS = 500;
-
-const TYPES: readonly MessageType[] = [
-  'append',
-  'append-response',
-  'heartbeat',
-  'heartbeat-response',
-  'vote',
-  'vote-response',
-  'pre-vote',
-  'pre-vote-response',
-  'snapshot',
-  'timeout-now',
-  'transfer-leader',
-  'propose',
-  'read-index',
-  'read-index-response',
-];
 
 const NUMBERS = ['from', 'to', 'term', 'index', 'logTerm', 'commit', 'rejectHint', 'context', 'transfer'] as const;
 
@@ -344,7 +328,7 @@ class World {
     // For this replica if possible: most others are dropped for their address.
     const own = this.#sent.filter(({ to }) => to === twin.id);
     const base = rng.pick(
-      rng.chance(0.9) && own.length > 0 ? own : [...this.#sent, blank(rng.pick(TYPES), 2, twin.id)],
+      rng.chance(0.9) && own.length > 0 ? own : [...this.#sent, blank(rng.pick(MESSAGE_TYPES), 2, twin.id)],
     );
     const bad: Record<string, unknown> = { ...base };
     let hopeless = false;
@@ -431,7 +415,7 @@ class World {
       rng.pick([0, 1, 2, lastIndex, lastIndex + 1, term, term + 1, rng.int(20), 2 ** 53 - 1, 2 ** 53 - 2, 2 ** 32]);
     for (let changes = rng.range(1, 4); changes > 0; changes--) {
       const kind = rng.int(6);
-      if (kind === 0) m.type = rng.pick(TYPES);
+      if (kind === 0) m.type = rng.pick(MESSAGE_TYPES);
       else if (kind === 1) m.from = rng.range(1, 5);
       else if (kind === 2) m.reject = rng.chance(0.5);
       else if (kind === 3) m.entries = this.#forgedEntries(twin);
@@ -445,7 +429,7 @@ class World {
   #forgery(twin: Twin): Message {
     const { rng } = this;
     const { term, lastIndex, commit } = twin.status();
-    const type = rng.pick(TYPES);
+    const type = rng.pick(MESSAGE_TYPES);
     const termless = type === 'propose' || type === 'read-index';
     const message = blank(type, rng.pick([1, 2, 3, 4].filter((id) => id !== twin.id)), twin.id);
     const index = rng.pick([lastIndex, lastIndex, commit, rng.int(lastIndex + 2)]);

@@ -88,6 +88,25 @@ test('a joint configuration that its leader did not live to leave is left by the
   expect(next.config).toMatchObject({ voters: [1, 2, 3, 4, 5], votersOutgoing: [] });
 });
 
+test('a joint configuration is left when a transfer that stood in the way is given up', () => {
+  const c = new Cluster({ spare: [4, 5] });
+  const { core } = c.elect(1);
+  c.node(1).slowApply = true;
+  const steps = [4, 5].map((id) => ({ type: 'add-voter' as const, id }));
+  core.proposeConfChange({ transition: 'auto', steps });
+  c.settle();
+  c.passes = ({ type }) => type !== 'timeout-now';
+  core.transferLeader(2);
+  c.node(1).slowApply = false;
+  c.node(1).apply();
+  c.settle();
+  expect(core.config.votersOutgoing).toEqual([1, 2, 3]);
+  // An election timeout later the transfer is over, and nobody proposes anything.
+  c.tick(15);
+  expect(core.status().transferee).toBe(0);
+  expect(core.config).toMatchObject({ voters: [1, 2, 3, 4, 5], votersOutgoing: [] });
+});
+
 test('a leader that removes itself steps down once that is applied', () => {
   const c = new Cluster();
   const { core } = c.elect(1);

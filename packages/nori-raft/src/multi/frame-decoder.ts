@@ -11,13 +11,13 @@ import {
   ENTRY_FLAG,
   ENTRY_HEAD_BYTES_MIN,
   FRAME_KIND,
+  FRAME_TYPES,
   FRAME_VERSION,
   type FrameLimits,
   type FrameVisitor,
   GROUP_ID_END,
   MESSAGE_BYTES_MIN,
   MESSAGE_FLAG,
-  MESSAGE_TYPES,
 } from './frame-format.js';
 import { readSnapshotHead } from './snapshot-head-codec.js';
 
@@ -108,7 +108,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
 
 function readMessage(reader: ByteReader, data: DataCursor, visitor: FrameVisitor): void {
   const start = reader.at;
-  const type = MESSAGE_TYPES[reader.u8()];
+  const type = FRAME_TYPES[reader.u8()];
   if (type === undefined) throw badFrame(start, 'the type of a message is unknown');
   const flags = reader.flags(MESSAGE_FLAG.all);
   const groupId = readGroupId(reader);

@@ -9,18 +9,18 @@ import {
   ENTRY_FLAG,
   ENTRY_HEAD_BYTES_MIN,
   FRAME_KIND,
+  FRAME_TYPES,
   FRAME_VERSION,
   type FrameLimits,
   GROUP_ID_END,
   MESSAGE_FLAG,
-  MESSAGE_TYPES,
   MESSAGES_HEADER_BYTES,
   type SnapshotAck,
   type SnapshotChunk,
 } from './frame-format.js';
 import { snapshotHeadSize, writeSnapshotHead } from './snapshot-head-codec.js';
 
-const TYPE_CODES = new Map(MESSAGE_TYPES.map((type, code) => [type, code]));
+const TYPE_CODES = new Map(FRAME_TYPES.map((type, code) => [type, code]));
 
 /** More than a message takes besides its entries and configuration: type, flags, eleven numbers. */
 const MESSAGE_BYTES_MAX = 2 + 11 * 8;

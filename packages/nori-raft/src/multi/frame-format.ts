@@ -1,4 +1,5 @@
 // What frames carry, and the numbers of their format (docs/formats/raft-frame.md).
+import { MESSAGE_TYPES } from '../message.js';
 import type { Message, MessageType, Snapshot } from '../types.js';
 
 /** First byte of every frame. */
@@ -13,24 +14,8 @@ export const MESSAGES_HEADER_BYTES = 18;
 /** Numbers of a heartbeat, or of the answer to one, each in a column of its own; so it has this many bytes at least. */
 export const COLUMNS = 7;
 
-/** Positions are what is sent: append only. Nothing is type 0. */
-export const MESSAGE_TYPES: readonly (MessageType | undefined)[] = [
-  undefined,
-  'append',
-  'append-response',
-  'heartbeat',
-  'heartbeat-response',
-  'vote',
-  'vote-response',
-  'pre-vote',
-  'pre-vote-response',
-  'snapshot',
-  'timeout-now',
-  'transfer-leader',
-  'propose',
-  'read-index',
-  'read-index-response',
-];
+/** Positions are what is sent. Nothing is type 0. */
+export const FRAME_TYPES: readonly (MessageType | undefined)[] = [undefined, ...MESSAGE_TYPES];
 
 export const MESSAGE_FLAG = { reject: 1, snapshot: 2, all: 3 } as const;
 export const ENTRY_FLAG = { confChange: 1, index: 2, term: 4, all: 7 } as const;

@@ -11,7 +11,6 @@ import type {
   ConfChange,
   ConfState,
   DropReason,
-  Entry,
   EntryId,
   HardState,
   LogReader,
@@ -21,103 +20,16 @@ import type {
   Role,
   Snapshot,
 } from '../types.js';
-import type { RaftEvent } from './events.js';
-import type { LeaseClock } from './lease-clock.js';
+import { Applier } from './applier.js';
+import type { GroupHost, Turn } from './group-host.js';
 import type { ResolvedMultiOptions } from './multi-options.js';
-import type { Outbox } from './outbox.js';
-import type { GroupLog, GroupWrite, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachine } from './ports.js';
-import { type Applied, ProposalQueue } from './proposals.js';
+import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachine } from './ports.js';
+import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
+import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
 
-/** What a new or returning replica is made of. */
-export interface GroupOptions<Result> {
-  readonly groupId: number;
-  /** Never used before in this group, by any node. */
-  readonly replicaId: number;
-  readonly stateMachine: StateMachine<Result>;
-  /** Where the replicas of the group are; more are learned from their messages and by {@link RaftGroup.setPeer}. */
-  readonly peers: ReadonlyMap<number, NodeId>;
-  /** One of the first replicas of a new group, as opposed to one that joins later. Default false. */
-  readonly bootstrap?: boolean;
-  /** Replica that shall lead when it can; it campaigns at once when the group is new. Default: none. */
-  readonly preferredLeader?: number;
-}
-
-/** A group on this node. */
-export interface RaftGroup<Result = unknown> {
-  readonly groupId: number;
-  readonly replicaId: number;
-  readonly role: Role;
-  readonly term: number;
-  /** Replica id; 0: unknown. */
-  readonly leader: number;
-  readonly leaderNode: NodeId | undefined;
-  readonly appliedIndex: number;
-  /**
-   * Proposes an entry; resolves when it is applied here.
-   * @throws RaftError RAFT_NOT_LEADER, RAFT_BUSY, RAFT_PROPOSAL_DROPPED, RAFT_PROPOSAL_LOST, RAFT_TIMEOUT,
-   * RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE, RAFT_CLOSED: it did not happen; RAFT_OUTCOME_UNKNOWN: nobody knows
-   */
-  propose(data: Uint8Array, options?: CallOptions): Promise<Applied<Result>>;
-  /**
-   * Resolves when a read of the state machine here is linearizable with all that was acknowledged before the call, with
-   * the index that is applied at least. Works at followers too.
-   * @throws RaftError RAFT_NOT_LEADER when no leader is known, RAFT_TIMEOUT, RAFT_CLOSED
-   */
-  read(options?: CallOptions): Promise<number>;
-  /**
-   * Calls `read` and returns what it returns, wrapped, if that is linearizable without asking anyone: this replica leads,
-   * has applied everything that is committed, and its lease holds before and after. Else undefined, and `read` may or may
-   * not have been called: use {@link RaftGroup.read} then. `read` must be synchronous.
-   */
-  leaseRead<T>(read: () => T): { readonly value: T } | undefined;
-  /** Changes the configuration; resolves when the change is applied here. @throws as {@link RaftGroup.propose} */
-  changeConfig(change: ConfChange, options?: CallOptions): Promise<ConfState>;
-  /** Hands leadership over. @throws RaftError RAFT_NOT_LEADER */
-  transferLeader(to: number): void;
-  setPeer(replicaId: number, node: NodeId): void;
-  status(): RaftStatus;
-}
-
-/** What the turns of MultiRaft gather. */
-export interface Turn {
-  readonly writes: GroupWrite[];
-  /** Groups to be told when the turn's write is durable, once for each entry in `writes`. */
-  readonly groups: GroupDriver[];
-  /** Groups with committed entries to apply. */
-  readonly applies: GroupDriver[];
-}
-
-/** What a group needs of its node. */
-export interface GroupHost {
-  readonly options: ResolvedMultiOptions;
-  readonly clock: LeaseClock;
-  readonly outbox: Outbox;
-  /** Number of the last tick. */
-  readonly tick: number;
-  /** The group has work for the next turn. */
-  wake(group: GroupDriver): void;
-  /** Takes room for queued proposals, or says no. */
-  takeProposalBytes(bytes: number): boolean;
-  releaseProposalBytes(bytes: number): void;
-  /** Bytes committed and not applied, of all groups. */
-  unappliedBytes: number;
-  /** Whether heartbeats and votes may be sent: not while the disk stands still. */
-  readonly diskIsAlive: boolean;
-  /** Why no proposals are taken on this node, or undefined. */
-  readonly refusal: RaftError | undefined;
-  /** A snapshot may be opened: not too many are on their way. */
-  maySendSnapshot(): boolean;
-  sendSnapshot(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
-  store(write: GroupWrite): Promise<void>;
-  emit(event: RaftEvent): void;
-}
-
 const NO_DATA = new Uint8Array(0);
-/** Entries applied at once; other work gets its turn in between when it takes long. */
-const APPLY_SLICE_ENTRIES = 64;
-const APPLY_TURN_MS = 4;
 
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
@@ -136,8 +48,7 @@ export class GroupDriver implements RaftGroup {
   #unstored: { readonly ready: Ready; readonly written: boolean }[] = [];
   /** A commit index that is not worth a write of its own. */
   #lazyHardState: HardState | undefined;
-  #committed: Entry[] = [];
-  #applying = false;
+  readonly #applier: Applier;
   #openedSource: SnapshotSource | undefined;
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
@@ -175,6 +86,14 @@ export class GroupDriver implements RaftGroup {
         maxClockDrift: o.maxClockDrift,
         nowMs: clock.nowMs(),
       },
+    });
+    this.#applier = new Applier(host, this.core, this.machine, {
+      applied: (term, index, confState) => this.#applied(term, index, confState),
+      result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
+      idle: () => {
+        if (this.core.hasReady()) host.wake(this);
+      },
+      failed: (error) => this.fail(error),
     });
   }
 
@@ -383,7 +302,10 @@ export class GroupDriver implements RaftGroup {
         this.#reads.answered(ready.readStates);
         this.#reads.applied(core.appliedIndex);
       }
-      if (ready.committed.length > 0) this.#queueCommitted(ready.committed, turn);
+      if (ready.committed.length > 0) {
+        this.#applier.push(ready.committed);
+        turn.applies.push(this);
+      }
       if (ready.snapshot !== undefined) {
         this.#installing = ready;
         void this.#install(ready, ready.snapshot);
@@ -447,100 +369,20 @@ export class GroupDriver implements RaftGroup {
 
   // Applying.
 
-  #queueCommitted(entries: readonly Entry[], turn: Turn): void {
-    let bytes = 0;
-    for (let i = 0; i < entries.length; i++) {
-      this.#committed.push(entries[i]!);
-      bytes += entries[i]!.data.length;
-    }
-    this.#host.unappliedBytes += bytes;
-    turn.applies.push(this);
-  }
-
   /** Applies what is committed; comes back in a later turn if that takes long. */
   apply(): void {
-    if (!this.#applying && this.failure === undefined) void this.#applyAll();
+    this.#applier.run();
   }
 
-  async #applyAll(): Promise<void> {
-    this.#applying = true;
-    try {
-      const startMs = this.#host.clock.nowMs();
-      while (this.#committed.length > 0) {
-        const results = this.#applySlice();
-        if (results instanceof Promise) await results;
-        if (this.failure !== undefined) return;
-        if (this.#committed.length > 0 && this.#host.clock.nowMs() - startMs > APPLY_TURN_MS) {
-          await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
-          if (this.failure !== undefined) return;
-        }
-      }
-    } catch (error) {
-      this.fail(error);
-    } finally {
-      this.#applying = false;
-    }
-    if (this.#installing !== undefined) this.#applyIdle?.();
-    if (this.core.hasReady()) this.#host.wake(this);
-  }
-
-  /** Applies up to APPLY_SLICE_ENTRIES, or one configuration change. */
-  #applySlice(): undefined | Promise<void> {
-    const first = this.#committed[0]!;
-    if (first.type === 'conf-change') {
-      const config = this.core.applyConfChange(first);
-      this.#applied([first], config);
-      return undefined;
-    }
-    let count = 0;
-    const normal: Entry[] = [];
-    while (count < APPLY_SLICE_ENTRIES && count < this.#committed.length) {
-      const entry = this.#committed[count]!;
-      if (entry.type === 'conf-change') break;
-      if (entry.data.length > 0) normal.push(entry);
-      count++;
-    }
-    const slice = this.#committed.slice(0, count);
-    if (normal.length === 0) {
-      this.#applied(slice, undefined);
-      return undefined;
-    }
-    const results = this.machine.apply(normal);
-    if (results instanceof Promise) {
-      return results.then((values) => {
-        if (this.failure === undefined) this.#answer(slice, normal, values);
-      });
-    }
-    this.#answer(slice, normal, results);
-    return undefined;
-  }
-
-  #answer(slice: readonly Entry[], normal: readonly Entry[], results: readonly unknown[]): void {
-    this.#applied(slice, undefined);
-    for (let i = 0; i < normal.length; i++) this.#proposals.applied(normal[i]!.term, normal[i]!.index, results[i]);
-  }
-
-  #applied(slice: readonly Entry[], config: ConfState | undefined): void {
-    let bytes = 0;
-    for (let i = 0; i < slice.length; i++) bytes += slice[i]!.data.length;
-    this.#host.unappliedBytes -= bytes;
-    if (slice.length === this.#committed.length) this.#committed = [];
-    else this.#committed.splice(0, slice.length);
-    const { term, index } = slice[slice.length - 1]!;
-    this.machine.applied({ term, index, config: config ?? this.core.config });
-    this.core.applyDone(index);
-    if (config !== undefined) this.#answerConfChange(term, index, config);
-    this.#reads.applied(index);
-    this.#host.wake(this);
-  }
-
-  #answerConfChange(term: number, index: number, config: ConfState): void {
+  #applied(term: number, index: number, config: ConfState | undefined): void {
     this.#confWaiters = this.#confWaiters.filter(({ id, waiter }) => {
       if (id.index > index) return true;
-      if (id.index === index && id.term === term) waiter.resolve(config);
-      else waiter.reject(outcomeUnknown());
+      if (id.index === index && id.term === term && config !== undefined) waiter.resolve(config);
+      else waiter.reject(proposalLost());
       return false;
     });
+    this.#reads.applied(index);
+    this.#host.wake(this);
   }
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
@@ -558,7 +400,8 @@ export class GroupDriver implements RaftGroup {
   // Snapshots.
 
   #openSnapshot(): Snapshot | undefined {
-    if (!this.#host.maySendSnapshot()) return undefined;
+    // In the middle of an application the state is ahead of its mark.
+    if (!this.#host.maySendSnapshot() || this.#applier.isBetweenMarks) return undefined;
     this.#openedSource?.release();
     const source = this.machine.snapshot();
     this.#openedSource = source;
@@ -588,8 +431,6 @@ export class GroupDriver implements RaftGroup {
     }
   }
 
-  #applyIdle: (() => void) | undefined;
-
   async #install(ready: Ready, snapshot: Snapshot): Promise<void> {
     try {
       const staged = this.#staged;
@@ -597,10 +438,9 @@ export class GroupDriver implements RaftGroup {
         throw new RaftError('RAFT_MISUSE', `A snapshot at ${snapshot.index} is to be installed that was not received.`);
       }
       // What was committed before is part of the snapshot.
-      if (this.#applying) await new Promise<void>((resolve) => (this.#applyIdle = resolve));
-      this.#applyIdle = undefined;
-      for (const { data } of this.#committed) this.#host.unappliedBytes -= data.length;
-      this.#committed = [];
+      this.#applier.drop();
+      await this.#applier.settled();
+      if (this.failure !== undefined) return;
       // First the state with its mark, then the log (a mark beyond the log restarts the log at the mark).
       await staged.snapshot.install();
       if (this.failure !== undefined) return;
@@ -610,6 +450,7 @@ export class GroupDriver implements RaftGroup {
       await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
+      for (const { id, waiter } of this.#confWaiters) if (id.index <= index) waiter.reject(outcomeUnknown());
       this.#stored(ready);
       this.#reads.applied(this.core.appliedIndex);
       this.#host.emit({ type: 'raft.snapshot_installed', groupId: this.groupId, index });
@@ -647,11 +488,9 @@ export class GroupDriver implements RaftGroup {
     this.#host.releaseProposalBytes(this.#proposals.fail(error));
     this.#reads.fail(error);
     for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
-    for (const { data } of this.#committed) this.#host.unappliedBytes -= data.length;
-    this.#committed = [];
+    this.#applier.end();
     this.#openedSource?.release();
     this.#openedSource = undefined;
-    this.#applyIdle?.();
   }
 
   #tellRole(): void {

@@ -11,12 +11,14 @@ import { RaftError } from '../errors.js';
 import type { Message } from '../types.js';
 import type { RaftEvent } from './events.js';
 import { decodeFrame } from './frame-codec.js';
-import { GroupDriver, type GroupHost, type GroupOptions, type RaftGroup, type Turn } from './group.js';
+import { GroupDriver } from './group.js';
+import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
 import { mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
+import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
 

@@ -68,7 +68,7 @@ export class ProposalQueue<Result> {
       if (next.index > index) break;
       this.#head++;
       if (next.index === index && next.term === term) next.waiter.resolve({ term, index, result });
-      else next.waiter.reject(lost());
+      else next.waiter.reject(proposalLost());
     }
     if (this.#head > 64 && this.#head * 2 > appended.length) {
       this.#appended = appended.slice(this.#head);
@@ -106,7 +106,7 @@ export class ProposalQueue<Result> {
   }
 }
 
-function lost(): RaftError {
+export function proposalLost(): RaftError {
   return new RaftError(
     'RAFT_PROPOSAL_LOST',
     'Another leader put a different entry in the place of the proposal: it did not happen. Propose it again.',

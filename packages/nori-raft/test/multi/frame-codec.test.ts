@@ -1,7 +1,7 @@
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { describe, expect, test } from 'vitest';
 import { RaftError } from '../../src/errors.js';
-import { blankMessage } from '../../src/message.js';
+import { blankMessage, MESSAGE_TYPES } from '../../src/message.js';
 import {
   decodeFrame,
   encodeSnapshotAck,
@@ -14,22 +14,6 @@ import {
 import type { ConfState, Entry, Message, MessageType } from '../../src/types.js';
 
 const seed = seedFromEnv();
-const TYPES: readonly MessageType[] = [
-  'append',
-  'append-response',
-  'heartbeat',
-  'heartbeat-response',
-  'vote',
-  'vote-response',
-  'pre-vote',
-  'pre-vote-response',
-  'snapshot',
-  'timeout-now',
-  'transfer-leader',
-  'propose',
-  'read-index',
-  'read-index-response',
-];
 
 type Item = { groupId: number; message: Message } | { chunk: SnapshotChunk } | { ack: SnapshotAck };
 
@@ -95,7 +79,7 @@ function entries(rng: Rng, message: Message): Entry[] {
 }
 
 function anyMessage(rng: Rng): Message {
-  const type = rng.pick(TYPES);
+  const type = rng.pick(MESSAGE_TYPES);
   const message = blankMessage(type, number(rng), number(rng), number(rng));
   message.commit = number(rng);
   message.context = number(rng);

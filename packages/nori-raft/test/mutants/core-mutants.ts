@@ -69,9 +69,15 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A leader that finds itself in a joint configuration does not leave it.',
     patch(
       'replica',
-      "this.role !== 'leader' || !this.members.config.autoLeave || index < this.pendingConfIndex) return;",
-      "this.role !== 'leader' || !this.members.config.autoLeave || this.log.term(index) !== this.term || this.log.entriesFrom(index, 1)?.[0]?.type !== 'conf-change') return;",
+      '!this.members.config.autoLeave || this.log.applied < this.pendingConfIndex) return;',
+      "!this.members.config.autoLeave || this.log.term(this.log.applied) !== this.term || this.log.entriesFrom(this.log.applied, 1)?.[0]?.type !== 'conf-change') return;",
     ),
+  ),
+  mutant(
+    'auto-leave-not-after-transfer',
+    [3],
+    'A transfer that stood in the way of leaving a joint configuration is given up, and nothing tries again.',
+    patch('replica', 'if (this.options.etcd === undefined) this.#autoLeave();', ''),
   ),
   mutant(
     'auto-leave-twice',

@@ -1,6 +1,7 @@
 // Events of the simulation and what travels over its network.
 import type { DiskResult } from 'nori-testkit';
 import type { Message } from '../../src/index.js';
+import { MESSAGE_TYPES } from '../../src/message.js';
 import type { ReadKind } from './plan.js';
 import type { Command, MapInput } from './replicated-map.js';
 
@@ -83,24 +84,7 @@ export interface ClientReply {
 
 export type Payload = Message | ClientRequest | ClientReply;
 
-const TYPES: readonly Payload['type'][] = [
-  'append',
-  'append-response',
-  'heartbeat',
-  'heartbeat-response',
-  'vote',
-  'vote-response',
-  'pre-vote',
-  'pre-vote-response',
-  'snapshot',
-  'timeout-now',
-  'transfer-leader',
-  'propose',
-  'read-index',
-  'read-index-response',
-  'client-request',
-  'client-reply',
-];
+const TYPES: readonly Payload['type'][] = [...MESSAGE_TYPES, 'client-request', 'client-reply'];
 
 export const TYPE_CODE = Object.fromEntries(TYPES.map((type, i) => [type, i + 1])) as Readonly<
   Record<Payload['type'], number>

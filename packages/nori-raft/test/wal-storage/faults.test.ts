@@ -85,6 +85,20 @@ describe('a full disk', () => {
     });
   });
 
+  test('takes back a write in full though it was asked to compact beyond what is durable', async () => {
+    const { fs, storage, log } = await withGroup();
+    await storage.write([writeOf(0, { entries: entriesOf(2, 5, 1) })]);
+    fs.inject({ on: 'write', code: 'IO_NO_SPACE' });
+    const failing = storage.write([writeOf(0, { entries: entriesOf(6, 9, 1) })]);
+    storage.compact(0, 100);
+    expect([log.firstIndex(), log.lastIndex()]).toEqual([6, 9]);
+    await expect(failing).rejects.toMatchObject({ code: 'RAFT_NO_SPACE' });
+    expect([log.firstIndex(), log.lastIndex(), log.term(5), log.term(6)]).toEqual([6, 5, 1, undefined]);
+    await storage.write([writeOf(0, { entries: entriesOf(6, 6, 1) })]);
+    await storage.close();
+    expect((await openStorage(fs)).log(0).entries(6, 9, 1000)).toEqual(entriesOf(6, 6, 1));
+  });
+
   test('keeps what is compacted committed, though the write that said so failed', async () => {
     const { fs, storage, log } = await withGroup();
     await storage.write([writeOf(0, { entries: entriesOf(2, 9, 1) })]);

@@ -318,6 +318,19 @@ describe('a log', () => {
     }
   });
 
+  test('that was opened does not keep what it was read from in memory', async () => {
+    const fs = new MemoryFileSystem();
+    const storage = await openStorage(fs, { segmentBytesMax: 2 ** 20 });
+    for (const groupId of [0, 1]) await storage.createGroup({ groupId, replicaId: 1, bootstrap: true });
+    await storage.write([
+      writeOf(0, { entries: entriesOf(2, 4, 1, 100) }),
+      writeOf(1, { entries: entriesOf(2, 9, 1, 20_000) }),
+    ]);
+    const log = (await openStorage(fs.kill())).log(0);
+    // A group's entries of one write may share memory, and with nothing else.
+    for (const { data } of log.entries(2, 5, 1000)!) expect(data.buffer.byteLength).toBe(300);
+  });
+
   test('does not keep the frame in memory in which a rarely written entry came', async () => {
     const fs = new MemoryFileSystem();
     const storage = await openStorage(fs, { segmentBytesMax: 4096, pinnedBytesMax: 0 });

@@ -47,7 +47,7 @@ interface ClientRecord {
   lastTimeMs: number;
   /** The greatest sequence forgotten for want of room; a lower one that is not found may have been applied. */
   evictedSequence: number;
-  /** Time of the newest outcome forgotten for want of room. */
+  /** Time of the newest outcome forgotten for want of room; at first, the shard's watermark when the record was made. */
   watermarkMs: number;
   /** In log order. */
   readonly outcomes: Map<number, Outcome>;
@@ -84,7 +84,7 @@ export class ClientOutcomes {
     const outcome = client.outcomes.get(sequence);
     if (outcome !== undefined) return outcome;
     if (sequence < client.floor) return 'below_floor';
-    if (sequence <= client.evictedSequence || (isRetry && firstSentMs < client.watermarkMs)) return 'unknown';
+    if (sequence <= client.evictedSequence || (isRetry && firstSentMs <= client.watermarkMs)) return 'unknown';
     this.#raiseFloor(client, floor);
     return 'new';
   }
@@ -107,7 +107,9 @@ export class ClientOutcomes {
   }
 
   #add(clientId: string, floor: number, timeMs: number): ClientRecord {
-    const client = { floor, lastTimeMs: timeMs, evictedSequence: 0, watermarkMs: 0, outcomes: new Map() };
+    // The client may have been here before, and been forgotten.
+    const watermarkMs = this.#watermarkMs;
+    const client = { floor, lastTimeMs: timeMs, evictedSequence: 0, watermarkMs, outcomes: new Map() };
     this.#clients.set(clientId, client);
     return client;
   }

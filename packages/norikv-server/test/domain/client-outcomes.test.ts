@@ -42,6 +42,20 @@ describe('client outcomes', () => {
     expect(recoded(outcomes).admit(write(1, 1, 300), START_MS + 300)).toEqual(done(5));
   });
 
+  test('a client that was forgotten and writes again does not get an earlier write applied twice', () => {
+    const outcomes = new ClientOutcomes();
+    outcomes.admit(write(1), START_MS);
+    outcomes.record(write(1), done(1));
+    for (let other = 2; other <= CLIENTS_PER_SHARD_MAX + 1; other++) {
+      outcomes.record(write(1, 1, 0, other), done(other));
+    }
+    // Its record is gone; the next write makes a new one.
+    expect(outcomes.admit(write(2), START_MS + 1)).toBe('new');
+    outcomes.record(write(2), done(2000, START_MS + 1));
+    expect(outcomes.admit(write(1, 1, 100), START_MS + 100)).toBe('unknown');
+    expect(recoded(outcomes).admit(write(1, 1, 100), START_MS + 100)).toBe('unknown');
+  });
+
   test('outcomes below the floor are forgotten and such writes refused', () => {
     const outcomes = new ClientOutcomes();
     outcomes.record(write(1), done(1));

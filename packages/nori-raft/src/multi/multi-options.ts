@@ -21,7 +21,7 @@ export interface MultiRaftOptions {
   readonly maxClockDrift?: number;
   /** Default time after which a proposal or read is given up. Default 10,000. */
   readonly timeoutMs?: number;
-  /** Bytes of data of one entry. Default 2 MiB. */
+  /** Bytes of data of one entry. Default 2 MiB, at most 7 MiB: it has to fit into a frame. */
   readonly entryBytesMax?: number;
   /** Bytes of proposals that wait for their turn, over all groups. Default 64 MiB. */
   readonly proposalBytesMax?: number;
@@ -98,6 +98,7 @@ export function resolveMultiOptions(options: MultiRaftOptions): ResolvedMultiOpt
     const value = resolved[name];
     if (!(value > 0 && value < Number.MAX_SAFE_INTEGER)) refuse(`${name} must be above 0, not ${String(value)}`);
   }
+  if (resolved.entryBytesMax > 7 * MIB) refuse('entryBytesMax must not be above 7 MiB');
   if (!(resolved.maxClockDrift >= 0 && resolved.maxClockDrift < 1)) refuse('maxClockDrift must be from 0 to below 1');
   if (electionTimeoutMs < 2 * heartbeatMs) refuse('electionTimeoutMs must be at least twice heartbeatMs');
   // Three ticks a heartbeat: fine enough to spread elections.

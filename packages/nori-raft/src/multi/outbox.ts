@@ -34,6 +34,7 @@ export class Outbox {
     // An append without entries tells the commit index: it is small, but must not overtake the entries before it.
     const lane: Lane = BULK.has(message.type) ? 'bulk' : 'control';
     const encoder = peer[lane];
+    if (encoder.bytes > 0 && !encoder.fits(message)) this.#send(to, lane, encoder);
     encoder.add(groupId, message);
     if (encoder.bytes >= FRAME_BYTES) this.#send(to, lane, encoder);
     else this.#open.add(to);

@@ -129,3 +129,21 @@ test('a replica that was away for longer than the log reaches gets a snapshot in
   expect(c.node(1).events.filter(({ type }) => type === 'raft.snapshot_sent')).toHaveLength(1);
   await c.close();
 });
+
+test('entries of several megabytes go out in frames of their own', async () => {
+  const c = await MultiCluster.start({ entryBytesMax: 7 * 2 ** 20, uncommittedBytesMax: 64 * 2 ** 20 });
+  await c.run(500);
+  const data = new Uint8Array(6 * 2 ** 20).fill(97);
+  const outcomes = [1, 2].map(() => outcomeOf(c.node(1).group(0).propose(data)));
+  await c.run(200);
+  expect(outcomes.map(({ value }) => value?.result)).toEqual([1, 2]);
+  expect(
+    c.nodes.map(({ number }) =>
+      c
+        .node(number)
+        .machine(0)
+        .list.map(({ length }) => length),
+    ),
+  ).toEqual(new Array(3).fill([data.length, data.length]));
+  await c.close();
+});

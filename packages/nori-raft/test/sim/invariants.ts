@@ -225,8 +225,13 @@ export class Invariants {
     else if (appliedIndex > 0) this.#configs[FOUNDATION.index] = JSON.stringify(config);
   }
 
-  /** A read is answered from the state after `index`. `floor`: what was committed when it was asked for. */
-  onRead(node: SimNode, floor: number, index: number): void {
+  /**
+   * A read is answered from the state after `index`.
+   * @param floor what was committed when it was asked for
+   * @param withoutLease it was read by a lease that has ended
+   */
+  onRead(node: SimNode, floor: number, index: number, withoutLease: boolean): void {
+    if (withoutLease) fail('lease', 'answers a read by a lease that has ended', node);
     if (index < floor)
       fail('stale-read', `answers from the state after ${index}, when ${floor} was committed before`, node);
   }

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { patched } from './mutants/build.js';
+import { COARSE_PROBES } from './mutants/core-mutants.js';
 import { MUTANTS } from './mutants/mutants.js';
 import { type Hunt, hunt } from './mutants/run-mutant.js';
 
@@ -23,6 +24,13 @@ for (const line of readFileSync(new URL('../MUTANTS.md', import.meta.url), 'utf8
 
 test('the simulator finds nothing wrong with the code as it is', { timeout: TIMEOUT_MS }, async () => {
   const { result, seeds, violation } = await hunt([], { seedsMax: Number(SEEDS_MAX ?? 20) });
+  expect(result, `seed ${seeds}: ${violation}`).toBe('survived');
+});
+
+test('the simulator finds nothing wrong with coarse probes, which some mutants need', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { result, seeds, violation } = await hunt([COARSE_PROBES], { seedsMax: Number(SEEDS_MAX ?? 20) });
   expect(result, `seed ${seeds}: ${violation}`).toBe('survived');
 });
 

@@ -216,6 +216,8 @@ export interface ProgressStatus {
   readonly pendingSnapshot: number;
   readonly inflight: number;
   readonly inflightFull: boolean;
+  /** The latest heartbeat round of this term that it has answered; 0: none. */
+  readonly ackedRound: number;
 }
 
 /** Why a message changed nothing. */

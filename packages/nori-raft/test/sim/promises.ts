@@ -25,6 +25,9 @@ export class Promises {
   /** Heartbeats taken and not answered yet, by node, term and round: the node's clock then. */
   readonly #unanswered = new Map<string, number>();
   readonly #promised = new Map<number, Promised>();
+  /** The greatest index that a node has acknowledged in a term, and the last heartbeat round that it has answered. */
+  readonly #acked = new Map<number, number>();
+  readonly #answered = new Map<number, number>();
   /** Who may campaign for which term because the leader wanted it. */
   readonly #consents = new Set<number>();
 
@@ -37,7 +40,7 @@ export class Promises {
   onTaken(node: SimNode, driver: Driver, message: Message, step: number, ownMs: number): void {
     const core = driver.core!;
     const { type, term, from, context } = message;
-    if (type === 'append-response') this.#checkMatch(node, driver, from);
+    if (type === 'append-response' || type === 'heartbeat-response') this.#checkProgress(node, driver, from);
     if (core.term !== term || core.leader !== from) return;
     if (type !== 'append' && type !== 'heartbeat' && type !== 'snapshot') return;
     this.#heardAt.set(node.id * TERMS_MAX + term, step);
@@ -48,9 +51,11 @@ export class Promises {
     this.#unanswered.set(key, ownMs);
   }
 
-  onSend(node: SimNode, { type, term, to, context }: Message): void {
+  onSend(node: SimNode, { type, term, to, context, index, reject }: Message): void {
     if (type === 'timeout-now') this.#consents.add(to * TERMS_MAX + term + 1);
+    if (type === 'append-response' && !reject) raise(this.#acked, node.id * TERMS_MAX + term, index);
     if (type !== 'heartbeat-response') return;
+    raise(this.#answered, node.id * TERMS_MAX + term, context);
     const key = `${node.id} ${term} ${context}`;
     const atMs = this.#unanswered.get(key);
     if (atMs === undefined) return;
@@ -90,14 +95,24 @@ export class Promises {
     }
   }
 
-  /** What a leader takes for acknowledged is on that replica's disk, unless a later leader has been there. */
-  #checkMatch(node: SimNode, driver: Driver, from: number): void {
+  /**
+   * What a leader takes for acknowledged has been acknowledged to it, and is on that replica's disk, unless a later leader
+   * has been there.
+   */
+  #checkProgress(node: SimNode, driver: Driver, from: number): void {
     const core = driver.core!;
-    const durable = this.#nodes.get(from)?.durable;
-    if (core.role !== 'leader' || durable === undefined || durable.hardState.term > core.term) return;
-    const match = core.status().progress.find(({ id }) => id === from)?.match;
-    const term = match === undefined ? undefined : driver.log.term(match);
-    if (term === undefined || durable.holds(match!, term)) return;
+    const progress = core.role === 'leader' ? core.status().progress.find(({ id }) => id === from) : undefined;
+    if (progress === undefined || from === node.id) return;
+    const { match, ackedRound } = progress;
+    const key = from * TERMS_MAX + core.term;
+    if (match > (this.#acked.get(key) ?? 0))
+      fail('match', `takes ${match} for acknowledged by ${from} in its term`, node);
+    if (ackedRound > (this.#answered.get(key) ?? 0)) {
+      fail('round', `takes round ${ackedRound} for answered by ${from} in its term`, node);
+    }
+    const { durable } = this.#nodes.get(from)!;
+    const term = driver.log.term(match);
+    if (durable.hardState.term > core.term || term === undefined || durable.holds(match, term)) return;
     fail('match', `takes ${term}/${match} for acknowledged by ${from}, which does not have it on its disk`, node);
   }
 
@@ -110,6 +125,10 @@ export class Promises {
       fail('unconfirmed-read', `answers a read by a round that no quorum of ${half.join(', ')} has taken since`, node);
     }
   }
+}
+
+function raise(map: Map<number, number>, key: number, value: number): void {
+  if (value > (map.get(key) ?? 0)) map.set(key, value);
 }
 
 function halvesOf({ voters, votersOutgoing }: ConfState): readonly (readonly number[])[] {

@@ -170,6 +170,11 @@ export class RaftLog {
     return stored.concat(this.#entries.slice(0, fittingCount(this.#entries, 0, to - offset, room)));
   }
 
+  /** Entries up to here are durable. */
+  get durable(): number {
+    return this.#offset - 1;
+  }
+
   // What a Ready hands out.
 
   /** Whether entries wait to be written or are being written. */

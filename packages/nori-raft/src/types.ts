@@ -247,6 +247,8 @@ export interface RaftStatus extends HardState, SoftState {
   readonly applied: number;
   readonly firstIndex: number;
   readonly lastIndex: number;
+  /** Entries up to here are durable here, or will be with the snapshot that is being installed. */
+  readonly durableIndex: number;
   readonly config: ConfState;
   /** Target of a leadership transfer under way, else 0. */
   readonly transferee: number;

@@ -226,6 +226,7 @@ export class Driver implements LogOwner {
       this.#send(afterAppend[i]!);
     }
     this.core!.appendDone(token);
+    if (record !== undefined && record.entries.length > 0) this.#sim.promises.onAppended(this.#node, this);
     if (record?.snapshot !== undefined)
       this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, this.core!.config);
   }

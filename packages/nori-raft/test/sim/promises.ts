@@ -75,6 +75,18 @@ export class Promises {
     if (messages.some(({ type }) => type === 'vote' || type === 'pre-vote')) this.#checkCampaign(node, driver);
   }
 
+  /** A write is done: what the core takes for durable since is on the disk. */
+  onAppended(node: SimNode, driver: Driver): void {
+    const { log, appliedIndex } = driver;
+    // The snapshot that is being installed is stored, the entries behind it may have been written before.
+    if (log.baseIndex > appliedIndex) return;
+    const index = driver.core!.status().durableIndex;
+    const term = log.term(index);
+    if (term !== undefined && !node.durable.holds(index, term)) {
+      fail('undurable', `takes ${term}/${index} for durable, which is not on its disk`, node);
+    }
+  }
+
   /** Leases rest on it that who has acknowledged a leader votes for nobody else for a while, over restarts too. */
   #checkVote(node: SimNode, vote: number, term: number, ownMs: number): void {
     const promised = this.#promised.get(node.id);

@@ -28,6 +28,8 @@ export class Promises {
   /** The greatest index that a node has acknowledged in a term, and the last heartbeat round that it has answered. */
   readonly #acked = new Map<number, number>();
   readonly #answered = new Map<number, number>();
+  /** How the receiver of a message of an earlier term was before it took it. */
+  #before: string | undefined;
   /** Who may campaign for which term because the leader wanted it. */
   readonly #consents = new Set<number>();
 
@@ -36,10 +38,18 @@ export class Promises {
     this.#promiseMs = promiseMs;
   }
 
+  /** A node is about to take a message. */
+  onDelivered(core: RaftCore, { term }: Message): void {
+    this.#before = term !== 0 && term < core.term ? stateText(core) : undefined;
+  }
+
   /** A node has taken a message. @param step number of the event @param ownMs the node's clock */
   onTaken(node: SimNode, driver: Driver, message: Message, step: number, ownMs: number): void {
     const core = driver.core!;
     const { type, term, from, context } = message;
+    if (this.#before !== undefined && this.#before !== stateText(core)) {
+      fail('stale-message', `has changed by a ${type} of term ${term}, being in ${core.term}`, node);
+    }
     if (type === 'append-response' || type === 'heartbeat-response') this.#checkProgress(node, driver, from);
     if (core.term !== term || core.leader !== from) return;
     if (type !== 'append' && type !== 'heartbeat' && type !== 'snapshot') return;
@@ -137,6 +147,12 @@ export class Promises {
       fail('unconfirmed-read', `answers a read by a round that no quorum of ${half.join(', ')} has taken since`, node);
     }
   }
+}
+
+/** All that there is to see of a core, but for its statistics. */
+function stateText(core: RaftCore): string {
+  const { dropped: _, ...status } = core.status();
+  return JSON.stringify(status);
 }
 
 function raise(map: Map<number, number>, key: number, value: number): void {

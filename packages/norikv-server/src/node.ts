@@ -6,17 +6,21 @@ import type { TaskExecutor } from 'nori-lsm';
 import { type Meter, MetricRegistry } from 'nori-observe';
 import { collectProcessMetrics } from 'nori-observe/process';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from 'nori-observe/prometheus';
+import { WalStorage } from 'nori-raft/wal-storage';
 import { loadKeyHasher } from 'norikv-protocol';
 import { version as VERSION } from '../package.json';
 import { ClientPort } from './adapters/connect-transport/client-port.js';
 import { type DataDir, openDataDir } from './adapters/data-dir.js';
+import { hasFoundationLog, removeFoundationLog, replayFoundationLog } from './adapters/foundation-log.js';
 import { EventHub } from './adapters/http/event-hub.js';
 import { HttpPort } from './adapters/http/http-port.js';
-import { LocalLog } from './adapters/local-log.js';
 import { LsmStorage } from './adapters/lsm-storage.js';
 import { Readiness } from './adapters/net/readiness.js';
 import { RequestMetrics } from './adapters/net/request-metrics.js';
+import { noPeers } from './adapters/raft-log/no-peers.js';
+import { RaftLog } from './adapters/raft-log/raft-log.js';
 import { formatAddress, type NodeConfig } from './config/index.js';
+import { AlonePlacement } from './core/alone-placement.js';
 import { KvService } from './core/kv-service.js';
 import { Router } from './core/router.js';
 import { Store } from './core/store.js';
@@ -29,8 +33,14 @@ import type { ReplayReport } from './ports/replicated-log.js';
 
 /** Where a store keeps its data, and the sizes it uses. */
 export interface StoreSettings {
-  readonly logDir: string;
+  readonly nodeId: string;
+  /** Of the cluster, as hex. */
+  readonly clusterId: string;
+  readonly raftDir: string;
   readonly tablesDir: string;
+  readonly foundationLogDir: string;
+  /** For copies of groups on their way. */
+  readonly snapshotsDir: string;
   readonly memtableBytes: number;
   readonly blockCacheBytes: number;
   readonly logSegmentBytes: number;
@@ -42,6 +52,8 @@ export interface StoreEnvironment {
   readonly fs: FileSystem;
   readonly clock: Clock;
   readonly meter: Meter;
+  /** Source of randomness in [0, 1). */
+  readonly random: () => number;
   /** Default: nori-lsm's own. */
   readonly executor?: TaskExecutor | undefined;
 }
@@ -49,30 +61,52 @@ export interface StoreEnvironment {
 /** A store, and what its start found. */
 export interface OpenedStore {
   readonly store: Store;
-  readonly log: LocalLog;
+  readonly log: RaftLog;
   readonly report: ReplayReport;
 }
 
 /** Builds a store: the log first, since a damaged one must stop the start before anything else is touched. */
 export const openStore = async (settings: StoreSettings, environment: StoreEnvironment): Promise<OpenedStore> => {
-  const { fs, clock, meter, executor } = environment;
-  const log = await LocalLog.open({
-    dir: settings.logDir,
+  const { fs, clock, meter, random, executor } = environment;
+  const { nodeId, clusterId } = settings;
+  const storage = await WalStorage.open({
+    dir: settings.raftDir,
+    nodeId,
+    clusterId,
+    random,
     fs,
     clock,
     meter,
     segmentBytesMax: settings.logSegmentBytes,
-    fsync: settings.fsync,
+    durability: settings.fsync === 'always' ? 'sync' : settings.fsync,
+    lock: false,
+  });
+  const foundation = { dir: settings.foundationLogDir, fs, clock, meter };
+  const log = new RaftLog({
+    nodeId,
+    storage,
+    transport: noPeers(nodeId),
+    placement: new AlonePlacement(nodeId),
+    clock,
+    random,
+    meter,
   });
   try {
     const { store, report } = await Store.open({
       log,
       clock,
       meter,
+      adopt: async (machine, flush) => {
+        if (!(await hasFoundationLog(foundation))) return;
+        await replayFoundationLog(foundation, machine);
+        await flush();
+        await removeFoundationLog(foundation);
+      },
       openStorage: (hooks) =>
         LsmStorage.open(
           {
             dir: settings.tablesDir,
+            snapshotsDir: settings.snapshotsDir,
             fs,
             clock,
             meter,
@@ -96,6 +130,8 @@ export interface NodeDependencies {
   readonly fs?: FileSystem;
   readonly clock?: Clock;
   readonly randomBytes?: (length: number) => Uint8Array;
+  /** Source of randomness in [0, 1). */
+  readonly random?: () => number;
   readonly executor?: TaskExecutor;
 }
 
@@ -117,7 +153,13 @@ export interface RunningNode {
  * @throws StartupError, ListenError: one line for the operator; what was opened is closed again
  */
 export const startNode = async (config: NodeConfig, dependencies: NodeDependencies): Promise<RunningNode> => {
-  const { logger, fs = nodeFileSystem, clock = systemClock, randomBytes = systemRandomBytes } = dependencies;
+  const {
+    logger,
+    fs = nodeFileSystem,
+    clock = systemClock,
+    randomBytes = systemRandomBytes,
+    random = Math.random,
+  } = dependencies;
   const undo: (() => Promise<unknown>)[] = [];
   const registry = new MetricRegistry();
   const events = new EventHub();
@@ -131,7 +173,12 @@ export const startNode = async (config: NodeConfig, dependencies: NodeDependenci
       randomBytes,
     });
     undo.push(() => dataDir.lock.release());
-    const opened = await openNodeStore(config, dataDir, { fs, clock, meter, executor: dependencies.executor }, logger);
+    const opened = await openNodeStore(
+      config,
+      dataDir,
+      { fs, clock, meter, random, executor: dependencies.executor },
+      logger,
+    );
     const { store, log } = opened;
     undo.push(() => store.close({ flush: false }));
     const node = await new NodeParts(config, dataDir, opened, { clock, meter, registry, events, logger }).listen(undo);
@@ -175,8 +222,12 @@ const openNodeStore = async (
   try {
     opened = await openStore(
       {
-        logDir: dirs.log,
+        nodeId: config.nodeId,
+        clusterId: dataDir.identity.clusterId,
+        raftDir: dirs.raft,
         tablesDir: dirs.tables,
+        foundationLogDir: dirs.foundationLog,
+        snapshotsDir: dirs.snapshots,
         memtableBytes: config.memtableBytes,
         blockCacheBytes: config.blockCacheBytes,
         logSegmentBytes: config.logSegmentBytes,
@@ -187,14 +238,8 @@ const openNodeStore = async (
   } catch (error) {
     throw asStartupError(config.dataDir, error);
   }
-  const { cut, entriesReplayed, entriesSkipped } = opened.report;
-  if (cut !== undefined) {
-    logger.warn(
-      { ...cut },
-      `The log ended in a torn record, as after a power loss: ${cut.bytes} bytes were cut from ${cut.file} at offset ${cut.offset}. Nothing acknowledged was lost`,
-    );
-  }
-  logger.info({ entriesReplayed, entriesSkipped, shards: opened.store.activeShards }, 'Opened the store');
+  const { groups, entriesReplayed } = opened.report;
+  logger.info({ groups, entriesReplayed, shards: opened.store.activeShards }, 'Opened the store');
   return opened;
 };
 

@@ -137,7 +137,7 @@ export class MultiRaft {
     this.#groups.set(groupId, group);
     this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
     const fresh = stored === undefined || stored.removed;
-    if (fresh && bootstrap && options.preferredLeader === replicaId) group.campaign();
+    if (group.isSoleVoter || (fresh && bootstrap && options.preferredLeader === replicaId)) group.campaign();
     this.#host.wake(group);
     return group as RaftGroup as RaftGroup<Result>;
   }

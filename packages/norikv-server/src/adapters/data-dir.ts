@@ -2,7 +2,9 @@
 //
 //   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs }
 //   DIR/LOCK, LOCK.*    held while a node runs (nori-io)
-//   DIR/store-0/log     the log of store 0
+//   DIR/store-0/raft    the replicated log of store 0
+//   DIR/store-0/snapshots  copies of shards on their way to or from other nodes
+//   DIR/store-0/log     its log from before there was replication; empty once it has been taken over
 //   DIR/store-0/tables  its tables
 //
 // Looking comes before touching: a directory that is refused is left as it was.
@@ -38,7 +40,17 @@ export interface DataDir {
   readonly created: boolean;
   readonly lock: DirectoryLock;
   /** Directories of a store, created and durable. */
-  store(number: number): Promise<{ readonly log: string; readonly tables: string }>;
+  store(number: number): Promise<StoreDirs>;
+}
+
+/** Directories of a store. */
+export interface StoreDirs {
+  readonly raft: string;
+  readonly tables: string;
+  /** Copies of groups on their way; emptied at each start. */
+  readonly snapshots: string;
+  /** Of versions that did not replicate; may be missing. */
+  readonly foundationLog: string;
 }
 
 /** What {@link openDataDir} needs. */
@@ -152,8 +164,13 @@ const create = async (options: DataDirOptions): Promise<DataIdentity> => {
 
 const storeDirs = async (fs: FileSystem, dir: string, number: number) => {
   const store = `${dir}/store-${number}`;
-  const dirs = { log: `${store}/log`, tables: `${store}/tables` };
-  await fs.mkdir(dirs.log);
+  const dirs = {
+    raft: `${store}/raft`,
+    tables: `${store}/tables`,
+    snapshots: `${store}/snapshots`,
+    foundationLog: `${store}/log`,
+  };
+  await fs.mkdir(dirs.raft);
   await fs.mkdir(dirs.tables);
   await fs.syncDir(store);
   await fs.syncDir(dir);

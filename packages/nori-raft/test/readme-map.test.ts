@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([...processes.keys()].map(kill));
   await rm(dir, { recursive: true, force: true });
-  await rm(join(PACKAGE, '.reports'), { recursive: true, force: true });
+  await rm(SCRIPT, { force: true });
 });
 
 /** A port p such that p + 1 to p + 3 are free. */

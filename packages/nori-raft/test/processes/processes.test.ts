@@ -1,0 +1,112 @@
+// Three real processes over TCP, with real logs: killed, stopped, cut off from each other, with disks that stall, fail and
+// fill up. What clients saw must be linearizable, and what was acknowledged must be there in the end.
+//
+//   NORI_RAFT_PROCESS_ROUNDS=100 npx vitest run packages/nori-raft/test/processes/processes.test.ts    100 times 12 s of faults
+import { checkLinearizability, Rng, registerMap, seedFromEnv } from 'nori-testkit';
+import { expect, test } from 'vitest';
+import { freshValue, MapClient, type MapOperation, pause } from './map-client.js';
+import { misfortunes } from './misfortunes.js';
+import { NUMBERS, ProcessCluster } from './process-cluster.js';
+
+const ROUNDS = Number(process.env.NORI_RAFT_PROCESS_ROUNDS ?? 1);
+const FAULTS_MS = 12_000;
+const CLIENTS = 16;
+const KEYS_PER_GROUP = 3;
+
+/** Calls of one client on the keys of a round until `untilMs`. */
+async function load(client: MapClient, rng: Rng, keys: readonly Key[], untilMs: number): Promise<void> {
+  /** What the client saw last, for compare-and-set. */
+  const seen = new Map<string, string | undefined>();
+  while (performance.now() < untilMs) {
+    const { group, key } = rng.pick(keys);
+    if (rng.chance(0.45)) {
+      const value = await client.read(group, key, rng.chance(0.5) ? 'lease' : 'index');
+      if (value !== undefined) seen.set(key, value ?? undefined);
+    } else {
+      const value = freshValue();
+      const expected = seen.get(key);
+      const cas = rng.chance(0.5);
+      const command = cas
+        ? ({ f: 'cas', key, value, ...(expected === undefined ? {} : { expected }) } as const)
+        : ({ f: 'put', key, value } as const);
+      if ((await client.write(group, command)) === true) seen.set(key, value);
+    }
+    await pause(rng.int(12));
+  }
+}
+
+interface Key {
+  readonly group: number;
+  readonly key: string;
+}
+
+/** All nodes answer, and have the same maps. */
+async function readEverything(cluster: ProcessCluster, client: MapClient, keys: readonly Key[]): Promise<void> {
+  for (let group = 0; group < cluster.groups; group++) {
+    await client.write(group, { f: 'put', key: `${group}/last`, value: freshValue() });
+  }
+  for (const { group, key } of keys) {
+    for (const number of NUMBERS) {
+      expect(await client.read(group, key, 'index', number), `${key} at node ${number}`).not.toBeUndefined();
+    }
+  }
+  const states = await Promise.all(NUMBERS.map((number) => cluster.state(number)));
+  expect(states[1]!.maps).toEqual(states[0]!.maps);
+  expect(states[2]!.maps).toEqual(states[0]!.maps);
+}
+
+function judge(history: readonly MapOperation[]): void {
+  const verdict = checkLinearizability(registerMap, history);
+  if (verdict.result === 'not-linearizable') throw new Error(verdict.violation.text);
+  expect(verdict.result).toBe('linearizable');
+}
+
+function count(history: readonly MapOperation[], keys: readonly Key[]) {
+  const answered = history.filter(({ output }) => typeof output !== 'symbol');
+  const written = answered.filter(({ input, output }) => input.f !== 'get' && output === true);
+  const perKey = keys.map(({ key }) => answered.filter(({ input }) => input.key === key).length);
+  const leastOfAKey = Math.min(...perKey);
+  return { answered: answered.length, written: written.length, all: history.length, leastOfAKey };
+}
+
+test('three processes answer linearizably and lose nothing, whatever befalls them', {
+  timeout: 60_000 + ROUNDS * 60_000,
+}, async () => {
+  const seed = seedFromEnv();
+  const rng = new Rng(seed);
+  const cluster = await ProcessCluster.start({ clockRates: [0.96, 1, 1.04] });
+  const told: string[] = [];
+  const startMs = performance.now();
+  const tell = (what: string) => told.push(`${Math.round(performance.now() - startMs)} ms: ${what}`);
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      told.length = 0;
+      const keys = Array.from({ length: cluster.groups * KEYS_PER_GROUP }, (_, i) => {
+        const group = i % cluster.groups;
+        return { group, key: `${group}/${round}/${i}` };
+      });
+      const clients = Array.from({ length: CLIENTS }, (_, i) => new MapClient(cluster, rng.fork(), i));
+      const untilMs = performance.now() + FAULTS_MS;
+      const bad = misfortunes(cluster, rng.fork(), untilMs, tell);
+      const loads = clients.map((client) => load(client, rng.fork(), keys, untilMs));
+      await Promise.race([Promise.all([bad, ...loads]), cluster.broken]);
+      await cluster.heal();
+      tell('healed');
+      const reader = new MapClient(cluster, rng.fork(), CLIENTS);
+      await Promise.race([readEverything(cluster, reader, keys), cluster.broken]);
+      const history = [...clients, reader].flatMap((client) => client.history);
+      judge(history);
+      const { answered, written, all, leastOfAKey } = count(history, keys);
+      tell(`${all} calls, ${answered} answered, ${written} written, at least ${leastOfAKey} calls of each key`);
+      if (process.env.NORI_VERBOSE !== undefined) console.log(`seed ${seed}, round ${round}\n${told.join('\n')}`);
+      expect(answered).toBeGreaterThan(500);
+      expect(all - answered).toBeLessThan(answered / 10);
+      expect(written).toBeGreaterThan(100);
+      expect(leastOfAKey).toBeGreaterThan(10);
+    }
+  } catch (error) {
+    throw new Error(`NORI_SEED=${seed}\n${told.join('\n')}\n${(error as Error).message}`, { cause: error });
+  } finally {
+    await cluster.close();
+  }
+});

@@ -7,9 +7,8 @@ import type { MapCommand } from './protocol.js';
 
 export type MapOperation = Operation<RegisterInput, RegisterOutput>;
 
-/** How long one attempt may take, and how long a call is tried. */
+/** How long one attempt may take. */
 const ATTEMPT_MS = 500;
-const PATIENCE_MS = 8000;
 
 /** Errors that say: it did not happen, and may work elsewhere or later. */
 const WORTH_ANOTHER_TRY: ReadonlySet<string> = new Set([
@@ -30,6 +29,8 @@ export const freshValue = (): string => `v${++values}`;
 
 export class MapClient {
   readonly history: MapOperation[] = [];
+  /** How long a call is tried. */
+  patienceMs = 8000;
   readonly #cluster: ProcessCluster;
   readonly #rng: Rng;
   readonly #process: number;
@@ -43,8 +44,11 @@ export class MapClient {
     this.#process = process;
   }
 
-  /** Resolves with what was written, or undefined if that is unknown. */
-  async write(group: number, command: MapCommand): Promise<boolean | undefined> {
+  /**
+   * Resolves with whether it was written, or undefined if that is unknown.
+   * @param at whom to ask; default: who leads
+   */
+  async write(group: number, command: MapCommand, at?: number): Promise<boolean | undefined> {
     const input: RegisterInput = command.f === 'put' ? command : { ...command, expected: command.expected };
     const request = this.#session(group).request(new Uint8Array(1));
     const callAt = performance.now();
@@ -53,7 +57,7 @@ export class MapClient {
       const { clientId, ...identity } = request.identity(Date.now(), performance.now());
       const wire = { ...identity, clientId: Buffer.from(clientId).toString('hex') };
       const timeoutMs = ATTEMPT_MS;
-      const node = this.#leaderOf(group);
+      const node = at ?? this.#leaderOf(group);
       const write = { f: 'write', group, identity: wire, command, timeoutMs } as const;
       const reply = await this.#cluster.node(node)?.request(write, ATTEMPT_MS);
       if (reply !== undefined && 'value' in reply) {
@@ -62,7 +66,7 @@ export class MapClient {
         else if (outcome.status !== 'unknown') throw new Error(`A write was answered "${outcome.status}".`);
         break;
       }
-      if (performance.now() - callAt > PATIENCE_MS) break;
+      if (performance.now() - callAt > this.patienceMs) break;
       await this.#lookElsewhere(group, node, reply?.failure);
     }
     request.resolve();
@@ -70,19 +74,18 @@ export class MapClient {
     return output === UNKNOWN ? undefined : output;
   }
 
-  /** @param node whom to ask; default: who leads, or anybody */
-  async read(group: number, key: string, how: 'lease' | 'index', node?: number): Promise<string | null | undefined> {
+  /** @param at whom to ask; default: who leads, or anybody */
+  async read(group: number, key: string, how: 'lease' | 'index', at?: number): Promise<string | null | undefined> {
     const callAt = performance.now();
     for (;;) {
-      const asked =
-        node ?? (how === 'lease' || this.#rng.chance(0.5) ? this.#leaderOf(group) : this.#rng.pick(NUMBERS));
+      const asked = at ?? (how === 'lease' || this.#rng.chance(0.5) ? this.#leaderOf(group) : this.#rng.pick(NUMBERS));
       const read = { f: 'read', group, key, how, timeoutMs: ATTEMPT_MS } as const;
       const reply = await this.#cluster.node(asked)?.request(read, ATTEMPT_MS);
       if (reply !== undefined && 'value' in reply) {
         this.#record({ f: 'get', key }, reply.value ?? undefined, callAt);
         return reply.value;
       }
-      if (performance.now() - callAt > PATIENCE_MS) break;
+      if (performance.now() - callAt > this.patienceMs) break;
       await this.#lookElsewhere(group, asked, reply?.failure);
     }
     this.#record({ f: 'get', key }, FAILED, callAt);

@@ -2,8 +2,9 @@
 // fill up. What clients saw must be linearizable, and what was acknowledged must be there in the end.
 //
 //   NORI_RAFT_PROCESS_ROUNDS=100 npx vitest run packages/nori-raft/test/processes/processes.test.ts    100 times 12 s of faults
-import { checkLinearizability, Rng, registerMap, seedFromEnv } from 'nori-testkit';
+import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
+import { expectLinearizable, historyOf } from './judge.js';
 import { freshValue, MapClient, type MapOperation, pause } from './map-client.js';
 import { misfortunes } from './misfortunes.js';
 import { NUMBERS, ProcessCluster } from './process-cluster.js';
@@ -55,12 +56,6 @@ async function readEverything(cluster: ProcessCluster, client: MapClient, keys: 
   expect(states[2]!.maps).toEqual(states[0]!.maps);
 }
 
-function judge(history: readonly MapOperation[]): void {
-  const verdict = checkLinearizability(registerMap, history);
-  if (verdict.result === 'not-linearizable') throw new Error(verdict.violation.text);
-  expect(verdict.result).toBe('linearizable');
-}
-
 function count(history: readonly MapOperation[], keys: readonly Key[]) {
   const answered = history.filter(({ output }) => typeof output !== 'symbol');
   const written = answered.filter(({ input, output }) => input.f !== 'get' && output === true);
@@ -94,8 +89,8 @@ test('three processes answer linearizably and lose nothing, whatever befalls the
       tell('healed');
       const reader = new MapClient(cluster, rng.fork(), CLIENTS);
       await Promise.race([readEverything(cluster, reader, keys), cluster.broken]);
-      const history = [...clients, reader].flatMap((client) => client.history);
-      judge(history);
+      const history = historyOf(...clients, reader);
+      expectLinearizable(history);
       const { answered, written, all, leastOfAKey } = count(history, keys);
       tell(`${all} calls, ${answered} answered, ${written} written, at least ${leastOfAKey} calls of each key`);
       if (process.env.NORI_VERBOSE !== undefined) console.log(`seed ${seed}, round ${round}\n${told.join('\n')}`);

@@ -117,6 +117,17 @@ export class GroupMemory implements GroupLog {
   // What changes it.
 
   /**
+   * A write as it is to be stored. Compaction may have gone beyond the commit that it states: it was made before, and waited for
+   * the disk. What was compacted is committed.
+   */
+  completed(write: GroupWrite): GroupWrite {
+    const { hardState, snapshot } = write;
+    const { index } = this.#start;
+    if (hardState === undefined || snapshot !== undefined || hardState.commit >= index) return write;
+    return { ...write, hardState: { ...hardState, commit: index } };
+  }
+
+  /**
    * Says whether a write can follow what is there, before anything of it takes effect. Returns the bytes of its data.
    * @throws RaftError `RAFT_MISUSE`
    */

@@ -154,11 +154,13 @@ export class WalStorage implements RaftStorage {
       this.#writer.beginWrite(count);
       const steps: Step[] = [];
       const lists: (readonly Entry[])[] = [];
-      for (const write of writes) {
-        if (isEmpty(write)) continue;
+      for (const given of writes) {
+        if (isEmpty(given)) continue;
+        const group = this.#groups.get(given.groupId)!;
+        const write = group.completed(given);
         const { groupId, hardState, snapshot, entries } = write;
         this.#writer.change(groupId, snapshot, hardState, entries);
-        steps.push(this.#groups.get(groupId)!.write(write, this.#checkpoints.span));
+        steps.push(group.write(write, this.#checkpoints.span));
         if (entries.length > 0) lists.push(entries);
       }
       return this.#push(lists, bodyBytes, steps);
@@ -332,7 +334,7 @@ export class WalStorage implements RaftStorage {
       const group = this.#group(write.groupId);
       if (group.lastWrite === number) throw misuse(`A write names group ${write.groupId} twice.`);
       group.lastWrite = number;
-      bytes += group.check(write);
+      bytes += group.check(group.completed(write));
     }
     // Heads are a small part of it.
     if (bytes > RECORD_BYTES_MAX / 2) throw misuse(`A write has ${bytes} bytes, over ${RECORD_BYTES_MAX / 2}.`);

@@ -171,11 +171,11 @@ export class GroupDriver implements RaftGroup {
   leaseRead<T>(read: () => T): { readonly value: T } | undefined {
     const { core } = this;
     const { clock } = this.#host;
-    const index = this.failure === undefined ? core.leaseRead(clock.leaseNowMs()) : undefined;
+    const index = this.failure === undefined ? core.leaseRead(clock.leaseLatestMs()) : undefined;
     if (index === undefined || core.appliedIndex < index || this.#installing !== undefined) return undefined;
     const value = read();
     // The process may have been held up meanwhile.
-    return clock.leaseNowMs() < core.leaseExpiresAtMs ? { value } : undefined;
+    return clock.leaseLatestMs() < core.leaseExpiresAtMs ? { value } : undefined;
   }
 
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {

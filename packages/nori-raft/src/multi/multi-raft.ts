@@ -17,7 +17,7 @@ import { LeaseClock } from './lease-clock.js';
 import { mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
-import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
+import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
@@ -28,7 +28,8 @@ const NO_SPACE_RETRY_MS = 500;
 const HOUSEKEEPING_TICKS = 10;
 
 interface PendingWrite {
-  readonly writes: readonly GroupWrite[];
+  /** Of a group that is removed, nothing stays. */
+  writes: readonly GroupWrite[];
   readonly done: () => void;
   readonly failed: (error: RaftError) => void;
 }
@@ -56,6 +57,8 @@ export class MultiRaft {
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
   readonly #groups = new Map<number, GroupDriver>();
+  /** What the log knows, whether it runs or not, tombstones included. */
+  readonly #stored = new Map<number, StoredGroup>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #sender: SnapshotSender;
@@ -64,6 +67,8 @@ export class MultiRaft {
   #awake: GroupDriver[] = [];
   #turnScheduled = false;
   #pendingWrites: PendingWrite[] = [];
+  /** The write that is under way. */
+  #flight: readonly PendingWrite[] = [];
   #writing = false;
   #timer: { cancel(): void } | undefined;
   #nextTickMs = 0;
@@ -81,6 +86,7 @@ export class MultiRaft {
 
   private constructor(options: ResolvedMultiOptions) {
     this.options = options;
+    for (const stored of options.storage.storedGroups) this.#stored.set(stored.groupId, stored);
     this.failed = new Promise((resolve) => {
       this.#tellFailed = resolve;
     });
@@ -111,10 +117,11 @@ export class MultiRaft {
     const { groupId, replicaId, bootstrap = false } = options;
     this.#checkOpen();
     const { storage } = this.options;
-    const stored = storage.storedGroups.find((group) => group.groupId === groupId);
+    const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
     if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
       await storage.createGroup({ groupId, replicaId, bootstrap });
+      this.#stored.set(groupId, { groupId, replicaId, removed: false });
     } else if (stored.removed) {
       throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
     } else if (stored.replicaId !== replicaId) {
@@ -142,17 +149,27 @@ export class MultiRaft {
     return group as RaftGroup as RaftGroup<Result>;
   }
 
-  /** Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. */
+  /**
+   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. It need not run. After
+   * RAFT_NO_SPACE it is ended and not removed yet: try again.
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_NO_SPACE, RAFT_STORAGE_FAILED, RAFT_CLOSED
+   */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
+    const stored = this.#stored.get(groupId);
+    if (stored === undefined || stored.removed) {
+      throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
+    }
     const group = this.#groups.get(groupId);
-    if (group === undefined) throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
     this.#groups.delete(groupId);
-    group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
+    group?.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
     this.#sender.drop(groupId);
     this.#receiver.drop(groupId);
+    this.#dropWrites(groupId);
     await this.options.storage.removeGroup(groupId);
-    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: group.replicaId });
+    if (this.#stored.get(groupId) !== stored) return;
+    this.#stored.set(groupId, { ...stored, removed: true });
+    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: stored.replicaId });
   }
 
   group(groupId: number): RaftGroup | undefined {
@@ -186,7 +203,9 @@ export class MultiRaft {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
-    this.#endAll(new RaftError('RAFT_CLOSED', 'The node was closed.'));
+    const error = new RaftError('RAFT_CLOSED', 'The node was closed.');
+    this.#endAll(error);
+    for (const { failed } of this.#pendingWrites.splice(0)) failed(error);
     this.#sender.close();
     this.#receiver.close();
     await this.options.transport.close();
@@ -244,7 +263,10 @@ export class MultiRaft {
   }
 
   #enqueueWrite(write: PendingWrite): void {
-    if (this.#failure !== undefined) write.failed(this.#failure);
+    if (this.#failure !== undefined) {
+      write.failed(this.#failure);
+      return;
+    }
     this.#pendingWrites.push(write);
     if (!this.#writing) void this.#writeAll();
   }
@@ -254,6 +276,7 @@ export class MultiRaft {
     while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
       const batch = this.#pendingWrites;
       this.#pendingWrites = [];
+      this.#flight = batch;
       try {
         await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
         this.#writes++;
@@ -269,7 +292,15 @@ export class MultiRaft {
         }
       }
     }
+    this.#flight = [];
     this.#writing = false;
+  }
+
+  /** Nothing of a group that is being removed is written any more, by a write that waits or one that is tried again. */
+  #dropWrites(groupId: number): void {
+    for (const pending of [...this.#flight, ...this.#pendingWrites]) {
+      pending.writes = pending.writes.filter((write) => write.groupId !== groupId);
+    }
   }
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */

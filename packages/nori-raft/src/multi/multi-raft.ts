@@ -78,6 +78,8 @@ export class MultiRaft {
   #tellFailed!: (error: RaftError) => void;
   #proposalBytes = 0;
   #noSpace: RaftError | undefined;
+  /** Set while the disk stands still. */
+  #stalled: RaftError | undefined;
   #turns = 0;
   #writes = 0;
   #framesRefused = 0;
@@ -390,6 +392,8 @@ export class MultiRaft {
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
     const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
+    // Entries that go on coming would keep a leader in office that cannot write.
+    this.#stalled = this.#isDiskStalled() ? (this.#stalled ?? diskStalled()) : undefined;
     for (const group of this.#groups.values()) {
       if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
       group.expire(nowMs);
@@ -442,10 +446,10 @@ export class MultiRaft {
         multi.#proposalBytes -= bytes;
       },
       get diskIsAlive() {
-        return multi.options.storage.stalledMs() < multi.options.electionTimeoutMs && multi.#noSpace === undefined;
+        return !multi.#isDiskStalled() && multi.#noSpace === undefined;
       },
       get refusal() {
-        return multi.#noSpace;
+        return multi.#noSpace ?? multi.#stalled;
       },
       maySendSnapshot: () => multi.#sender.hasRoom,
       sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
@@ -455,6 +459,10 @@ export class MultiRaft {
     };
   }
 
+  #isDiskStalled(): boolean {
+    return this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+  }
+
   #checkOpen(): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#closed) throw new RaftError('RAFT_CLOSED', 'The node was closed.');
@@ -462,6 +470,14 @@ export class MultiRaft {
 }
 
 type Host = { -readonly [K in keyof GroupHost]: GroupHost[K] };
+
+function diskStalled(): RaftError {
+  return new RaftError(
+    'RAFT_BUSY',
+    'The disk of this node has not ended a write for an election timeout: nothing is taken until it does. Try again in a ' +
+      'moment, at the next leader.',
+  );
+}
 
 function groupExists(groupId: number, why: string): RaftError {
   return new RaftError('RAFT_GROUP_EXISTS', `Group ${groupId} cannot be created on this node: ${why}.`);

@@ -146,7 +146,7 @@ export class GroupDriver implements RaftGroup {
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
       options.signal,
-      (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
+      (waiter, reason) => waiter.reject(waiter.sent ? outcomeUnknown(reason) : reason),
       (waiter) => {
         this.#proposals.push(data, waiter);
         this.#host.wake(this);
@@ -535,6 +535,7 @@ function tooLarge(bytes: number, { entryBytesMax }: ResolvedMultiOptions): RaftE
 function busy(): RaftError {
   return new RaftError(
     'RAFT_BUSY',
-    'Too many proposals wait on this node already (proposalBytesMax). Try again in a moment.',
+    'Too much waits on this node already, to be proposed (proposalBytesMax) or to be applied (unappliedBytesMax). Try ' +
+      'again in a moment.',
   );
 }

@@ -330,6 +330,8 @@ export class MultiRaft {
     this.#failure = failure;
     this.#timer?.cancel();
     this.#endAll(failure);
+    this.#sender.close();
+    this.#receiver.close();
     for (const { failed } of [...batch, ...this.#pendingWrites.splice(0)]) failed(failure);
     this.options.onEvent({ type: 'raft.storage_failed', message });
     this.#tellFailed(failure);
@@ -438,7 +440,9 @@ export class MultiRaft {
       },
       wake: (group) => multi.#wake(group),
       takeProposalBytes: (bytes) => {
-        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > multi.options.proposalBytesMax) return false;
+        const { proposalBytesMax, unappliedBytesMax } = multi.options;
+        if (multi.#host.unappliedBytes > unappliedBytesMax) return false;
+        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > proposalBytesMax) return false;
         multi.#proposalBytes += bytes;
         return true;
       },

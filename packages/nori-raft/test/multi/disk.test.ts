@@ -57,7 +57,12 @@ test('a follower whose disk stands still neither votes nor acknowledges, and a m
   await c.run(500);
   const release = c.node(3).stallDisk();
   for (let i = 0; i < 20; i++) {
-    const outcome = outcomeOf(c.node(1).group(0).propose(bytes(`${i}`)));
+    const outcome = outcomeOf(
+      c
+        .node(1)
+        .group(0)
+        .propose(bytes(`${i}`)),
+    );
     await c.run(100);
     expect(outcome.code).toBeUndefined();
     expect(outcome.settled).toBe(true);
@@ -98,7 +103,11 @@ test('a sync that fails ends the node: it says nothing any more, answers everybo
   await expect(c.settled(failing.create(5))).rejects.toMatchObject(refused);
   await expect(c.settled(failing.multi.removeGroup(0))).rejects.toMatchObject(refused);
   // What it had sent is committed by the others, or not: they agree.
-  const next = outcomeOf(leaderAmong([c.node(2), c.node(3)])!.group(0).propose(bytes('b')));
+  const next = outcomeOf(
+    leaderAmong([c.node(2), c.node(3)])!
+      .group(0)
+      .propose(bytes('b')),
+  );
   await c.run(100);
   expect(next.code).toBeUndefined();
   // After a restart it has what was durable, and takes part again.

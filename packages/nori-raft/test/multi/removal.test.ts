@@ -72,7 +72,9 @@ test('groups can be removed under load: the others do not notice', async () => {
   expect(node.events.filter(({ type }) => type === 'raft.storage_failed')).toEqual([]);
   expect(first.length).toBe(3);
   // Group 0 was the first of them.
-  expect([...first.slice(1), ...second.slice(1), ...third].map(({ code }) => code)).toEqual(new Array(6).fill(undefined));
+  expect([...first.slice(1), ...second.slice(1), ...third].map(({ code }) => code)).toEqual(
+    new Array(6).fill(undefined),
+  );
   expect([first[0]!.code, second[0]!.code]).toEqual(['RAFT_OUTCOME_UNKNOWN', 'RAFT_OUTCOME_UNKNOWN']);
   await c.run(500);
   for (const { number } of c.nodes) expect(c.node(number).machine(3).list).toEqual(['a', 'b', 'c']);

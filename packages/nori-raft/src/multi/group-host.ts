@@ -31,11 +31,13 @@ export interface GroupHost {
   releaseProposalBytes(bytes: number): void;
   /** Bytes committed and not applied, of all groups. */
   unappliedBytes: number;
+  /** Snapshots that were opened and are not on their way yet, of all groups. */
+  snapshotsOpened: number;
   /** Whether heartbeats and votes may be sent: not while the disk stands still. */
   readonly diskIsAlive: boolean;
   /** Why no proposals are taken on this node, or undefined. */
   readonly refusal: RaftError | undefined;
-  /** A snapshot may be opened: not too many are on their way. */
+  /** A snapshot may be opened: not too many are open or on their way. */
   maySendSnapshot(): boolean;
   sendSnapshot(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
   store(write: GroupWrite): Promise<void>;

@@ -49,7 +49,8 @@ export class GroupDriver implements RaftGroup {
   /** A commit index that is not worth a write of its own. */
   #lazyHardState: HardState | undefined;
   readonly #applier: Applier;
-  #openedSource: SnapshotSource | undefined;
+  /** Snapshots that the core has asked for and not sent yet. */
+  readonly #opened = new Map<Snapshot, SnapshotSource>();
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
   /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
@@ -138,6 +139,8 @@ export class GroupDriver implements RaftGroup {
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
     const refusal = this.failure ?? this.#host.refusal;
     if (refusal !== undefined) return Promise.reject(refusal);
+    // Before room is taken for it.
+    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     // Said now rather than in the next turn: the caller can go to the leader at once.
     if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
@@ -181,6 +184,7 @@ export class GroupDriver implements RaftGroup {
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {
     const refusal = this.failure ?? this.#host.refusal;
     if (refusal !== undefined) return Promise.reject(refusal);
+    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     let id: EntryId;
     try {
       id = this.core.proposeConfChange(change);
@@ -354,14 +358,11 @@ export class GroupDriver implements RaftGroup {
 
   #send(message: Message): void {
     const node = this.#peers.get(message.to);
-    if (node === undefined) return;
     if (message.type === 'snapshot') {
-      const source = this.#openedSource;
-      this.#openedSource = undefined;
-      if (source === undefined) this.core.reportSnapshot(message.to, false);
-      else this.#host.sendSnapshot(this, message.to, node, message, source);
+      this.#sendSnapshot(message, node);
       return;
     }
+    if (node === undefined) return;
     // A node whose disk stands still must not look alive, or it would lead without being able to.
     if (KEEPS_ALIVE.has(message.type) && !this.#host.diskIsAlive) return;
     this.#host.outbox.add(node, this.groupId, message);
@@ -402,10 +403,25 @@ export class GroupDriver implements RaftGroup {
   #openSnapshot(): Snapshot | undefined {
     // In the middle of an application the state is ahead of its mark.
     if (!this.#host.maySendSnapshot() || this.#applier.isBetweenMarks) return undefined;
-    this.#openedSource?.release();
     const source = this.machine.snapshot();
-    this.#openedSource = source;
-    return { term: source.term, index: source.index, config: source.config, data: NO_DATA };
+    const snapshot: Snapshot = { term: source.term, index: source.index, config: source.config, data: NO_DATA };
+    this.#opened.set(snapshot, source);
+    this.#host.snapshotsOpened++;
+    return snapshot;
+  }
+
+  #sendSnapshot(message: Message, node: NodeId | undefined): void {
+    const source = this.#opened.get(message.snapshot!);
+    if (source !== undefined) {
+      this.#opened.delete(message.snapshot!);
+      this.#host.snapshotsOpened--;
+      if (node !== undefined) {
+        this.#host.sendSnapshot(this, message.to, node, message, source);
+        return;
+      }
+      source.release();
+    }
+    this.core.reportSnapshot(message.to, false);
   }
 
   snapshotSent(to: number, ok: boolean): void {
@@ -489,8 +505,9 @@ export class GroupDriver implements RaftGroup {
     this.#reads.fail(error);
     for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
     this.#applier.end();
-    this.#openedSource?.release();
-    this.#openedSource = undefined;
+    for (const source of this.#opened.values()) source.release();
+    this.#host.snapshotsOpened -= this.#opened.size;
+    this.#opened.clear();
   }
 
   #tellRole(): void {

@@ -435,6 +435,7 @@ export class MultiRaft {
       clock: this.#clock,
       outbox: this.#outbox,
       unappliedBytes: 0,
+      snapshotsOpened: 0,
       get tick() {
         return multi.#ticks;
       },
@@ -455,7 +456,7 @@ export class MultiRaft {
       get refusal() {
         return multi.#noSpace ?? multi.#stalled;
       },
-      maySendSnapshot: () => multi.#sender.hasRoom,
+      maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,
       sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
         multi.#sender.send(group, to, node, message, source),
       store: (write) => multi.#store(write),

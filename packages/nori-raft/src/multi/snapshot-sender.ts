@@ -46,8 +46,9 @@ export class SnapshotSender {
     this.#budgetBytes = options.snapshotBytesPerSecond;
   }
 
-  get hasRoom(): boolean {
-    return this.#streams.size < this.#options.snapshotsMax;
+  /** Snapshots on their way. */
+  get size(): number {
+    return this.#streams.size;
   }
 
   send(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void {

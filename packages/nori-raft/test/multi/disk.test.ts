@@ -4,6 +4,8 @@ import { bytes, MultiCluster, outcomeOf, type TestNode } from './cluster.js';
 
 const others = (c: MultiCluster, node: TestNode): TestNode[] => c.nodes.filter((other) => other !== node);
 
+const GROUPS = Array.from({ length: 9 }, (_, g) => g);
+
 /** Who leads, of those nodes. */
 const leaderAmong = (nodes: readonly TestNode[], groupId = 0): TestNode | undefined =>
   nodes.find(({ multi }) => multi.group(groupId)?.role === 'leader');
@@ -121,7 +123,7 @@ test('a sync that fails ends the node: it says nothing any more, answers everybo
 
 test('on a full disk leaderships go to others, writes are refused, and everything goes on when there is space', async () => {
   const c = await MultiCluster.start({ groups: 9, preferred: false });
-  await c.until(() => [...Array(9).keys()].every((g) => c.leader(g) !== undefined));
+  await c.until(() => GROUPS.every((g) => c.leader(g) !== undefined));
   await c.run(500);
   const full = c.nodes.toSorted((a, b) => b.multi.stats().leading - a.multi.stats().leading)[0]!;
   const led = [...full.multi.groups].filter(({ role }) => role === 'leader');
@@ -130,15 +132,13 @@ test('on a full disk leaderships go to others, writes are refused, and everythin
   const first = outcomeOf(led[0]!.propose(bytes('a')));
   await c.run(5);
   await expect(led[0]!.propose(bytes('refused'))).rejects.toMatchObject({ code: 'RAFT_NO_SPACE' });
-  await c.until(() => [...Array(9).keys()].every((g) => leaderAmong(others(c, full), g) !== undefined), 6000);
+  await c.until(() => GROUPS.every((g) => leaderAmong(others(c, full), g) !== undefined), 6000);
   expect(full.multi.stats().leading).toBe(0);
   // Elsewhere everything goes on, reads too.
-  const writes = Array.from({ length: 9 }, (_, g) =>
-    outcomeOf(leaderAmong(others(c, full), g)!.group(g).propose(bytes('b'))),
-  );
+  const writes = GROUPS.map((g) => outcomeOf(leaderAmong(others(c, full), g)!.group(g).propose(bytes('b'))));
   await c.run(200);
   expect(writes.map(({ code }) => code)).toEqual(new Array(9).fill(undefined));
-  const reads = Array.from({ length: 9 }, (_, g) => outcomeOf(others(c, full)[0]!.group(g).read()));
+  const reads = GROUPS.map((g) => outcomeOf(others(c, full)[0]!.group(g).read()));
   await c.run(200);
   expect(reads.every(({ value }) => value !== undefined)).toBe(true);
   await expect(full.group(0).propose(bytes('x'))).rejects.toMatchObject({

@@ -412,7 +412,8 @@ export class MultiRaft {
   /** Hands leaderships to the replicas that are meant to have them, a few at a time. */
   #balance(): void {
     const { transfersPerSecond, tickMs } = this.options;
-    this.#transfersLeft = Math.min(this.#transfersLeft + (transfersPerSecond * tickMs) / 1000, transfersPerSecond);
+    const earned = (transfersPerSecond * tickMs) / 1000;
+    this.#transfersLeft = Math.min(this.#transfersLeft + earned, Math.max(1, transfersPerSecond));
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
     for (const group of this.#groups.values()) {
       const { preferredLeader } = group;

@@ -244,7 +244,10 @@ export class GroupDriver implements RaftGroup {
   /** Ends calls that are past their deadline. */
   expire(nowMs: number): void {
     if (this.#proposals.pending > 0) this.#host.releaseProposalBytes(this.#proposals.expire(nowMs));
-    if (this.#reads.pending > 0) this.#reads.expire(nowMs);
+    if (this.#reads.pending > 0) {
+      this.#reads.expire(nowMs, this.#host.options.electionTimeoutMs);
+      if (this.#reads.hasUnasked) this.#host.wake(this);
+    }
     if (this.#confWaiters.length > 0) {
       for (const { waiter } of this.#confWaiters) if (waiter.deadlineMs <= nowMs) waiter.reject(outcomeUnknown());
       this.#confWaiters = this.#confWaiters.filter(({ waiter }) => !waiter.settled);
@@ -293,7 +296,7 @@ export class GroupDriver implements RaftGroup {
     if (this.#proposals.hasQueued) {
       this.#host.releaseProposalBytes(this.#proposals.append((data) => core.proposeMany(data)));
     }
-    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex());
+    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex(), this.#host.clock.nowMs());
     while (core.hasReady()) {
       const ready = core.ready();
       if (ready.softState !== undefined) this.#tellRole();

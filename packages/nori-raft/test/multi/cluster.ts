@@ -134,6 +134,11 @@ export class TestNode {
     });
   }
 
+  /** What a removed replica's state machine had made durable is dropped. */
+  forget(groupId: number): void {
+    this.#disks.delete(groupId);
+  }
+
   group(groupId: number): RaftGroup<number> {
     return this.multi.group(groupId) as RaftGroup<number>;
   }

@@ -85,6 +85,23 @@ test('a process that is held up while it reads does not answer', async () => {
   await c.close();
 });
 
+test('a read at a follower whose question, or its answer, was lost asks again', async () => {
+  const c = await MultiCluster.start();
+  await c.run(500);
+  await c.settled(c.node(1).group(0).propose(bytes('a')));
+  await c.run(200);
+  for (let i = 0; i < 5; i++) {
+    const read = outcomeOf(c.node(2).group(0).read());
+    await c.run(i * 0.05);
+    c.network.disconnect('n1', 'n2');
+    c.network.reconnect('n1', 'n2');
+    await c.run(1500);
+    expect(read).toMatchObject({ settled: true, value: expect.any(Number) });
+  }
+  expect(c.node(2).group(0).term).toBe(c.node(1).group(0).term);
+  await c.close();
+});
+
 interface Run {
   /** Reads by lease that were answered. */
   readonly answered: number;

@@ -105,3 +105,20 @@ test('without a leader a read is refused', () => {
   const c = new Cluster();
   expect(() => c.core(1).readIndex()).toThrow(expect.objectContaining({ code: 'RAFT_NOT_LEADER', leader: 0 }));
 });
+
+test('questions whose answers never come are bounded: the oldest fail', () => {
+  const c = new Cluster();
+  c.elect(1);
+  const { core, readsFailed, reads } = c.node(2);
+  c.passes = ({ type }) => type !== 'read-index';
+  const tokens: number[] = [];
+  for (let i = 0; i < 1030; i++) {
+    tokens.push(core.readIndex());
+    c.settle();
+  }
+  expect(readsFailed).toEqual(tokens.slice(0, 6));
+  c.heal();
+  const last = core.readIndex();
+  c.settle();
+  expect(reads.map(({ token }) => token)).toEqual([last]);
+});

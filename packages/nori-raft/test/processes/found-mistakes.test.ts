@@ -20,7 +20,11 @@ async function begin(
   cluster = await ProcessCluster.start({ groups: 1, ...(bug === undefined ? {} : { bug }) });
   const client = new MapClient(cluster, new Rng(1), 0);
   expect(await client.write(0, { f: 'put', key: 'x', value: 'old' })).toBe(true);
-  for (const number of NUMBERS) expect(await client.read(0, 'x', 'index', number)).not.toBeUndefined();
+  // Everybody has it, though a node with a mistake may have said so too early; this is not part of the history.
+  const scout = new MapClient(cluster, new Rng(2), 1);
+  for (const number of NUMBERS) {
+    await expect.poll(() => scout.read(0, 'x', 'index', number), { timeout: 20_000 }).toBe('old');
+  }
   return { cluster, client };
 }
 
@@ -42,11 +46,9 @@ test.each([
   async (bug, expected) => {
     const { cluster: one, client } = await begin(bug);
     const cutOff = await leaderOf(one);
-    const [other] = NUMBERS.filter((number) => number !== cutOff);
     for (const link of one.linksOf(cutOff)) link.mode = 'held';
     client.patienceMs = 10_000;
     expect(await client.write(0, { f: 'put', key: 'x', value: 'new' })).toBe(true);
-    expect(await client.read(0, 'x', 'index', other)).toBe('new');
     client.patienceMs = bug === undefined ? 300 : 10_000;
     expect(await client.read(0, 'x', 'lease', cutOff)).toBe(bug === undefined ? undefined : 'old');
     expect(verdictOn(client)).toBe(expected);

@@ -35,7 +35,7 @@ export interface WireIdentity {
 }
 
 /**
- * How the disk behaves. `stalled`: syncs do not end until it changes. `failing`: the next sync fails. `full`: no write finds
+ * How the disk behaves. `stalled`: writes and syncs do not begin until it changes. `failing`: the next sync fails. `full`: no write finds
  * space.
  */
 export type DiskMode = 'fine' | 'stalled' | 'failing' | 'full';

@@ -4,7 +4,7 @@ import type { DiskMode } from '../protocol.js';
 
 export class FaultyDisk {
   #mode: DiskMode = 'fine';
-  /** Syncs that are held. */
+  /** Writes and syncs that are held. */
   #held: (() => void)[] = [];
 
   set mode(mode: DiskMode) {
@@ -23,15 +23,20 @@ export class FaultyDisk {
   #wrapFile(file: File): File {
     return overriding(file, {
       datasync: async () => {
-        if (this.#mode === 'stalled') await new Promise<void>((resolve) => this.#held.push(resolve));
+        await this.#whileStalled();
         if (this.#mode === 'failing') throw this.#error('IO_FAILED', file.path);
         await file.datasync();
       },
       write: async (buffers, position) => {
+        await this.#whileStalled();
         if (this.#mode === 'full') throw this.#error('IO_NO_SPACE', file.path);
         await file.write(buffers, position);
       },
     });
+  }
+
+  async #whileStalled(): Promise<void> {
+    if (this.#mode === 'stalled') await new Promise<void>((resolve) => this.#held.push(resolve));
   }
 
   #error(code: 'IO_FAILED' | 'IO_NO_SPACE', path: string): IoError {

@@ -17,7 +17,7 @@ import { LeaseClock } from './lease-clock.js';
 import { mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
-import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
+import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
@@ -56,6 +56,8 @@ export class MultiRaft {
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
   readonly #groups = new Map<number, GroupDriver>();
+  /** What the log holds: what it was found to hold, and what has been created and removed since. */
+  readonly #stored = new Map<number, StoredGroup>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #sender: SnapshotSender;
@@ -84,6 +86,7 @@ export class MultiRaft {
     this.failed = new Promise((resolve) => {
       this.#tellFailed = resolve;
     });
+    for (const group of options.storage.storedGroups) this.#stored.set(group.groupId, group);
     this.#clock = new LeaseClock(options.clock);
     this.#outbox = new Outbox(options.transport);
     this.#host = this.#makeHost();
@@ -111,10 +114,11 @@ export class MultiRaft {
     const { groupId, replicaId, bootstrap = false } = options;
     this.#checkOpen();
     const { storage } = this.options;
-    const stored = storage.storedGroups.find((group) => group.groupId === groupId);
+    const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
     if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
       await storage.createGroup({ groupId, replicaId, bootstrap });
+      this.#stored.set(groupId, { groupId, replicaId, removed: false });
     } else if (stored.removed) {
       throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
     } else if (stored.replicaId !== replicaId) {
@@ -152,6 +156,7 @@ export class MultiRaft {
     this.#sender.drop(groupId);
     this.#receiver.drop(groupId);
     await this.options.storage.removeGroup(groupId);
+    this.#stored.set(groupId, { groupId, replicaId: group.replicaId, removed: true });
     this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: group.replicaId });
   }
 

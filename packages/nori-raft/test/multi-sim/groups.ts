@@ -40,6 +40,7 @@ export class SimGroup {
   place(machine: SimMachine): SimReplica {
     const replica = new SimReplica(this.#nextReplicaId++, this, machine, undefined);
     this.replicas.set(replica.id, replica);
+    for (const { driver } of this.replicas.values()) driver?.group.setPeer(replica.id, machine.name);
     return replica;
   }
 
@@ -83,7 +84,7 @@ export class SimGroup {
   get removable(): SimReplica[] {
     const { voters, votersOutgoing } = this.config;
     const isSettled = [voters, votersOutgoing].every((half) => {
-      const settled = half.filter((id) => this.replicas.get(id)!.durable.hardState.commit >= this.configIndex);
+      const settled = half.filter((id) => this.replicas.get(id)!.knownDurably >= this.configIndex);
       return half.length === 0 || settled.length * 2 > half.length;
     });
     if (!isSettled) return [];
@@ -120,6 +121,11 @@ export class SimReplica implements ObservedNode {
     this.isLost = true;
     this.driver = undefined;
     this.durable = new LogImage();
+  }
+
+  /** What it takes for committed after a restart, by its log or by its state machine. */
+  get knownDurably(): number {
+    return Math.max(this.durable.hardState.commit, this.disk.mark.index);
   }
 
   /** What its state machine has made durable. */

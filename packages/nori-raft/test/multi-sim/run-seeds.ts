@@ -35,6 +35,7 @@ export async function runMultiSeed(seed: number, options: MultiRunOptions = {}):
     const { message, stack } = error as Error;
     const kind = error instanceof SimViolation ? error.kind : 'exception';
     violation = { kind, message, atMs: simulation.nowMs, stack: stack ?? '' };
+    simulation.describe();
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }

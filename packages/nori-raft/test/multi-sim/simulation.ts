@@ -102,6 +102,20 @@ export class MultiSimulation {
     this.stats.recoveryMs = this.nowMs - this.config.faultMs;
   }
 
+  /** How things stand, for people. */
+  describe(): void {
+    for (const { number, isUp, isHeld, isStalled, wiped } of this.machines) {
+      this.line(number, JSON.stringify({ isUp, isHeld, isStalled, wiped }));
+    }
+    for (const { id, config, configIndex, replicas } of this.groups.values()) {
+      this.line(0, `group ${id}, ${JSON.stringify(config)} at ${configIndex}`);
+      for (const { id: replicaId, driver, retired, isLost, machine } of replicas.values()) {
+        const status = driver === undefined ? 'does not run' : JSON.stringify(driver.core.status());
+        this.line(machine.number, `  replica ${replicaId}${retired ? ', retired' : ''}${isLost ? ', lost' : ''}: ${status}`);
+      }
+    }
+  }
+
   /** Lets everything happen up to that time. */
   async runUntil(atMs: number): Promise<void> {
     const events = this.#events;

@@ -144,6 +144,8 @@ export class Invariants {
     if (message.type === 'vote-response') {
       const vote = this.#votes.get(node.id * TERMS_MAX + message.term);
       if (vote === message.to) return;
+      // A later term that reached the disk in the same write stands for it: this term is over there.
+      if (vote === undefined && hardState.term > message.term) return;
       const durable = `vote for ${hardState.vote} in term ${hardState.term}`;
       fail('undurable-vote', `votes for ${message.to} in term ${message.term} with ${durable} on its disk`, node);
     }

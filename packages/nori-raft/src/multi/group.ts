@@ -447,7 +447,8 @@ export class GroupDriver implements RaftGroup {
       const hardState = ready.hardState ?? this.#lazyHardState;
       this.#lazyHardState = undefined;
       const { term, index } = snapshot;
-      await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
+      const write = { groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } };
+      await this.#host.store(this, write);
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
       for (const { id, waiter } of this.#confWaiters) if (id.index <= index) waiter.reject(outcomeUnknown());

@@ -29,6 +29,8 @@ const HOUSEKEEPING_TICKS = 10;
 
 interface PendingWrite {
   readonly writes: readonly GroupWrite[];
+  /** Whose they are, one by one; undefined: of a group that is being created. */
+  readonly groups: readonly (GroupDriver | undefined)[];
   readonly done: () => void;
   readonly failed: (error: RaftError) => void;
 }
@@ -146,18 +148,41 @@ export class MultiRaft {
     return group as RaftGroup as RaftGroup<Result>;
   }
 
-  /** Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. */
+  /**
+   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. One that was found in the log need not have
+   * been taken up before. On a full disk it waits for space.
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_STORAGE_FAILED, RAFT_CLOSED
+   */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
     const group = this.#groups.get(groupId);
-    if (group === undefined) throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
-    this.#groups.delete(groupId);
-    group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
-    this.#sender.drop(groupId);
-    this.#receiver.drop(groupId);
-    await this.options.storage.removeGroup(groupId);
-    this.#stored.set(groupId, { groupId, replicaId: group.replicaId, removed: true });
-    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: group.replicaId });
+    const stored = this.#stored.get(groupId);
+    if (stored === undefined || stored.removed) {
+      throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
+    }
+    if (group !== undefined) {
+      this.#groups.delete(groupId);
+      group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
+      this.#sender.drop(groupId);
+      this.#receiver.drop(groupId);
+    }
+    await this.#bury(groupId);
+    const { replicaId } = stored;
+    this.#stored.set(groupId, { groupId, replicaId, removed: true });
+    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId });
+  }
+
+  /** Stores a tombstone, as soon as there is space for it. */
+  async #bury(groupId: number): Promise<void> {
+    for (;;) {
+      try {
+        return await this.options.storage.removeGroup(groupId);
+      } catch (error) {
+        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) throw error;
+        await this.#pause();
+        this.#checkOpen();
+      }
+    }
   }
 
   group(groupId: number): RaftGroup | undefined {
@@ -233,6 +258,7 @@ export class MultiRaft {
     if (turn.writes.length > 0) {
       this.#enqueueWrite({
         writes: turn.writes,
+        groups: turn.groups,
         done: () => {
           for (let i = 0; i < turn.groups.length; i++) turn.groups[i]!.stored();
         },
@@ -244,8 +270,10 @@ export class MultiRaft {
 
   // Writes.
 
-  #store(write: GroupWrite): Promise<void> {
-    return new Promise((resolve, reject) => this.#enqueueWrite({ writes: [write], done: resolve, failed: reject }));
+  #store(write: GroupWrite, group?: GroupDriver): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#enqueueWrite({ writes: [write], groups: [group], done: resolve, failed: reject });
+    });
   }
 
   #enqueueWrite(write: PendingWrite): void {
@@ -260,7 +288,7 @@ export class MultiRaft {
       const batch = this.#pendingWrites;
       this.#pendingWrites = [];
       try {
-        await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
+        await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));
         this.#writes++;
         this.#noSpace = undefined;
         for (const { done } of batch) done();
@@ -287,7 +315,11 @@ export class MultiRaft {
         if (target !== undefined) group.transferLeader(target.id);
       }
     }
-    await new Promise<void>((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
+    await this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
   }
 
   /** A write failed: nobody knows what is on disk. This node says nothing any more. */
@@ -424,7 +456,7 @@ export class MultiRaft {
       maySendSnapshot: () => multi.#sender.hasRoom,
       sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
         multi.#sender.send(group, to, node, message, source),
-      store: (write) => multi.#store(write),
+      store: (group, write) => multi.#store(write, group),
       emit: (event: RaftEvent) => multi.options.onEvent(event),
     };
   }
@@ -436,6 +468,12 @@ export class MultiRaft {
 }
 
 type Host = { -readonly [K in keyof GroupHost]: GroupHost[K] };
+
+/** A group that was removed, or has failed, while its writes waited for their turn has nothing to store any more. */
+function writesOfLiving({ writes, groups }: PendingWrite): readonly GroupWrite[] {
+  if (groups.every((group) => group?.failure === undefined)) return writes;
+  return writes.filter((_, i) => groups[i]?.failure === undefined);
+}
 
 function groupExists(groupId: number, why: string): RaftError {
   return new RaftError('RAFT_GROUP_EXISTS', `Group ${groupId} cannot be created on this node: ${why}.`);

@@ -103,6 +103,8 @@ export class SimReplica implements ObservedNode {
   retired = false;
   /** Its machine has lost its disk: it must not be heard of again. */
   isLost = false;
+  /** Where the configuration was then. */
+  lostAt = 0;
 
   constructor(
     readonly id: number,
@@ -119,6 +121,7 @@ export class SimReplica implements ObservedNode {
   /** Its machine has lost its disk. */
   lose(): void {
     this.isLost = true;
+    this.lostAt = this.group.configIndex;
     this.driver = undefined;
     this.durable = new LogImage();
   }

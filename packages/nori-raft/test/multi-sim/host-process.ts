@@ -193,10 +193,8 @@ export class HostProcess {
     // Gone already, or never come.
     if (slot === undefined || slot.removed || slot.replicaId !== replica.id) return this.#resurrect(replica);
     if (this.#hosted.get(group.id) === replica.driver) this.#hosted.delete(group.id);
-    const isRunning = replica.driver !== undefined;
     replica.driver = undefined;
-    if (isRunning) await this.multi!.removeGroup(group.id);
-    else await this.#storage!.removeGroup(group.id);
+    await this.multi!.removeGroup(group.id);
     if (this.alive) machine.sim.stats.removed++;
   }
 

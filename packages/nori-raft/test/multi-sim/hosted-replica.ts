@@ -3,6 +3,7 @@ import type { RaftCore, RaftGroup, Ready } from '../../src/index.js';
 import type { GroupDriver } from '../../src/multi/group.js';
 import type { LeaseClock } from '../../src/multi/lease-clock.js';
 import type { GroupLog } from '../../src/multi/ports.js';
+import type { Invariants } from '../sim/invariants.js';
 import { LogImage } from '../sim/log-image.js';
 import type { ObservedReplica } from '../sim/observed.js';
 import type { SimReplica } from './groups.js';
@@ -43,7 +44,12 @@ export class HostedReplica implements ObservedReplica {
     const { core } = this;
     // What a follower has been told counts once it is handed out; a leader says what is committed.
     if (core.role !== 'leader' && core.hasReady()) return;
-    this.#replica.check((invariants) => invariants.observe(this.#replica, this));
+    this.#check((invariants) => invariants.observe(this.#replica, this));
+  }
+
+  /** A process that dies amid its work ends what it has begun: nobody sees that. */
+  #check(look: (invariants: Invariants) => void): void {
+    if (this.#replica.driver === this) this.#replica.check(look);
   }
 
   #watch(): void {
@@ -67,14 +73,14 @@ export class HostedReplica implements ObservedReplica {
     const applyConfChange = core.applyConfChange.bind(core);
     core.applyConfChange = (entry) => {
       const config = applyConfChange(entry);
-      replica.check(() => replica.group.onConfig(replica, entry.index, config));
+      this.#check(() => replica.group.onConfig(replica, entry.index, config));
       this.observe();
       return config;
     };
   }
 
   #take(ready: Ready): void {
-    this.#replica.check((invariants) => {
+    this.#check((invariants) => {
       invariants.onReady(this.#replica, this, ready);
       const { hardState, entries, snapshot } = ready;
       this.log.apply({ hardState, entries, snapshot, base: snapshot });

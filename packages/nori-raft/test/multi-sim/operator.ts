@@ -38,6 +38,8 @@ export class Operator {
   #ask(group: SimGroup, change: ConfChange): void {
     const leader = group.leader();
     if (leader?.driver === undefined || leader.machine.isHeld) return;
+    // Who knows of another configuration would be asked for something that was not meant.
+    if (JSON.stringify(leader.driver.core.config) !== JSON.stringify(group.config)) return;
     const steps = change.steps.map(({ type, id }) => `${type} ${id}`).join(', ');
     this.#sim.line(leader.machine.number, `group ${group.id} is asked for ${change.transition} ${steps}`);
     leader.driver.group.changeConfig(change).catch(() => undefined);
@@ -67,9 +69,8 @@ export class Operator {
 
   /** A replica for a group on a machine that has none: one that was placed before, or a new one. */
   #join(group: SimGroup, pick: number): SimReplica | undefined {
-    const members = group.memberIds;
     for (const replica of group.replicas.values()) {
-      if (!replica.retired && !replica.isLost && !members.includes(replica.id)) return replica;
+      if (!replica.retired && !replica.isLost && !group.isMember(replica.id)) return replica;
     }
     const machines = this.#sim.machines.filter((machine) => !machine.wiped && group.on(machine) === undefined);
     if (machines.length === 0) return undefined;
@@ -127,19 +128,24 @@ export class Operator {
       for (const replica of group.replicas.values()) {
         if (replica.machine !== machine || replica.retired) continue;
         lost.push(replica);
-        if (!group.memberIds.includes(replica.id)) {
-          isFree &&= !group.isMember(replica.id) || group.removable.includes(replica);
-          continue;
-        }
+        const step = this.#farewell(group, replica);
+        if (step === undefined) continue;
         isFree = false;
-        const { votersOutgoing } = group.config;
-        const steps: ConfChangeStep[] = votersOutgoing.length > 0 ? [] : [{ type: 'remove', id: replica.id }];
-        this.#ask(group, { transition: 'auto', steps });
+        this.#ask(group, { transition: 'auto', steps: group.config.votersOutgoing.length > 0 ? [] : [step] });
       }
     }
     if (!isFree) return;
     for (const replica of lost) replica.retired = true;
     machine.comeBack();
+  }
+
+  /** What is still to be done before a lost replica is out of its group for certain. */
+  #farewell(group: SimGroup, replica: SimReplica): ConfChangeStep | undefined {
+    const { id } = replica;
+    if (group.memberIds.includes(id)) return { type: 'remove', id };
+    // A change that lets it join may be under way, until a later one is through.
+    const isCertain = group.configIndex > replica.lostAt && (!group.isMember(id) || group.removable.includes(replica));
+    return isCertain ? undefined : { type: 'update', id: group.config.voters[0]! };
   }
 
   /** A machine has come back as a new one: all are told. */

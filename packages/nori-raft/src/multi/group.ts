@@ -516,8 +516,9 @@ export class GroupDriver implements RaftGroup {
   }
 }
 
-/** Messages that a node whose disk stands still does not send. */
+/** Messages that a node whose disk stands still does not send: they would keep a leader in office, or make one. */
 const KEEPS_ALIVE: ReadonlySet<string> = new Set([
+  'append',
   'heartbeat',
   'heartbeat-response',
   'vote',

@@ -118,12 +118,11 @@ export class SimReplica implements ObservedNode {
     return this.machine.epoch;
   }
 
-  /** Its machine has lost its disk. */
+  /** Its machine has lost its disk. What it has acknowledged still counts, since nobody will hear of it again. */
   lose(): void {
     this.isLost = true;
     this.lostAt = this.group.configIndex;
     this.driver = undefined;
-    this.durable = new LogImage();
   }
 
   /** What it takes for committed after a restart, by its log or by its state machine. */

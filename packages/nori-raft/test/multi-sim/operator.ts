@@ -128,10 +128,7 @@ export class Operator {
       for (const replica of group.replicas.values()) {
         if (replica.machine !== machine || replica.retired) continue;
         lost.push(replica);
-        const step = this.#farewell(group, replica);
-        if (step === undefined) continue;
-        isFree = false;
-        this.#ask(group, { transition: 'auto', steps: group.config.votersOutgoing.length > 0 ? [] : [step] });
+        isFree &&= this.#isOut(group, replica);
       }
     }
     if (!isFree) return;
@@ -139,13 +136,16 @@ export class Operator {
     machine.comeBack();
   }
 
-  /** What is still to be done before a lost replica is out of its group for certain. */
-  #farewell(group: SimGroup, replica: SimReplica): ConfChangeStep | undefined {
-    const { id } = replica;
-    if (group.memberIds.includes(id)) return { type: 'remove', id };
+  /** Whether a lost replica is out of its group for certain. If not, asks for what is missing. */
+  #isOut(group: SimGroup, replica: SimReplica): boolean {
+    const { id, lostAt } = replica;
+    const { voters, votersOutgoing } = group.config;
+    const isMember = group.memberIds.includes(id);
     // A change that lets it join may be under way, until a later one is through.
-    const isCertain = group.configIndex > replica.lostAt && (!group.isMember(id) || group.removable.includes(replica));
-    return isCertain ? undefined : { type: 'update', id: group.config.voters[0]! };
+    if (!isMember && group.configIndex > lostAt) return !group.isMember(id) || group.removable.includes(replica);
+    const step: ConfChangeStep = isMember ? { type: 'remove', id } : { type: 'update', id: voters[0]! };
+    this.#ask(group, { transition: 'auto', steps: votersOutgoing.length > 0 ? [] : [step] });
+    return false;
   }
 
   /** A machine has come back as a new one: all are told. */

@@ -49,7 +49,7 @@ export class StoredLogs {
       throw error;
     }
     if (!isCurrent()) return;
-    if (this.#pending[0] !== change) this.#fail('order', 'Writes are said to be durable out of order.');
+    // Those that became durable together may be told in any order.
     this.#pending.splice(this.#pending.indexOf(change), 1);
     change(this.#slots);
     this.#tell();
@@ -88,7 +88,7 @@ export class StoredLogs {
   #tell(): void {
     for (const [groupId, { replicaId, removed, image }] of this.#slots) {
       const replica = this.#machine.sim.groups.get(groupId)?.replicas.get(replicaId);
-      if (replica === undefined || removed) continue;
+      if (replica === undefined || removed || replica.isLost) continue;
       replica.durable = image;
       replica.check((invariants) => invariants.onDurable(replica));
     }

@@ -119,7 +119,7 @@ export class MultiRaft {
     const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
     if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
-      await storage.createGroup({ groupId, replicaId, bootstrap });
+      await this.#changed(storage.createGroup({ groupId, replicaId, bootstrap }));
       this.#stored.set(groupId, { groupId, replicaId, removed: false });
     } else if (stored.removed) {
       throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
@@ -176,7 +176,7 @@ export class MultiRaft {
   async #bury(groupId: number): Promise<void> {
     for (;;) {
       try {
-        return await this.options.storage.removeGroup(groupId);
+        return await this.#changed(this.options.storage.removeGroup(groupId));
       } catch (error) {
         if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) throw error;
         await this.#pause();
@@ -305,6 +305,16 @@ export class MultiRaft {
     this.#writing = false;
   }
 
+  /** A log that fails while groups come or go has failed for all of them. */
+  async #changed(done: Promise<void>): Promise<void> {
+    try {
+      await done;
+    } catch (error) {
+      if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);
+      throw error;
+    }
+  }
+
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
   async #waitForSpace(error: RaftError): Promise<void> {
     if (this.#noSpace === undefined) {
@@ -324,6 +334,10 @@ export class MultiRaft {
 
   /** A write failed: nobody knows what is on disk. This node says nothing any more. */
   #fail(cause: unknown, batch: readonly PendingWrite[]): void {
+    if (this.#failure !== undefined) {
+      for (const { failed } of batch) failed(this.#failure);
+      return;
+    }
     const message = cause instanceof Error ? cause.message : String(cause);
     const failure = new RaftError(
       'RAFT_STORAGE_FAILED',

@@ -179,6 +179,8 @@ export class HostProcess {
       ...{ bootstrap: replica.founding !== undefined, preferredLeader: group.preferredLeader },
     });
     if (!this.alive) return;
+    // Others may have been placed meanwhile.
+    for (const { id, machine: at } of group.replicas.values()) raftGroup.setPeer(id, at.name);
     const hosted = new HostedReplica(replica, raftGroup, map, this.#storage!.log(group.id), this.#lease);
     this.#hosted.set(group.id, hosted);
     replica.driver = hosted;

@@ -135,7 +135,12 @@ export class Driver implements LogOwner {
           const payload = (event.data as { message: Message | ClientRequest }).message;
           if (payload.type === 'client-request') this.#request(payload);
           else {
+            this.#sim.promises.onDelivered(core, payload);
             core.step(payload, this.#monotonicMs, this.#leaseClock.nowMs(nowMs));
+            if (payload.type === 'snapshot') {
+              // Not before it is installed.
+              this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, core.config);
+            }
             this.#sim.promises.onTaken(this.#node, this, payload, this.#sim.step, this.#monotonicMs);
           }
           break;
@@ -226,6 +231,7 @@ export class Driver implements LogOwner {
       this.#send(afterAppend[i]!);
     }
     this.core!.appendDone(token);
+    if (record !== undefined && record.entries.length > 0) this.#sim.promises.onAppended(this.#node, this);
     if (record?.snapshot !== undefined)
       this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, this.core!.config);
   }

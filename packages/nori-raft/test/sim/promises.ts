@@ -13,6 +13,8 @@ interface Promised {
 }
 
 const TERMS_MAX = 2 ** 20;
+/** Who sends one of these in a term that is over is told of the new one. */
+const TOLD_IF_BEHIND: ReadonlySet<string> = new Set(['append', 'heartbeat', 'pre-vote']);
 /** Heartbeats whose answers wait for the disk. */
 const HEARD_MAX = 256;
 
@@ -25,6 +27,11 @@ export class Promises {
   /** Heartbeats taken and not answered yet, by node, term and round: the node's clock then. */
   readonly #unanswered = new Map<string, number>();
   readonly #promised = new Map<number, Promised>();
+  /** The greatest index that a node has acknowledged in a term, and the last heartbeat round that it has answered. */
+  readonly #acked = new Map<number, number>();
+  readonly #answered = new Map<number, number>();
+  /** How the receiver of a message of an earlier term was before it took it. */
+  #before: string | undefined;
   /** Who may campaign for which term because the leader wanted it. */
   readonly #consents = new Set<number>();
 
@@ -33,11 +40,21 @@ export class Promises {
     this.#promiseMs = promiseMs;
   }
 
+  /** A node is about to take a message. */
+  onDelivered(core: RaftCore, { term }: Message): void {
+    this.#before = term !== 0 && term < core.term ? stateText(core) : undefined;
+  }
+
   /** A node has taken a message. @param step number of the event @param ownMs the node's clock */
   onTaken(node: SimNode, driver: Driver, message: Message, step: number, ownMs: number): void {
     const core = driver.core!;
     const { type, term, from, context } = message;
-    if (type === 'append-response') this.#checkMatch(node, driver, from);
+    if (this.#before !== undefined && this.#before !== stateText(core)) {
+      fail('stale-message', `has changed by a ${type} of term ${term}, being in ${core.term}`, node);
+    }
+    const isBehind = this.#before !== undefined && TOLD_IF_BEHIND.has(type);
+    if (isBehind && !core.hasReady()) fail('not-told', `does not tell ${from} that term ${term} is over`, node);
+    if (type === 'append-response' || type === 'heartbeat-response') this.#checkProgress(node, driver, from);
     if (core.term !== term || core.leader !== from) return;
     if (type !== 'append' && type !== 'heartbeat' && type !== 'snapshot') return;
     this.#heardAt.set(node.id * TERMS_MAX + term, step);
@@ -48,9 +65,11 @@ export class Promises {
     this.#unanswered.set(key, ownMs);
   }
 
-  onSend(node: SimNode, { type, term, to, context }: Message): void {
+  onSend(node: SimNode, { type, term, to, context, index, reject }: Message): void {
     if (type === 'timeout-now') this.#consents.add(to * TERMS_MAX + term + 1);
+    if (type === 'append-response' && !reject) raise(this.#acked, node.id * TERMS_MAX + term, index);
     if (type !== 'heartbeat-response') return;
+    raise(this.#answered, node.id * TERMS_MAX + term, context);
     const key = `${node.id} ${term} ${context}`;
     const atMs = this.#unanswered.get(key);
     if (atMs === undefined) return;
@@ -68,6 +87,18 @@ export class Promises {
       }
     }
     if (messages.some(({ type }) => type === 'vote' || type === 'pre-vote')) this.#checkCampaign(node, driver);
+  }
+
+  /** A write is done: what the core takes for durable since is on the disk. */
+  onAppended(node: SimNode, driver: Driver): void {
+    const { log, appliedIndex } = driver;
+    // The snapshot that is being installed is stored, the entries behind it may have been written before.
+    if (log.baseIndex > appliedIndex) return;
+    const index = driver.core!.status().durableIndex;
+    const term = log.term(index);
+    if (term !== undefined && !node.durable.holds(index, term)) {
+      fail('undurable', `takes ${term}/${index} for durable, which is not on its disk`, node);
+    }
   }
 
   /** Leases rest on it that who has acknowledged a leader votes for nobody else for a while, over restarts too. */
@@ -90,14 +121,24 @@ export class Promises {
     }
   }
 
-  /** What a leader takes for acknowledged is on that replica's disk, unless a later leader has been there. */
-  #checkMatch(node: SimNode, driver: Driver, from: number): void {
+  /**
+   * What a leader takes for acknowledged has been acknowledged to it, and is on that replica's disk, unless a later leader
+   * has been there.
+   */
+  #checkProgress(node: SimNode, driver: Driver, from: number): void {
     const core = driver.core!;
-    const durable = this.#nodes.get(from)?.durable;
-    if (core.role !== 'leader' || durable === undefined || durable.hardState.term > core.term) return;
-    const match = core.status().progress.find(({ id }) => id === from)?.match;
-    const term = match === undefined ? undefined : driver.log.term(match);
-    if (term === undefined || durable.holds(match!, term)) return;
+    const progress = core.role === 'leader' ? core.status().progress.find(({ id }) => id === from) : undefined;
+    if (progress === undefined || from === node.id) return;
+    const { match, ackedRound } = progress;
+    const key = from * TERMS_MAX + core.term;
+    if (match > (this.#acked.get(key) ?? 0))
+      fail('match', `takes ${match} for acknowledged by ${from} in its term`, node);
+    if (ackedRound > (this.#answered.get(key) ?? 0)) {
+      fail('round', `takes round ${ackedRound} for answered by ${from} in its term`, node);
+    }
+    const { durable } = this.#nodes.get(from)!;
+    const term = driver.log.term(match);
+    if (durable.hardState.term > core.term || term === undefined || durable.holds(match, term)) return;
     fail('match', `takes ${term}/${match} for acknowledged by ${from}, which does not have it on its disk`, node);
   }
 
@@ -110,6 +151,16 @@ export class Promises {
       fail('unconfirmed-read', `answers a read by a round that no quorum of ${half.join(', ')} has taken since`, node);
     }
   }
+}
+
+/** All that there is to see of a core, but for its statistics. */
+function stateText(core: RaftCore): string {
+  const { dropped: _, ...status } = core.status();
+  return JSON.stringify(status);
+}
+
+function raise(map: Map<number, number>, key: number, value: number): void {
+  if (value > (map.get(key) ?? 0)) map.set(key, value);
 }
 
 function halvesOf({ voters, votersOutgoing }: ConfState): readonly (readonly number[])[] {

@@ -82,7 +82,7 @@ function emptyStats(): SimStats {
 }
 
 /** Many times what a run takes: something goes round in circles. */
-const EVENTS_MAX = 1_000_000;
+const EVENTS_MAX = 300_000;
 
 /** Options of {@link Simulation}. */
 export interface SimulationOptions {

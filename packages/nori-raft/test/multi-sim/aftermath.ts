@@ -94,7 +94,9 @@ export class MultiAftermath {
 
   #leaders(): string {
     const { groups } = this.#sim;
-    return [...groups.values()].map((group) => `${group.leader()?.id ?? '-'}:${group.leader()?.driver?.core.term}`).join();
+    return [...groups.values()]
+      .map((group) => `${group.leader()?.id ?? '-'}:${group.leader()?.driver?.core.term}`)
+      .join();
   }
 
   #unanswered(): string | undefined {
@@ -119,7 +121,8 @@ export class MultiAftermath {
         }
       }
       for (const replica of group.replicas.values()) {
-        if (replica.retired && replica.driver !== undefined) return `replica ${replica.id} of group ${group.id} still runs`;
+        if (replica.retired && replica.driver !== undefined)
+          return `replica ${replica.id} of group ${group.id} still runs`;
       }
     }
     return undefined;

@@ -3,8 +3,9 @@
 //
 // A write that got no answer is sent again, as another attempt of the same request, to other nodes, and given up after a while: then its
 // outcome is unknown for ever, and the process that asked goes on under another name in the history.
-import { OutcomeSession, type OutcomeRequest, type RequestIdentity } from '../../src/index.js';
+
 import { type Operation, UNKNOWN } from 'nori-testkit';
+import { type OutcomeRequest, OutcomeSession, type RequestIdentity } from '../../src/index.js';
 import type { MapInput } from '../sim/replicated-map.js';
 import type { SimGroup } from './groups.js';
 import type { MultiOperation, MultiReadKind } from './plan.js';

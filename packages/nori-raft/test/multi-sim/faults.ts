@@ -138,7 +138,8 @@ export class MultiNemesis {
       for (const group of groups.values()) {
         const leader = group.leader();
         const to = group.config.voters[pick % group.config.voters.length]!;
-        if (leader?.driver === undefined || leader.machine.isHeld || (degree < 0.6 && group.id !== pick % groups.size)) continue;
+        if (leader?.driver === undefined || leader.machine.isHeld || (degree < 0.6 && group.id !== pick % groups.size))
+          continue;
         leader.driver.group.transferLeader(to);
       }
     }

@@ -1,7 +1,14 @@
 // A process on a machine: an application with MultiRaft, its log and its state machines. It opens what is on its disk, takes up the
 // replicas that are placed on its machine and removes those that are to go, and answers clients.
 import type { Clock } from 'nori-io';
-import { encodeRequest, MultiRaft, type Outcome, RaftError, type RaftEvent, type RaftGroup } from '../../src/index.js';
+import {
+  encodeRequest,
+  MultiRaft,
+  type Outcome,
+  type RaftError,
+  type RaftEvent,
+  type RaftGroup,
+} from '../../src/index.js';
 import { LeaseClock } from '../../src/multi/lease-clock.js';
 import { WalStorage } from '../../src/wal-storage.js';
 import type { ClientReply, ClientRequest } from './clients.js';
@@ -119,7 +126,8 @@ export class HostProcess {
     if (event.type === 'raft.snapshot_sent') sim.stats.snapshotsSent++;
     sim.trace.add(event.type.length);
     if (sim.trace.recording && event.type !== 'raft.message_dropped') sim.line(number, JSON.stringify(event));
-    if (event.type === 'raft.group_failed') sim.fail('group-failed', `Group ${event.groupId}: ${event.message}`, number);
+    if (event.type === 'raft.group_failed')
+      sim.fail('group-failed', `Group ${event.groupId}: ${event.message}`, number);
     if (event.type === 'raft.bad_frame') sim.fail('bad-frame', event.message, number);
     if (event.type === 'raft.storage_failed' && !this.machine.diskFailed) sim.line(number, event.message);
   }
@@ -280,7 +288,8 @@ export class HostProcess {
   }
 
   #refusal({ code, message, stack }: RaftError, { group }: ClientRequest): ClientReply {
-    if (!PASSING.has(code)) this.machine.sim.fail('call', `Group ${group.id}: ${message} ${stack ?? ''}`, this.machine.number);
+    if (!PASSING.has(code))
+      this.machine.sim.fail('call', `Group ${group.id}: ${message} ${stack ?? ''}`, this.machine.number);
     const hosted = this.#hosted.get(group.id);
     return { result: 'retry', output: 0, leader: hosted === undefined ? 0 : this.#leaderOf(hosted.group) };
   }

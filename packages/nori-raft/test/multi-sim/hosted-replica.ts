@@ -17,7 +17,13 @@ export class HostedReplica implements ObservedReplica {
   readonly #replica: SimReplica;
   readonly #lease: LeaseClock;
 
-  constructor(replica: SimReplica, readonly group: RaftGroup, map: MapMachine, log: GroupLog, lease: LeaseClock) {
+  constructor(
+    replica: SimReplica,
+    readonly group: RaftGroup,
+    map: MapMachine,
+    log: GroupLog,
+    lease: LeaseClock,
+  ) {
     this.#replica = replica;
     this.#lease = lease;
     this.core = (group as GroupDriver).core;

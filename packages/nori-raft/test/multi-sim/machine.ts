@@ -242,7 +242,8 @@ export class SimMachine {
   fill(freeBytes: number): void {
     const { fs } = this;
     void fs.freeBytes('/').then((free) => {
-      fs.capacityBytes = (fs.capacityBytes === Infinity ? Number.MAX_SAFE_INTEGER : fs.capacityBytes) - free + freeBytes;
+      fs.capacityBytes =
+        (fs.capacityBytes === Infinity ? Number.MAX_SAFE_INTEGER : fs.capacityBytes) - free + freeBytes;
     });
   }
 

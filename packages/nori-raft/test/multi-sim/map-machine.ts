@@ -1,7 +1,8 @@
 // The state machine of the simulation of many groups: a few keys, behind the real `exactlyOnce`. It applies at once or takes its
 // time, makes its state durable now and then, and tells the invariants all it does.
-import { type ConfState, exactlyOnce, type Outcome } from '../../src/index.js';
+
 import type { Entry, Mark, SnapshotSource, StagedSnapshot, StateMachine } from '../../src/index.js';
+import { type ConfState, exactlyOnce, type Outcome } from '../../src/index.js';
 import type { MapFunction, MapInput } from '../sim/replicated-map.js';
 import type { SimReplica } from './groups.js';
 import type { HostProcess } from './host-process.js';
@@ -94,7 +95,8 @@ export class MapMachine implements StateMachine<number> {
   #apply(entry: Entry): number {
     const { sim, number: machine } = this.#process.machine;
     const { data, index } = entry;
-    if (index <= this.#lastIndex) sim.fail('apply-order', `Entry ${index} is applied after ${this.#lastIndex}.`, machine);
+    if (index <= this.#lastIndex)
+      sim.fail('apply-order', `Entry ${index} is applied after ${this.#lastIndex}.`, machine);
     this.#lastIndex = index;
     const view = new DataView(data.buffer, data.byteOffset, data.length);
     const f = FUNCTIONS[view.getUint8(0)];
@@ -128,7 +130,9 @@ export class MapMachine implements StateMachine<number> {
     const { term, index, config } = this.#mark;
     const state = this.#serialize();
     const { sim } = this.#process.machine;
-    void this.#after(sim.rng.next() * sim.config.disk.syncMaxMs, () => this.#store(state, { term, index, config }, attachment));
+    void this.#after(sim.rng.next() * sim.config.disk.syncMaxMs, () =>
+      this.#store(state, { term, index, config }, attachment),
+    );
   }
 
   #store(state: Uint8Array, mark: Mark, attachment: Uint8Array | undefined): void {

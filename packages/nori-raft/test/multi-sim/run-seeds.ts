@@ -4,7 +4,7 @@ import { mapModel } from '../sim/replicated-map.js';
 import type { FoundViolation } from '../sim/run-seeds.js';
 import { type TraceLine, traceText } from '../sim/trace.js';
 import { SimViolation } from '../sim/violation.js';
-import { makeMultiPlan, type MultiPlan } from './plan.js';
+import { type MultiPlan, makeMultiPlan } from './plan.js';
 import { MultiSimulation, type MultiSimulationOptions } from './simulation.js';
 import type { MultiStats } from './stats.js';
 

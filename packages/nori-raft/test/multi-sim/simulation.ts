@@ -111,7 +111,10 @@ export class MultiSimulation {
       this.line(0, `group ${id}, ${JSON.stringify(config)} at ${configIndex}`);
       for (const { id: replicaId, driver, retired, isLost, machine } of replicas.values()) {
         const status = driver === undefined ? 'does not run' : JSON.stringify(driver.core.status());
-        this.line(machine.number, `  replica ${replicaId}${retired ? ', retired' : ''}${isLost ? ', lost' : ''}: ${status}`);
+        this.line(
+          machine.number,
+          `  replica ${replicaId}${retired ? ', retired' : ''}${isLost ? ', lost' : ''}: ${status}`,
+        );
       }
     }
   }

@@ -1,7 +1,6 @@
 // What one machine's disk must hold of its groups: everything that the storage has said to be durable, and perhaps more of what it was
 // asked to store. Whenever a log is opened, it is held against that.
-import type { GroupLog, GroupWrite, NewGroup, RaftStorage, StoredGroup } from '../../src/index.js';
-import { RaftError } from '../../src/index.js';
+import type { GroupLog, GroupWrite, NewGroup, RaftError, RaftStorage, StoredGroup } from '../../src/index.js';
 import type { WalStorage } from '../../src/wal-storage.js';
 import { LogImage } from '../sim/log-image.js';
 import type { SimMachine } from './machine.js';
@@ -216,7 +215,8 @@ function logDifference(log: GroupLog, image: LogImage): string | undefined {
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i]!;
     const other = image.entries[from + i - image.baseIndex - 1]!;
-    const isSame = entry.term === other.term && entry.type === other.type && Buffer.compare(entry.data, other.data) === 0;
+    const isSame =
+      entry.term === other.term && entry.type === other.type && Buffer.compare(entry.data, other.data) === 0;
     if (!isSame) return `entry ${entry.index} is another one`;
   }
   return undefined;

@@ -37,7 +37,8 @@ export class Wires {
     const rng = sim.rng.fork();
     this.network = new SimulatedNetwork({
       random: () => rng.next(),
-      schedule: (delayMs, { to, message }) => sim.schedule(delayMs, to >= CLIENT ? 0 : to % BULK, () => message.arrive()),
+      schedule: (delayMs, { to, message }) =>
+        sim.schedule(delayMs, to >= CLIENT ? 0 : to % BULK, () => message.arrive()),
       quality: sim.config.network,
     });
   }

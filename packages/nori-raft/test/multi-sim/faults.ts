@@ -4,6 +4,9 @@ import type { SimMachine } from './machine.js';
 import type { MultiFault } from './plan.js';
 import type { MultiSimulation } from './simulation.js';
 
+/** Operations of a disk that crashes come after: those of segments that begin and end. undefined: any. */
+const TRIGGERS = [undefined, undefined, 'create', 'rename', 'truncate', 'sync-dir', 'unlink', undefined] as const;
+
 export class MultiNemesis {
   readonly #sim: MultiSimulation;
   /** How the network is instead of its ordinary quality, by fault. */
@@ -96,8 +99,15 @@ export class MultiNemesis {
   #harm({ type, pick, degree, durationMs }: MultiFault, machine: SimMachine): (() => void) | undefined {
     const { rng, machines, operator } = this.#sim;
     if (type === 'kill' || type === 'power-failure') machine.crash(type === 'kill' ? 'kill' : 'power', durationMs);
-    else if (type === 'crash-at') machine.arm(pick % 12, degree < 0.7 ? 'power' : 'kill', durationMs);
-    else if (type === 'outage') for (const each of machines) each.crash('power', durationMs * rng.next());
+    else if (type === 'crash-at') {
+      const trigger = TRIGGERS[pick % TRIGGERS.length];
+      machine.arm(
+        trigger,
+        (pick >>> 8) % (trigger === undefined ? 12 : 5),
+        degree < 0.7 ? 'power' : 'kill',
+        durationMs,
+      );
+    } else if (type === 'outage') for (const each of machines) each.crash('power', durationMs * rng.next());
     else if (type === 'disk-stall') return machine.stall();
     else if (type === 'disk-stall-for-ever') this.#ends.push(machine.stall());
     else if (type === 'disk-slow') {
@@ -108,6 +118,7 @@ export class MultiNemesis {
     } else if (type === 'disk-error') {
       const kind = (['write', 'datasync', 'datasync', 'datasync', 'sync-dir', 'create'] as const)[pick % 6]!;
       machine.failNext(kind, degree);
+      if (pick % 5 === 0) operator.newGroup();
       // A machine with a bad disk loses power more often than others.
       if (degree < 0.5) this.#sim.schedule(rng.next() * 300, 0, () => machine.crash('power', durationMs));
     } else if (type === 'disk-full') {

@@ -75,6 +75,15 @@ export class SimGroup {
     for (const id of this.memberIds) this.#members.add(id);
   }
 
+  /** Whether some log holds a configuration change that nobody is known to have applied. */
+  get isChanging(): boolean {
+    return [...this.replicas.values()].some(({ durable, driver }) =>
+      [...durable.entries, ...(driver?.log.entries ?? [])].some(
+        ({ type, index }) => type === 'conf-change' && index > this.configIndex,
+      ),
+    );
+  }
+
   /** Whether a replica was ever in a configuration. */
   isMember(id: number): boolean {
     return this.#members.has(id);

@@ -13,6 +13,8 @@ export type CrashKind = 'kill' | 'power';
 
 /** A process that is to die at an operation on the disk. */
 interface ArmedCrash {
+  /** Operations count from the first of this kind on; undefined: from now on. */
+  trigger: string | undefined;
   operationsLeft: number;
   readonly kind: CrashKind;
   readonly downMs: number;
@@ -193,9 +195,9 @@ export class SimMachine {
     this.crash(this.sim.rng.chance(0.5) ? 'kill' : 'power', 20 + this.sim.rng.next() * RESTART_MS_MAX);
   }
 
-  /** Lets the process die at the (operations + 1)th operation on its disk from now on. */
-  arm(operations: number, kind: CrashKind, downMs: number): void {
-    this.#armed = { operationsLeft: operations, kind, downMs };
+  /** Lets the process die at the (operations + 1)th operation on its disk, counted from the first of a kind or from now on. */
+  arm(trigger: string | undefined, operations: number, kind: CrashKind, downMs: number): void {
+    this.#armed = { trigger, operationsLeft: operations, kind, downMs };
   }
 
   // The disk.
@@ -260,7 +262,8 @@ export class SimMachine {
       if (epoch !== this.epoch) return new Promise(() => {});
       sim.trace.add(kind.length);
       const armed = this.#armed;
-      if (armed !== undefined && armed.operationsLeft-- <= 0) {
+      if (armed?.trigger === kind) armed.trigger = undefined;
+      if (armed !== undefined && armed.trigger === undefined && armed.operationsLeft-- <= 0) {
         sim.stats.crashesAtOperations++;
         sim.line(this.number, `dies before ${kind}`);
         this.crash(armed.kind, armed.downMs);

@@ -31,6 +31,8 @@ export class Operator {
   /** Asks a leader for a change; `pick` and `degree` say for which. */
   change(pick: number, degree: number): void {
     const group = this.#sim.groups.get(pick % this.#sim.groups.size)!;
+    // Who is to go first is the one that was lost.
+    if ([...group.replicas.values()].some(({ isLost, retired }) => isLost && !retired)) return;
     const change = this.#compose(group, pick >>> 8, degree);
     if (change !== undefined) this.#ask(group, change);
   }
@@ -105,11 +107,12 @@ export class Operator {
     replica.machine.process?.settle();
   }
 
-  /** Whether all groups can do without a machine for good. */
+  /** Whether all groups can do without a machine for good, and no change is under way that might change that. */
   canLose(machine: SimMachine): boolean {
     return [...this.#sim.groups.values()].every((group) => {
       const { voters, votersOutgoing } = group.config;
-      return group.on(machine) === undefined || (voters.length >= 3 && votersOutgoing.length === 0);
+      if (group.on(machine) === undefined) return true;
+      return voters.length >= 3 && votersOutgoing.length === 0 && !group.isChanging;
     });
   }
 
@@ -128,7 +131,7 @@ export class Operator {
       for (const replica of group.replicas.values()) {
         if (replica.machine !== machine || replica.retired) continue;
         lost.push(replica);
-        isFree &&= this.#isOut(group, replica);
+        if (!this.#isOut(group, replica)) isFree = false;
       }
     }
     if (!isFree) return;

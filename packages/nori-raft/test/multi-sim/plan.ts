@@ -160,7 +160,7 @@ function makeConfig(rng: Rng): MultiConfig {
     unappliedBytesMax: isSmall ? rng.range(100, 2000) : 1 << 26,
     uncommittedBytesMax: isSmall ? rng.range(100, 3000) : 1 << 24,
     ballastBytes: rng.pick([0, 300, 3000]),
-    flushEveryMs: rng.pick([100, 400, 1500, 6000]),
+    flushEveryMs: rng.pick([100, 400, 1500, 4000]),
     slowApplyRate: rng.pick([0, 0.1, 0.5]),
     applyMaxMs: rng.pick([1, 20, 150]),
     paddingMax: rng.pick([0, 60, 500]),

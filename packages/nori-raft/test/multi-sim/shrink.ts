@@ -2,7 +2,7 @@
 // debugging, Zeller and Hildebrandt 2002). What is left out shifts all chance that comes after it, so each cut is tried with a few
 // seeds of noise.
 import { type TraceLine, traceText } from '../sim/trace.js';
-import { makeMultiPlan, type MultiPlan } from './plan.js';
+import { type MultiPlan, makeMultiPlan } from './plan.js';
 import { type MultiRunResult, runMultiSeed } from './run-seeds.js';
 
 const RUNS_MAX = 200;

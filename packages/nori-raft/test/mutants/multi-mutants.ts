@@ -87,16 +87,6 @@ const DISK_MUTANTS: readonly Mutant[] = [
     wal('recovery', 'await rewrite(file, from, segment.endOffset);', 'void from;'),
   ),
   mutant(
-    'wal-segment-begun-before-the-last-is-synced',
-    [19],
-    'A segment is begun before the one before it is synced in full.',
-    wal(
-      'segment-store',
-      'await this.sync();\n    await this.#file?.settle();',
-      'this.synced = this.end;\n    await this.#file?.settle();',
-    ),
-  ),
-  mutant(
     'wal-segment-name-not-synced',
     [19, 20],
     'A new segment is written before its name is durable.',
@@ -266,7 +256,7 @@ const STATE_MUTANTS: readonly Mutant[] = [
     'A snapshot brings the state, and leaves what was known of clients.',
     multi(
       'exactly-once',
-      'this.#table = new OutcomeTable(this.#limits, state);\n        this.#markIndex',
+      'this.#table = new OutcomeTable(this.#limits, state);\n          this.#markIndex',
       'this.#markIndex',
     ),
   ),

@@ -43,7 +43,8 @@ export class MultiAftermath {
   async #suffer(trouble: Trouble): Promise<void> {
     const sim = this.#sim;
     const machine = sim.rng.chance(0.7) ? sim.nemesis.busiest() : sim.rng.pick(sim.machines);
-    if (trouble === 'none' || machine === undefined || sim.machines.some(({ wiped }) => wiped)) return;
+    if (trouble === 'none' || machine === undefined || sim.machines.some(({ wiped, isDamaged }) => wiped || isDamaged))
+      return;
     const groups = [...sim.groups.values()].filter((group) => isBearable(group, machine));
     sim.line(machine.number, `trouble: ${trouble}; groups ${groups.map(({ id }) => id).join(' ')} must bear it`);
     const end = this.#begin(trouble, machine);

@@ -56,7 +56,8 @@ function expectCoverage(results: readonly MultiRunResult[]): void {
   for (const [name, least] of Object.entries(LEAST)) {
     expect(sum(name) / results.length, `${name} a seed, over ${results.length} seeds`).toBeGreaterThan(least);
   }
-  for (const name of ['refusals', 'noSpace', 'resurrectionsTried']) expect(sum(name), name).toBeGreaterThan(0);
+  for (const name of ['refusals', 'noSpace', 'damagesFound', 'resurrectionsTried'])
+    expect(sum(name), name).toBeGreaterThan(0);
   // Few outcomes may stay unknown: each lets the checker see less.
   expect(sum('unknown') / sum('write')).toBeLessThan(0.2);
   for (const type of MULTI_FAULT_TYPES) expect(sum(type), type).toBeGreaterThan(0);

@@ -122,13 +122,15 @@ export class MultiNemesis {
       // A machine with a bad disk loses power more often than others.
       if (degree < 0.5) this.#sim.schedule(rng.next() * 300, 0, () => machine.crash('power', durationMs));
     } else if (type === 'disk-full') {
-      machine.fill(Math.floor(degree * 20_000));
+      machine.fill(Math.floor(degree * degree * 8000));
       return () => {
         machine.fs.capacityBytes = Infinity;
       };
-    } else if (type === 'disk-wiped' && this.#losses === 0 && !machine.isNew && operator.canLose(machine)) {
+    } else if ((type === 'disk-wiped' || type === 'disk-damage') && this.#losses === 0) {
+      if (machine.isNew || !operator.canLose(machine)) return undefined;
       this.#losses++;
-      operator.lose(machine, durationMs);
+      if (type === 'disk-wiped') operator.lose(machine, durationMs);
+      else machine.damage(pick, durationMs);
     }
     return undefined;
   }

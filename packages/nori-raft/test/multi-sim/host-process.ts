@@ -50,6 +50,8 @@ export class HostProcess {
   #lease!: LeaseClock;
   #storage: WatchedStorage | undefined;
   #wal: WalStorage | undefined;
+  /** MultiRaft has said that its log has failed. */
+  #isFailing = false;
   #settling: Promise<void> | undefined;
   #unsettled = false;
 
@@ -80,6 +82,7 @@ export class HostProcess {
     const wal = await WalStorage.open({ ...files, nodeId: name, clusterId: 'sim', clock, random });
     if (!this.alive) return;
     sim.stats.opens++;
+    if (machine.isDamaged) sim.fail('damage-unnoticed', `Node ${machine.number} opens a damaged log.`, machine.number);
     machine.logs.opened(wal);
     this.#wal = wal;
     if (machine.isNew) sim.operator.welcome(machine, wal.incarnation);
@@ -104,6 +107,13 @@ export class HostProcess {
     if (!this.alive) return;
     const { code, message } = error as RaftError;
     machine.sim.line(machine.number, `cannot open its log: ${message}`);
+    if (machine.isDamaged) {
+      if (code === 'RAFT_CORRUPT_STATE' || code === 'RAFT_UNSUPPORTED_FORMAT') {
+        machine.sim.stats.damagesFound++;
+        machine.sim.operator.lose(machine, RETRY_MS);
+        return;
+      }
+    }
     const isExpected = code === 'RAFT_NO_SPACE' || (code === 'RAFT_STORAGE_FAILED' && machine.diskFailed);
     if (!isExpected) machine.sim.fail('not-opened', `Node ${machine.number}: ${message}`, machine.number);
     machine.failStop();
@@ -112,6 +122,7 @@ export class HostProcess {
   /** The log is no longer written. The process ends a little later. */
   #failed(): void {
     const { machine } = this;
+    this.#isFailing = true;
     if (!this.alive) return;
     if (!machine.diskFailed) {
       const why = 'gives up its log, though the disk has done all it was asked for';
@@ -170,9 +181,15 @@ export class HostProcess {
     const { machine } = this;
     machine.sim.line(machine.number, `replica ${id} of group ${group.id}: ${message}`);
     if (code === 'RAFT_NO_SPACE') machine.after(RETRY_MS, () => this.settle());
-    else if (code !== 'RAFT_STORAGE_FAILED' && code !== 'RAFT_CLOSED') {
+    else if (code === 'RAFT_STORAGE_FAILED') machine.after(0, () => this.#mustBeFailing());
+    else if (code !== 'RAFT_CLOSED') {
       machine.sim.fail('not-settled', `Replica ${id} of group ${group.id}: ${message} ${stack ?? ''}`, machine.number);
     }
+  }
+
+  #mustBeFailing(): void {
+    const { sim, number } = this.machine;
+    if (!this.#isFailing) sim.fail('lives-on', `Node ${number} goes on, though its log has failed.`, number);
   }
 
   async #take(replica: SimReplica): Promise<void> {

@@ -3,6 +3,7 @@ import type { Clock } from 'nori-io';
 import { MemoryFileSystem } from 'nori-io/memory';
 import type { NodeId } from '../../src/index.js';
 import { NodeClock, slowestRate } from '../sim/node-clock.js';
+import { damageLog } from './damage.js';
 import { HostProcess } from './host-process.js';
 import type { MachineDisk } from './map-machine.js';
 import type { DiskSpeed } from './plan.js';
@@ -38,6 +39,8 @@ export class SimMachine {
   readonly incarnations = new Map<NodeId, string>();
   /** The disk is gone, and nobody has replaced this node's replicas yet. */
   wiped = false;
+  /** A byte of its log that was durable is another one now. */
+  isDamaged = false;
   /** The others are to be told of its log. */
   isNew = true;
   /** Whether an error of the disk has been asked for since the process started. */
@@ -202,9 +205,24 @@ export class SimMachine {
 
   // The disk.
 
+  /** The power fails, and a byte that was durable changes. `pick` says which. */
+  damage(pick: number, downMs: number): void {
+    this.crash('power', Infinity);
+    const { fs, epoch } = this;
+    void damageLog(fs, pick).then((done) => {
+      if (done !== undefined) {
+        this.sim.line(this.number, `${done} is damaged`);
+        this.sim.stats.damages++;
+        this.isDamaged = true;
+      }
+      if (epoch === this.epoch) this.#restartAfter(downMs);
+    });
+  }
+
   /** A new disk in the place of the old one. */
   wipe(downMs: number): void {
     this.wiped = true;
+    this.isDamaged = false;
     this.isNew = false;
     this.crash('kill', downMs);
     this.fs = new MemoryFileSystem();

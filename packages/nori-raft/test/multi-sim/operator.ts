@@ -31,7 +31,8 @@ export class Operator {
   /** Asks a leader for a change; `pick` and `degree` say for which. */
   change(pick: number, degree: number): void {
     const group = this.#sim.groups.get(pick % this.#sim.groups.size)!;
-    // Who is to go first is the one that was lost.
+    // Who is to go first is the one that was lost, or is about to be found so.
+    if (this.#sim.machines.some(({ isDamaged }) => isDamaged)) return;
     if ([...group.replicas.values()].some(({ isLost, retired }) => isLost && !retired)) return;
     const change = this.#compose(group, pick >>> 8, degree);
     if (change !== undefined) this.#ask(group, change);

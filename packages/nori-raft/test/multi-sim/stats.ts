@@ -26,6 +26,9 @@ export interface MultiStats {
   /** Connections that were refused because of another log. */
   refusals: number;
   noSpace: number;
+  /** Bytes of logs that were changed, and logs that were refused for it. */
+  damages: number;
+  damagesFound: number;
   operations: number;
   unknown: number;
   givenUp: number;
@@ -58,6 +61,8 @@ export function emptyMultiStats(): MultiStats {
     framesLost: 0,
     refusals: 0,
     noSpace: 0,
+    damages: 0,
+    damagesFound: 0,
     operations: 0,
     unknown: 0,
     givenUp: 0,

@@ -103,13 +103,23 @@ const DISK_MUTANTS: readonly Mutant[] = [
     wal('segment-store', 'await recycled.datasync();', ''),
   ),
   mutant(
-    'wal-withdrawn-write-not-synced',
+    'wal-damage-taken-for-a-torn-tail',
     [19],
-    'What is taken back on a full disk may come back after a crash.',
+    'What is damaged in the last segment, and was synced, is dropped with all that follows it.',
     wal(
-      'segment-store',
-      'await file.trim(segment.endOffset);\n      await this.#datasync(file);',
-      'await Promise.resolve(file);',
+      'segment-scan',
+      'if (isProven()) throw corruptRecord',
+      'if (isProven() && rest.synced < 0) throw corruptRecord',
+    ),
+  ),
+  mutant(
+    'wal-older-segment-ends-where-it-is-damaged',
+    [19],
+    'A damaged record in the middle of the log is dropped with the rest of its segment.',
+    wal(
+      'segment-scan',
+      'if (!(await this.#walk(endOffset, cutThere))) throw corruptRecord(path, this.#badOffset, this.#problem);',
+      'await this.#walk(endOffset, cutThere);',
     ),
   ),
   mutant(
@@ -294,6 +304,12 @@ const STATE_MUTANTS: readonly Mutant[] = [
     [22],
     'A replica that has what a snapshot stands for refuses it, and is offered it for ever.',
     multi('snapshot-receiver', "this.#answer(node, chunk, 'complete', 0);", "this.#answer(node, chunk, 'refused', 0);"),
+  ),
+  mutant(
+    'transfers-end-each-other',
+    [22],
+    'The end of a transfer that was replaced is taken for the end of the one that replaced it.',
+    multi('snapshot-sender', 'this.#replace(group, to);', ''),
   ),
   mutant(
     'snapshot-chunks-not-in-order',

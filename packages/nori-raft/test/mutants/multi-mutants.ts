@@ -319,6 +319,41 @@ const STATE_MUTANTS: readonly Mutant[] = [
   ),
 ];
 
+const CALL_MUTANTS: readonly Mutant[] = [
+  mutant(
+    'driver-lease-by-monotonic-time-alone',
+    [8],
+    'The driver checks leases with a clock that stands still while the machine is suspended.',
+    multi(
+      'lease-clock',
+      'const elapsedMs = Math.max(this.nowMs(), this.#clock.now() - this.#wallStartMs);',
+      'const elapsedMs = this.nowMs();',
+    ),
+  ),
+  mutant(
+    'driver-lease-read-before-applied',
+    [6, 8],
+    'A read by lease is answered though not all that is committed is applied.',
+    multi(
+      'group',
+      'index === undefined || core.appliedIndex < index || this.#installing !== undefined',
+      'index === undefined',
+    ),
+  ),
+  mutant(
+    'driver-read-before-applied',
+    [6, 7],
+    'A read is answered when its round is confirmed, without waiting until its index is applied.',
+    multi('reads', 'if (reader.index > index) return true;', ''),
+  ),
+  mutant(
+    'proposal-answered-by-another-entry',
+    [24, 25],
+    'Whatever is applied at its index is taken for the proposal.',
+    multi('proposals', 'next.index === index && next.term === term', 'next.index === index'),
+  ),
+];
+
 const NODE_MUTANTS: readonly Mutant[] = [
   mutant(
     'node-without-its-disk-accepted',
@@ -430,5 +465,6 @@ export const MULTI_MUTANTS: readonly Mutant[] = [
   ...DISK_MUTANTS,
   ...DURABILITY_MUTANTS,
   ...STATE_MUTANTS,
+  ...CALL_MUTANTS,
   ...NODE_MUTANTS,
 ];

@@ -109,7 +109,7 @@ export class MultiClient {
     }
     const of = this.#asked[0];
     if (of === undefined) return undefined;
-    const f = rng.chance(0.4) ? 'put' : 'get';
+    const f = rng.chance(0.6) ? 'put' : 'get';
     const read = rng.pick(['lease', 'index', 'follower'] as const);
     return { f, key: rng.int(config.keys), read, thinkMs: 5, pick: rng.uint32(), group: 0, of };
   }

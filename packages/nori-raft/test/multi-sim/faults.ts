@@ -111,7 +111,7 @@ export class MultiNemesis {
     else if (type === 'disk-stall') return machine.stall();
     else if (type === 'disk-stall-for-ever') this.#ends.push(machine.stall());
     else if (type === 'disk-slow') {
-      machine.speed = { writeMaxMs: degree * 50, syncMaxMs: 20 + degree * 400 };
+      machine.speed = { writeMaxMs: degree * 100, syncMaxMs: 20 + degree * 900 };
       return () => {
         machine.speed = this.#sim.config.disk;
       };

@@ -19,7 +19,7 @@ export class Operator {
   newGroup(): void {
     const { rng, groups, machines, config, stats } = this.#sim;
     if (groups.size >= GROUPS_MAX) return;
-    const founders = rng.shuffle(machines.filter(({ wiped }) => !wiped));
+    const founders = rng.shuffle(machines.filter(({ wiped, isDamaged }) => !wiped && !isDamaged));
     const count = Math.min(rng.pick([1, 2, 3, 3, 3, 3, 3, 3, 5]), founders.length);
     const preferred = config.preferred ? 1 + rng.int(count) : 0;
     const group = new SimGroup(groups.size, founders.slice(0, count), preferred);
@@ -75,7 +75,9 @@ export class Operator {
     for (const replica of group.replicas.values()) {
       if (!replica.retired && !replica.isLost && !group.isMember(replica.id)) return replica;
     }
-    const machines = this.#sim.machines.filter((machine) => !machine.wiped && group.on(machine) === undefined);
+    const machines = this.#sim.machines.filter(
+      (machine) => !machine.wiped && !machine.isDamaged && group.on(machine) === undefined,
+    );
     if (machines.length === 0) return undefined;
     const replica = group.place(machines[pick % machines.length]!);
     this.#sim.stats.replicas++;

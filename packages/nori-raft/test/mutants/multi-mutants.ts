@@ -277,12 +277,6 @@ const STATE_MUTANTS: readonly Mutant[] = [
     multi('group', 'await this.#applier.settled();', ''),
   ),
   mutant(
-    'install-keeps-what-waits',
-    [22],
-    'Entries that wait to be applied are applied on top of the snapshot that stands for them.',
-    multi('group', 'this.#applier.drop();', ''),
-  ),
-  mutant(
     'log-restarted-before-the-install',
     [22],
     'The log begins anew behind a snapshot before that is installed: a crash between leaves a gap.',

@@ -232,6 +232,7 @@ export class Progress {
       pendingSnapshot: this.pendingSnapshot,
       inflight: this.#count,
       inflightFull: this.inflightFull,
+      ackedRound: this.ackedRound,
     };
   }
 }

@@ -381,6 +381,7 @@ export class RaftCore {
       applied: r.log.applied,
       firstIndex: r.log.firstIndex,
       lastIndex: r.log.lastIndex,
+      durableIndex: r.log.durable,
       config: r.members.config,
       transferee: r.transferee,
       uncommittedBytes: r.uncommittedBytes,

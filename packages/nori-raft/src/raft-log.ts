@@ -170,6 +170,11 @@ export class RaftLog {
     return stored.concat(this.#entries.slice(0, fittingCount(this.#entries, 0, to - offset, room)));
   }
 
+  /** Entries up to here are durable. */
+  get durable(): number {
+    return this.#offset - 1;
+  }
+
   // What a Ready hands out.
 
   /** Whether entries wait to be written or are being written. */
@@ -267,9 +272,14 @@ export class RaftLog {
 
   /** Whether a configuration change is committed and not applied: until then this replica does not know who votes. */
   hasUnappliedConfChange(): boolean {
+    return this.hasConfChangeAfterApplied(this.committed);
+  }
+
+  /** Whether a configuration change stands behind what is applied, up to `to`. */
+  hasConfChangeAfterApplied(to: number): boolean {
     let from = this.applied + 1;
-    while (from <= this.committed) {
-      const entries = this.slice(from, this.committed + 1, this.#applyingBytesMax);
+    while (from <= to) {
+      const entries = this.slice(from, to + 1, this.#applyingBytesMax);
       // Compacted: it waits to be applied by way of a snapshot.
       if (entries === undefined) return true;
       for (let i = 0; i < entries.length; i++) if (entries[i]!.type === 'conf-change') return true;

@@ -118,7 +118,6 @@ export class Replica {
       this.log.appliedTo(options.appliedIndex, 0);
     }
     this.configIndex = this.log.applied;
-    const alone = config.voters.length === 1 && config.voters[0] === options.id && config.votersOutgoing.length === 0;
     if (options.etcd === undefined && this.log.lastTerm > this.term) {
       throw new RaftError(
         'RAFT_CORRUPT_STATE',
@@ -129,8 +128,13 @@ export class Replica {
     this.durableTerm = this.term;
     // Term 1 has no leader: who is still in it has neither voted nor heard from one.
     const restarted = this.term > 1 || this.vote !== 0;
-    this.guard = new VoteGuard(options.lease, restarted && !alone);
+    this.guard = new VoteGuard(options.lease, restarted && !this.#wasAlwaysAlone);
     this.becomeFollower(this.term, 0);
+  }
+
+  /** Whether nobody else can have led since what is applied: the only voter need not wait before it leads again. */
+  get #wasAlwaysAlone(): boolean {
+    return this.isSoleVoter && !this.log.hasConfChangeAfterApplied(this.log.lastIndex);
   }
 
   // Membership.

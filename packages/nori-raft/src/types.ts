@@ -216,6 +216,8 @@ export interface ProgressStatus {
   readonly pendingSnapshot: number;
   readonly inflight: number;
   readonly inflightFull: boolean;
+  /** The latest heartbeat round of this term that it has answered; 0: none. */
+  readonly ackedRound: number;
 }
 
 /** Why a message changed nothing. */
@@ -245,6 +247,8 @@ export interface RaftStatus extends HardState, SoftState {
   readonly applied: number;
   readonly firstIndex: number;
   readonly lastIndex: number;
+  /** Entries up to here are durable here, or will be with the snapshot that is being installed. */
+  readonly durableIndex: number;
   readonly config: ConfState;
   /** Target of a leadership transfer under way, else 0. */
   readonly transferee: number;

@@ -1,5 +1,8 @@
 // Leases (README, "Leases"; SPEC, invariants of leases). Ticks are 100 ms, elections 10 to 20 ticks.
+
+import { RaftCore } from 'nori-raft';
 import { expect, test } from 'vitest';
+import { blankMessage } from '../src/message.js';
 import { bytes, Cluster } from './helpers/cluster.js';
 
 const lease = { electionTimeoutMinMs: 900, electionTimeoutMaxMs: 2000, maxClockDrift: 0.1, nowMs: 0 };
@@ -129,6 +132,29 @@ test('the only voter leads again at once after a restart', () => {
   c.elect(1);
   c.node(1).restart({ lease: { ...lease, nowMs: c.nowMs } });
   c.elect(1);
+});
+
+test('a replica that was the only voter once keeps its promise after a restart from a state of then', () => {
+  const c = cluster({ voters: [1], spare: [2, 3] });
+  c.elect(1);
+  for (const id of [2, 3]) {
+    c.core(1).proposeConfChange({ transition: 'auto', steps: [{ type: 'add-voter', id }] });
+    c.settle();
+    c.tick(1, [1]);
+  }
+  c.core(1).transferLeader(2);
+  c.settle();
+  expect(c.core(2).role).toBe('leader');
+  c.tick(1, [2]);
+  const node = c.node(1);
+  const { storage } = node;
+  storage.config = undefined;
+  expect(storage.initialState().config.voters).toEqual([1]);
+  const { options } = node;
+  node.core = new RaftCore({ ...options, appliedIndex: 1, storage, lease: { ...lease, nowMs: c.nowMs } });
+  const { term, lastIndex } = c.core(3);
+  const vote = { ...blankMessage('vote', 3, 1, term + 1), index: lastIndex, logTerm: term };
+  expect(node.core.step(vote, c.nowMs)).toBe('leader-alive');
 });
 
 test('a transfer drops the lease before the target is told, and elects within the election timeout', () => {

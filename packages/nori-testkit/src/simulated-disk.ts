@@ -58,6 +58,9 @@ type DirectoryChange =
   | { readonly type: 'rename'; readonly name: string; readonly to: string }
   | { readonly type: 'remove'; readonly name: string };
 
+/** A stall may be ended early: what has stalled looks again after this time. */
+const STALL_LOOK_MS = 500;
+
 const NOTHING_CAPTURED: readonly CapturedSector[] = [];
 
 /** How long operations take, uniform in [min, max]. */
@@ -186,7 +189,12 @@ export class SimulatedDisk {
     this.#stalledUntilMs = Math.max(this.#stalledUntilMs, atMs);
   }
 
-  /** No more errors; a stall lasts until its time. */
+  /** What has stalled goes on, a moment from now. */
+  endStall(): void {
+    this.#stalledUntilMs = 0;
+  }
+
+  /** No more errors; a stall lasts until its time, or until `endStall`. */
   heal(): void {
     this.writeErrorRate = 0;
     this.syncErrorRate = 0;
@@ -202,7 +210,7 @@ export class SimulatedDisk {
   complete(nowMs: number, completion: DiskCompletion): DiskResult {
     if (completion.generation !== this.#generation) return 'stale';
     if (nowMs < this.#stalledUntilMs || completion.order !== this.#completed) {
-      this.#schedule(Math.max(0, this.#stalledUntilMs - nowMs), completion);
+      this.#schedule(Math.min(Math.max(0, this.#stalledUntilMs - nowMs), STALL_LOOK_MS), completion);
       return 'stalled';
     }
     this.#completed++;

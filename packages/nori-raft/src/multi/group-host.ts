@@ -40,6 +40,6 @@ export interface GroupHost {
   /** A snapshot may be opened: not too many are open or on their way. */
   maySendSnapshot(): boolean;
   sendSnapshot(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
-  store(write: GroupWrite): Promise<void>;
+  store(group: GroupDriver, write: GroupWrite): Promise<void>;
   emit(event: RaftEvent): void;
 }

@@ -466,7 +466,8 @@ export class GroupDriver implements RaftGroup {
       const hardState = ready.hardState ?? this.#lazyHardState;
       this.#lazyHardState = undefined;
       const { term, index } = snapshot;
-      await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
+      const write = { groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } };
+      await this.#host.store(this, write);
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
       for (const { id, waiter } of this.#confWaiters) if (id.index <= index) waiter.reject(outcomeUnknown());
@@ -535,8 +536,9 @@ export class GroupDriver implements RaftGroup {
   }
 }
 
-/** Messages that a node whose disk stands still does not send. */
+/** Messages that a node whose disk stands still does not send: they would keep a leader in office, or make one. */
 const KEEPS_ALIVE: ReadonlySet<string> = new Set([
+  'append',
   'heartbeat',
   'heartbeat-response',
   'vote',

@@ -28,8 +28,9 @@ const NO_SPACE_RETRY_MS = 500;
 const HOUSEKEEPING_TICKS = 10;
 
 interface PendingWrite {
-  /** Of a group that is removed, nothing stays. */
-  writes: readonly GroupWrite[];
+  readonly writes: readonly GroupWrite[];
+  /** Whose they are, one by one; undefined: of a group that is being created. */
+  readonly groups: readonly (GroupDriver | undefined)[];
   readonly done: () => void;
   readonly failed: (error: RaftError) => void;
 }
@@ -57,7 +58,7 @@ export class MultiRaft {
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
   readonly #groups = new Map<number, GroupDriver>();
-  /** What the log knows, whether it runs or not, tombstones included. */
+  /** What the log holds: what it was found to hold, and what has been created and removed since. */
   readonly #stored = new Map<number, StoredGroup>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
@@ -67,8 +68,6 @@ export class MultiRaft {
   #awake: GroupDriver[] = [];
   #turnScheduled = false;
   #pendingWrites: PendingWrite[] = [];
-  /** The write that is under way. */
-  #flight: readonly PendingWrite[] = [];
   #writing = false;
   #timer: { cancel(): void } | undefined;
   #nextTickMs = 0;
@@ -88,10 +87,10 @@ export class MultiRaft {
 
   private constructor(options: ResolvedMultiOptions) {
     this.options = options;
-    for (const stored of options.storage.storedGroups) this.#stored.set(stored.groupId, stored);
     this.failed = new Promise((resolve) => {
       this.#tellFailed = resolve;
     });
+    for (const group of options.storage.storedGroups) this.#stored.set(group.groupId, group);
     this.#clock = new LeaseClock(options.clock);
     this.#outbox = new Outbox(options.transport);
     this.#host = this.#makeHost();
@@ -122,7 +121,7 @@ export class MultiRaft {
     const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
     if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
-      await storage.createGroup({ groupId, replicaId, bootstrap });
+      await this.#changed(storage.createGroup({ groupId, replicaId, bootstrap }));
       this.#stored.set(groupId, { groupId, replicaId, removed: false });
     } else if (stored.removed) {
       throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
@@ -152,26 +151,40 @@ export class MultiRaft {
   }
 
   /**
-   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. It need not run. After
-   * RAFT_NO_SPACE it is ended and not removed yet: try again.
-   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_NO_SPACE, RAFT_STORAGE_FAILED, RAFT_CLOSED
+   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. One that was found in the log need not have
+   * been taken up before. On a full disk it waits for space.
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_STORAGE_FAILED, RAFT_CLOSED
    */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
+    const group = this.#groups.get(groupId);
     const stored = this.#stored.get(groupId);
     if (stored === undefined || stored.removed) {
       throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
     }
-    const group = this.#groups.get(groupId);
-    this.#groups.delete(groupId);
-    group?.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
-    this.#sender.drop(groupId);
-    this.#receiver.drop(groupId);
-    this.#dropWrites(groupId);
-    await this.options.storage.removeGroup(groupId);
-    if (this.#stored.get(groupId) !== stored) return;
-    this.#stored.set(groupId, { ...stored, removed: true });
-    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: stored.replicaId });
+    if (group !== undefined) {
+      this.#groups.delete(groupId);
+      group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
+      this.#sender.drop(groupId);
+      this.#receiver.drop(groupId);
+    }
+    await this.#bury(groupId);
+    const { replicaId } = stored;
+    this.#stored.set(groupId, { groupId, replicaId, removed: true });
+    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId });
+  }
+
+  /** Stores a tombstone, as soon as there is space for it. */
+  async #bury(groupId: number): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#changed(this.options.storage.removeGroup(groupId));
+      } catch (error) {
+        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) throw error;
+        await this.#pause();
+        this.#checkOpen();
+      }
+    }
   }
 
   group(groupId: number): RaftGroup | undefined {
@@ -249,6 +262,7 @@ export class MultiRaft {
     if (turn.writes.length > 0) {
       this.#enqueueWrite({
         writes: turn.writes,
+        groups: turn.groups,
         done: () => {
           for (let i = 0; i < turn.groups.length; i++) turn.groups[i]!.stored();
         },
@@ -260,8 +274,10 @@ export class MultiRaft {
 
   // Writes.
 
-  #store(write: GroupWrite): Promise<void> {
-    return new Promise((resolve, reject) => this.#enqueueWrite({ writes: [write], done: resolve, failed: reject }));
+  #store(write: GroupWrite, group?: GroupDriver): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#enqueueWrite({ writes: [write], groups: [group], done: resolve, failed: reject });
+    });
   }
 
   #enqueueWrite(write: PendingWrite): void {
@@ -278,9 +294,8 @@ export class MultiRaft {
     while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
       const batch = this.#pendingWrites;
       this.#pendingWrites = [];
-      this.#flight = batch;
       try {
-        await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
+        await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));
         this.#writes++;
         this.#noSpace = undefined;
         for (const { done } of batch) done();
@@ -294,14 +309,16 @@ export class MultiRaft {
         }
       }
     }
-    this.#flight = [];
     this.#writing = false;
   }
 
-  /** Nothing of a group that is being removed is written any more, by a write that waits or one that is tried again. */
-  #dropWrites(groupId: number): void {
-    for (const pending of [...this.#flight, ...this.#pendingWrites]) {
-      pending.writes = pending.writes.filter((write) => write.groupId !== groupId);
+  /** A log that fails while groups come or go has failed for all of them. */
+  async #changed(done: Promise<void>): Promise<void> {
+    try {
+      await done;
+    } catch (error) {
+      if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);
+      throw error;
     }
   }
 
@@ -315,11 +332,19 @@ export class MultiRaft {
         if (target !== undefined) group.transferLeader(target.id);
       }
     }
-    await new Promise<void>((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
+    await this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
   }
 
   /** A write failed: nobody knows what is on disk. This node says nothing any more. */
   #fail(cause: unknown, batch: readonly PendingWrite[]): void {
+    if (this.#failure !== undefined) {
+      for (const { failed } of batch) failed(this.#failure);
+      return;
+    }
     const message = cause instanceof Error ? cause.message : String(cause);
     const failure = new RaftError(
       'RAFT_STORAGE_FAILED',
@@ -460,7 +485,7 @@ export class MultiRaft {
       maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,
       sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
         multi.#sender.send(group, to, node, message, source),
-      store: (write) => multi.#store(write),
+      store: (group, write) => multi.#store(write, group),
       emit: (event: RaftEvent) => multi.options.onEvent(event),
     };
   }
@@ -483,6 +508,12 @@ function diskStalled(): RaftError {
     'The disk of this node has not ended a write for an election timeout: nothing is taken until it does. Try again in a ' +
       'moment, at the next leader.',
   );
+}
+
+/** A group that was removed, or has failed, while its writes waited for their turn has nothing to store any more. */
+function writesOfLiving({ writes, groups }: PendingWrite): readonly GroupWrite[] {
+  if (groups.every((group) => group?.failure === undefined)) return writes;
+  return writes.filter((_, i) => groups[i]?.failure === undefined);
 }
 
 function groupExists(groupId: number, why: string): RaftError {

@@ -154,12 +154,11 @@ export class WalStorage implements RaftStorage {
       this.#writer.beginWrite(count);
       const steps: Step[] = [];
       const lists: (readonly Entry[])[] = [];
-      for (const given of writes) {
-        if (isEmpty(given)) continue;
-        const group = this.#groups.get(given.groupId)!;
-        const write = group.completed(given);
+      for (const write of writes) {
+        if (isEmpty(write)) continue;
         const { groupId, hardState, snapshot, entries } = write;
-        this.#writer.change(groupId, snapshot, hardState, entries);
+        const group = this.#groups.get(groupId)!;
+        this.#writer.change(groupId, snapshot, group.asStored(hardState), entries);
         steps.push(group.write(write, this.#checkpoints.span));
         if (entries.length > 0) lists.push(entries);
       }
@@ -334,7 +333,7 @@ export class WalStorage implements RaftStorage {
       const group = this.#group(write.groupId);
       if (group.lastWrite === number) throw misuse(`A write names group ${write.groupId} twice.`);
       group.lastWrite = number;
-      bytes += group.check(group.completed(write));
+      bytes += group.check(write);
     }
     // Heads are a small part of it.
     if (bytes > RECORD_BYTES_MAX / 2) throw misuse(`A write has ${bytes} bytes, over ${RECORD_BYTES_MAX / 2}.`);

@@ -4,6 +4,16 @@ import { type Mutant, mutant } from './mutant.js';
 
 const patch = (file: string, find: string, replace: string): Patch => ({ file: `src/${file}.ts`, find, replace });
 
+/**
+ * No bug: a leader that looks for the end of the common log less cleverly than ours, as others may. It sends what the follower has
+ * already, while the follower's log goes on with entries that nobody else has.
+ */
+export const COARSE_PROBES = patch(
+  'progress',
+  'this.next = Math.max(Math.min(rejected, matchHint + 1), this.match + 1);',
+  'this.next = Math.max(Math.min(rejected, (matchHint >> 1) + 1), this.match + 1);',
+);
+
 export const CORE_MUTANTS: readonly Mutant[] = [
   mutant(
     'conf-change-before-own-entry',
@@ -313,6 +323,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       'this.commitTo(Math.min(commit, index + entries.length));',
       'this.commitTo(Math.min(commit, this.#last));',
     ),
+    COARSE_PROBES,
   ),
   mutant(
     'heartbeat-commits-what-is-not-known-to-match',
@@ -331,6 +342,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     [12, 13],
     'A follower acknowledges its whole log, not only what the append reached to.',
     patch('follower', 'answer.index = m.index + m.entries.length;', 'answer.index = log.lastIndex;'),
+    COARSE_PROBES,
   ),
   mutant(
     'append-truncates',

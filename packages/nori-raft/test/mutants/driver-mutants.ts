@@ -183,6 +183,11 @@ function joined(`,
       '} else if (snapshot !== undefined && snapshot.index > this.snapshotIndex) {',
       '} else if (snapshot !== undefined) {',
     ),
+    patch(
+      'driver',
+      'if (this.#snapshotPending || this.appliedIndex <= this.log.snapshotIndex) return;',
+      'if (this.#snapshotPending) return;',
+    ),
   ),
   mutant(
     'retry-applied-twice',
@@ -232,7 +237,7 @@ function joined(`,
     patch(
       'node-clock',
       'return this.#clock.monotonicMs(nowMs) + this.#gainedMs;',
-      'return this.#clock.monotonicMs(nowMs) + 0 * this.#gainedMs;',
+      'return this.#clock.monotonicMs(nowMs);',
     ),
   ),
   mutant(

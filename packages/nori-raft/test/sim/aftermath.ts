@@ -9,6 +9,7 @@
 import { bridgeLinks, chainLinks, type Link, oneWayLinks, ringLinks, splitLinks } from 'nori-testkit';
 import type { Trouble } from './plan.js';
 import type { Simulation } from './simulation.js';
+import { simEvent } from './simulation-event.js';
 import { SimViolation } from './violation.js';
 
 /** The group must be well again within this time. */
@@ -34,6 +35,7 @@ export class Aftermath {
     this.#sim.heal();
     this.#sim.runUntil(this.#sim.nowMs + START_MS);
     this.#suffer(config.firstTrouble, STABLE_MS);
+    this.#lastWishes();
     this.#recover(STABLE_MS, 'quiet');
     this.#suffer(config.lastTrouble, STABLE_IN_TROUBLE_MS);
     this.#recover(STABLE_MS, 'quiet');
@@ -54,7 +56,20 @@ export class Aftermath {
     this.#sim.askFor(OPERATIONS_IN_TROUBLE);
     this.#recover(stableMs, trouble);
     network.mend(links);
+    for (const node of this.#sim.nodes.values()) node.disk.endStall();
     this.#sim.heal();
+  }
+
+  /** Operators work on quiet groups too: a change of the members, a transfer, or one in the middle of the other. */
+  #lastWishes(): void {
+    const { members, nodes, rng } = this.#sim;
+    if (rng.chance(0.5)) members.change(rng.uint32(), rng.next());
+    if (rng.chance(0.5)) return;
+    this.#sim.runUntil(this.#sim.nowMs + rng.next() * rng.pick([1, 10, 50]));
+    const to = rng.pick(members.ids);
+    // Half of the time nothing comes of it.
+    if (rng.chance(0.5)) this.#sim.schedule(3000, simEvent('fault', 0, -1, nodes.get(to)!.pause()));
+    this.#sim.leader()?.driver?.poke((core) => core.transferLeader(to));
   }
 
   /** Voters in random order; half of the time the leader comes first, so that it is hit. */
@@ -74,6 +89,9 @@ export class Aftermath {
     switch (trouble) {
       case 'down':
         for (const id of minority) nodes.get(id)!.crash(rng.chance(0.5) ? 'kill' : 'power', Infinity);
+        return [];
+      case 'stalled':
+        for (const id of minority) nodes.get(id)!.disk.stallUntil(Infinity);
         return [];
       case 'isolated':
         return splitLinks([minority, [...nodes.keys()].filter((id) => !minority.includes(id))]);
@@ -160,7 +178,7 @@ export class Aftermath {
 const isBearable = (trouble: Trouble, voters: number, preVote: boolean): boolean => {
   if (voters < 3) return false;
   // Without pre-vote whoever hears of no leader deposes it.
-  if (trouble === 'down' || trouble === 'isolated') return true;
+  if (trouble === 'down' || trouble === 'isolated' || trouble === 'stalled') return true;
   // The end of a chain of four may have the longest log, and its neighbour the next.
   return preVote && !(trouble === 'chain' && voters === 4);
 };

@@ -23,7 +23,7 @@ import { SimViolation } from './violation.js';
 
 export const TICK_MS = 150;
 export const ELECTION_TICKS = 8;
-const LEASE = { electionTimeoutMinMs: 1000, electionTimeoutMaxMs: 2400 };
+export const LEASE = { electionTimeoutMinMs: 1000, electionTimeoutMaxMs: 2400 };
 
 /** A core that always has more to do has run wild. */
 const READIES_MAX = 1000;
@@ -50,6 +50,8 @@ interface PendingRead {
   value: number;
   /** What was committed when it was asked for, as everyone together knows. */
   readonly floor: number;
+  /** The event in which it was asked for. */
+  readonly askedAt: number;
   /** What was applied when it looked. */
   valueIndex: number;
 }
@@ -132,7 +134,15 @@ export class Driver implements LogOwner {
         case 'delivery': {
           const payload = (event.data as { message: Message | ClientRequest }).message;
           if (payload.type === 'client-request') this.#request(payload);
-          else core.step(payload, this.#monotonicMs, this.#leaseClock.nowMs(nowMs));
+          else {
+            this.#sim.promises.onDelivered(core, payload);
+            core.step(payload, this.#monotonicMs, this.#leaseClock.nowMs(nowMs));
+            if (payload.type === 'snapshot') {
+              // Not before it is installed.
+              this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, core.config);
+            }
+            this.#sim.promises.onTaken(this.#node, this, payload, this.#sim.step, this.#monotonicMs);
+          }
           break;
         }
         case 'tick':
@@ -221,6 +231,7 @@ export class Driver implements LogOwner {
       this.#send(afterAppend[i]!);
     }
     this.core!.appendDone(token);
+    if (record !== undefined && record.entries.length > 0) this.#sim.promises.onAppended(this.#node, this);
     if (record?.snapshot !== undefined)
       this.#sim.invariants.checkConfig(this.#node, this.appliedIndex, this.core!.config);
   }
@@ -253,11 +264,13 @@ export class Driver implements LogOwner {
   }
 
   #process(ready: Ready): void {
+    const core = this.core!;
     const { hardState, entries, snapshot, messages, committed, softState } = ready;
     const base = snapshot;
     const isEmpty = hardState === undefined && entries.length === 0 && snapshot === undefined;
     const record: LogRecord | undefined = isEmpty ? undefined : { hardState, entries, snapshot, base };
     this.#sim.invariants.onReady(this.#node, this, ready);
+    this.#sim.promises.onReady(this.#node, this, ready, this.#monotonicMs);
     if (record !== undefined) this.log.apply(record);
     // Before anyone hears of it, should the process die in between.
     this.#sim.invariants.observe(this.#node, this);
@@ -267,6 +280,7 @@ export class Driver implements LogOwner {
       const { token, index } = ready.readStates[i]!;
       const read = this.#takeAskedRead(token);
       if (read === undefined) continue;
+      if (core.role === 'leader') this.#sim.promises.onReadConfirmed(this.#node, core, read.askedAt);
       read.index = index;
       read.phase = 'index';
       this.#awaitApplied(read);
@@ -307,6 +321,7 @@ export class Driver implements LogOwner {
       }
     }
     this.#sim.invariants.onSend(this.#node, message);
+    this.#sim.promises.onSend(this.#node, message);
     const copies = this.#sim.send(this.#node.id, message.to, message);
     if (copies > 0) return;
     // The transport notices some of what it loses.
@@ -423,6 +438,7 @@ export class Driver implements LogOwner {
       clockMs: 0,
       value: 0,
       floor: this.#sim.invariants.committed,
+      askedAt: this.#sim.step,
       valueIndex: 0,
     };
     if (request.read === 'lease') {
@@ -517,7 +533,7 @@ export class Driver implements LogOwner {
     if (request.read === 'lease' && this.#leaseClock.nowMs(nowMs) >= core.leaseExpiresAtMs)
       this.#retry(request, core.leader);
     else {
-      this.#sim.invariants.onRead(this.#node, read.floor, read.valueIndex);
+      this.#sim.invariants.onRead(this.#node, read.floor, read.valueIndex, request.read === 'lease' && !this.hasLease);
       this.#sim.reply(this.#node.id, request.client, request.attempt, 'ok', read.value, 0);
     }
   }

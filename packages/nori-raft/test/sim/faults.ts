@@ -155,7 +155,7 @@ export class Nemesis {
       for (const each of this.#some(node, ids, degree)) each.poke((core, monotonicMs) => core.campaign(monotonicMs));
     } else if (type === 'report-unreachable') driver.poke((core) => core.reportUnreachable(other));
     else if (type === 'report-snapshot') driver.poke((core) => core.reportSnapshot(other, degree < 0.5));
-    else if (type === 'snapshot') driver.takeSnapshotSoon();
+    else if (type === 'snapshot') this.#snapshots(driver, degree, durationMs);
   }
 
   /** Half of the time the replica that is to lead is slow to hear of it. */
@@ -172,6 +172,16 @@ export class Nemesis {
       if (this.#sim.nowMs < endAtMs) this.#sim.schedule(this.#sim.rng.next() * 200, simEvent('fault', 0, -1, again));
     };
     const endAtMs = this.#sim.nowMs + durationMs;
+    again();
+  }
+
+  /** One, or one after the other for a while: also in the middle of an application, or of an installation. */
+  #snapshots(driver: Driver, degree: number, durationMs: number): void {
+    const again = () => {
+      driver.takeSnapshotSoon();
+      if (this.#sim.nowMs < endAtMs) this.#sim.schedule(this.#sim.rng.next() * 20, simEvent('fault', 0, -1, again));
+    };
+    const endAtMs = this.#sim.nowMs + (degree < 0.5 ? 0 : durationMs);
     again();
   }
 
@@ -206,6 +216,8 @@ export class Nemesis {
     this.#weather.push(quality);
     this.#sim.network.setQuality(quality);
     return () => {
+      // Some faults last longer than the time of faults: what was healed stays so.
+      if (this.#sim.healed) return;
       this.#weather.splice(this.#weather.indexOf(quality), 1);
       this.#sim.network.setQuality(this.#weather.at(-1) ?? this.#sim.config.network);
     };

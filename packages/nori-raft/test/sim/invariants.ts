@@ -3,8 +3,8 @@
 //
 // What is durable is taken from the simulated disks, of crashed nodes too, not from what anybody says.
 import type { ConfState, Entry, Message, Ready, Snapshot } from '../../src/index.js';
-import type { Driver } from './driver.js';
-import { FOUNDATION, type SimNode } from './node.js';
+import { FOUNDATION } from './node.js';
+import type { ObservedReplica as Driver, ObservedNode as SimNode } from './observed.js';
 import { SimViolation } from './violation.js';
 
 /** An entry that somebody has had in its log. */
@@ -144,6 +144,8 @@ export class Invariants {
     if (message.type === 'vote-response') {
       const vote = this.#votes.get(node.id * TERMS_MAX + message.term);
       if (vote === message.to) return;
+      // A later term that reached the disk in the same write stands for it: this term is over there.
+      if (vote === undefined && hardState.term > message.term) return;
       const durable = `vote for ${hardState.vote} in term ${hardState.term}`;
       fail('undurable-vote', `votes for ${message.to} in term ${message.term} with ${durable} on its disk`, node);
     }
@@ -225,8 +227,13 @@ export class Invariants {
     else if (appliedIndex > 0) this.#configs[FOUNDATION.index] = JSON.stringify(config);
   }
 
-  /** A read is answered from the state after `index`. `floor`: what was committed when it was asked for. */
-  onRead(node: SimNode, floor: number, index: number): void {
+  /**
+   * A read is answered from the state after `index`.
+   * @param floor what was committed when it was asked for
+   * @param withoutLease it was read by a lease that has ended
+   */
+  onRead(node: SimNode, floor: number, index: number, withoutLease: boolean): void {
+    if (withoutLease) fail('lease', 'answers a read by a lease that has ended', node);
     if (index < floor)
       fail('stale-read', `answers from the state after ${index}, when ${floor} was committed before`, node);
   }
@@ -259,7 +266,7 @@ export class Invariants {
     }
     if (appliedIndex > commitIndex) fail('order', `applied ${appliedIndex}, but committed ${commitIndex}`, node);
     if (commitIndex > core.lastIndex) fail('order', `committed ${commitIndex} of a log up to ${core.lastIndex}`, node);
-    if (driver.log.lastIndex !== core.lastIndex) {
+    if (!core.hasReady() && driver.log.lastIndex !== core.lastIndex) {
       fail('order', `handed out entries up to ${driver.log.lastIndex}, but has up to ${core.lastIndex}`, node);
     }
   }

@@ -44,9 +44,9 @@ export interface SeedConfig {
 
 /**
  * Something that stays broken while the rest must get on with its work: a minority that is down or cut off, a replica
- * that cannot hear or cannot speak, a network in which no majority sees each other.
+ * that cannot hear or cannot speak, disks that never answer, a network in which no majority sees each other.
  */
-export type Trouble = 'none' | 'down' | 'isolated' | 'deaf' | 'mute' | 'chain' | 'ring' | 'bridge';
+export type Trouble = 'none' | 'down' | 'isolated' | 'deaf' | 'mute' | 'stalled' | 'chain' | 'ring' | 'bridge';
 
 export const FAULT_TYPES = [
   'split',
@@ -172,8 +172,21 @@ function makeConfig(rng: Rng): SeedConfig {
     drift: rng.chance(0.7),
     // Without pre-vote the replica with a clock twice as fast as the others' would never let them be elected.
     maxClockDrift: preVote ? rng.pick([0.1, 0.1, 0.3, 0.5]) : 0.1,
-    firstTrouble: rng.pick(['none', 'none', 'none', 'down', 'down', 'isolated', 'deaf', 'mute']),
-    lastTrouble: rng.pick(['none', 'none', 'none', 'chain', 'ring', 'bridge', 'deaf', 'mute', 'isolated', 'down']),
+    firstTrouble: rng.pick(['none', 'none', 'none', 'down', 'down', 'isolated', 'deaf', 'mute', 'stalled']),
+    lastTrouble: rng.pick([
+      'none',
+      'none',
+      'none',
+      'chain',
+      'ring',
+      'bridge',
+      'deaf',
+      'mute',
+      'isolated',
+      'down',
+      'stalled',
+      'stalled',
+    ]),
   };
 }
 

@@ -3,13 +3,15 @@ import { type Delivery, EventHeap, type Rng, Rng as SeededRng, SimulatedNetwork 
 import { RaftCore } from '../../src/index.js';
 import { Aftermath } from './aftermath.js';
 import { Client, type Recorded } from './clients.js';
-import type { TransportReport } from './driver.js';
+import { LEASE, type TransportReport } from './driver.js';
+
 import { Nemesis } from './faults.js';
 import { Invariants } from './invariants.js';
 import { NO_CONFIG } from './log-image.js';
 import { Members } from './members.js';
 import { FOUNDATION, SimNode } from './node.js';
 import type { FaultType, Plan, SeedConfig } from './plan.js';
+import { Promises } from './promises.js';
 import {
   type ClientReply,
   KIND_CODE,
@@ -80,7 +82,7 @@ function emptyStats(): SimStats {
 }
 
 /** Many times what a run takes: something goes round in circles. */
-const EVENTS_MAX = 1_000_000;
+const EVENTS_MAX = 300_000;
 
 /** Options of {@link Simulation}. */
 export interface SimulationOptions {
@@ -105,6 +107,7 @@ export class Simulation {
   readonly nodes = new Map<number, SimNode>();
   readonly clients: Client[] = [];
   readonly invariants: Invariants;
+  readonly promises: Promises;
   readonly members: Members;
   readonly history: Recorded[] = [];
   readonly stats = emptyStats();
@@ -127,6 +130,7 @@ export class Simulation {
       quality: plan.config.network,
     });
     this.invariants = new Invariants(this.nodes);
+    this.promises = new Promises(this.nodes, plan.config.lease ? LEASE.electionTimeoutMinMs : 0);
     this.#nemesis = new Nemesis(this);
     this.#founders = Array.from({ length: plan.config.voters }, (_, i) => i + 1);
     this.members = new Members(this, { ...NO_CONFIG, voters: this.#founders }, FOUNDATION.index);

@@ -318,11 +318,7 @@ const CALL_MUTANTS: readonly Mutant[] = [
     'driver-lease-by-monotonic-time-alone',
     [8],
     'The driver checks leases with a clock that stands still while the machine is suspended.',
-    multi(
-      'lease-clock',
-      'const elapsedMs = Math.max(this.nowMs(), this.#clock.now() - this.#wallStartMs);',
-      'const elapsedMs = this.nowMs();',
-    ),
+    multi('lease-clock', 'const aheadMs = this.#clock.now() - this.#wallStartMs - monotonicMs;', 'const aheadMs = 0;'),
   ),
   mutant(
     'driver-lease-read-before-applied',
@@ -425,11 +421,7 @@ const NODE_MUTANTS: readonly Mutant[] = [
     'stalled-disk-leads',
     [26],
     'A node whose disk stands still goes on to send heartbeats and votes.',
-    multi(
-      'multi-raft',
-      'multi.options.storage.stalledMs() < multi.options.electionTimeoutMs && multi.#noSpace',
-      'multi.#noSpace',
-    ),
+    multi('multi-raft', '!multi.#isDiskStalled() && multi.#noSpace', 'multi.#noSpace'),
   ),
   mutant(
     'stalled-disk-not-noticed',
@@ -440,12 +432,13 @@ const NODE_MUTANTS: readonly Mutant[] = [
   mutant(
     'stalled-disk-replicates',
     [26],
-    'A leader whose disk stands still sends no heartbeats, but entries, which keep it in office as well.',
+    'A leader whose disk stands still sends no heartbeats, but takes and sends entries, which keep it in office as well.',
     multi(
       'group',
       "const KEEPS_ALIVE: ReadonlySet<string> = new Set([\n  'append',",
       'const KEEPS_ALIVE: ReadonlySet<string> = new Set([',
     ),
+    multi('multi-raft', 'return multi.#noSpace ?? multi.#stalled;', 'return multi.#noSpace;'),
   ),
   mutant(
     'full-disk-leads',

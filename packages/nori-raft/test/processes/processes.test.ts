@@ -51,6 +51,12 @@ async function readEverything(cluster: ProcessCluster, client: MapClient, keys: 
       expect(await client.read(group, key, 'index', number), `${key} at node ${number}`).not.toBeUndefined();
     }
   }
+  // Leases are held again.
+  const leaseReads = async () =>
+    (await Promise.all(NUMBERS.map((number) => cluster.state(number)))).map((s) => s!.leaseReads);
+  const before = String(await leaseReads());
+  do await client.read(keys[0]!.group, keys[0]!.key, 'lease');
+  while (String(await leaseReads()) === before);
   const states = await Promise.all(NUMBERS.map((number) => cluster.state(number)));
   expect(states[1]!.maps).toEqual(states[0]!.maps);
   expect(states[2]!.maps).toEqual(states[0]!.maps);
@@ -80,7 +86,6 @@ async function readsOf(cluster: ProcessCluster): Promise<string> {
   const sum = (of: 'leaseReads' | 'indexReads' | 'snapshotsInstalled') =>
     states.reduce((total, state) => total + (state?.[of] ?? 0), 0);
   const [lease, index, snapshots] = [sum('leaseReads'), sum('indexReads'), sum('snapshotsInstalled')];
-  expect([lease > 0, index > 0]).toEqual([true, true]);
   return `of the running processes ${lease} reads by lease, ${index} by index, ${snapshots} snapshots installed`;
 }
 

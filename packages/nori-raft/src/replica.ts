@@ -449,7 +449,7 @@ export class Replica {
       (m.type === 'pre-vote' && m.term > this.term);
     // Learners vote too: one may have been promoted without knowing it yet, and be needed.
     const answerType = m.type === 'vote' ? 'vote-response' : 'pre-vote-response';
-    if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {
+    if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {
       // The term asked for, not the own: an answer of an older term would be ignored.
       this.sendAfterAppend(blankMessage(answerType, this.id, m.from, m.term));
       if (m.type === 'vote') {
@@ -459,6 +459,15 @@ export class Replica {
     } else {
       this.#refuseVote(answerType, m.from);
     }
+  }
+
+  /**
+   * Whether a vote would be one too early. It may be asked for in a term that is this replica's already, by way of something
+   * other than a vote: what was promised to the leader of an earlier one holds in it, too.
+   */
+  #wouldBreakPromise(m: Message): boolean {
+    if (m.type === 'pre-vote' || this.vote === m.from) return false;
+    return this.guard.forbids(this.guard.isConsented(m.term, m.transfer), this.nowMs);
   }
 
   /**

@@ -366,6 +366,8 @@ export class Replica {
       if (this.isPromotable && this.electionElapsed >= this.randomizedElectionTicks) {
         this.electionElapsed = 0;
         campaign(this, 0);
+        // Who may not campaign now has waited for the leader in vain all the same, and votes for others. etcd goes on waiting.
+        if (this.role === 'follower' && this.options.etcd === undefined) this.setLeader(0);
       }
     }
   }

@@ -132,9 +132,12 @@ export class Replica {
     this.becomeFollower(this.term, 0);
   }
 
-  /** Whether nobody else can have led since what is applied: the only voter need not wait before it leads again. */
+  /**
+   * Whether nobody else can lead, or have led just now: then the only voter need not wait before it leads again. A change in
+   * the log may add others; or it has removed them, and they may not know it yet.
+   */
   get #wasAlwaysAlone(): boolean {
-    return this.isSoleVoter && !this.log.hasConfChangeAfterApplied(this.log.lastIndex);
+    return this.isSoleVoter && !this.log.hasConfChange(this.log.firstIndex, this.log.lastIndex);
   }
 
   // Membership.

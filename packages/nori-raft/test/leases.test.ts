@@ -240,3 +240,20 @@ test('who restarts in a term in which it has not voted keeps the promises of bef
   c.core(2).step(vote, c.nowMs);
   expect(c.core(2).ready().afterAppend).toMatchObject([{ type: 'vote-response', reject: true }]);
 });
+
+test('who has just become the only voter keeps its promise to the leader of before after a restart', () => {
+  const c = cluster({ voters: [1, 2] });
+  c.elect(2);
+  // The leader is slow to learn that it was removed, and has its lease until then.
+  c.node(2).slowApply = true;
+  c.core(2).proposeConfChange({ transition: 'auto', steps: [{ type: 'remove', id: 2 }] });
+  c.settle();
+  c.tick(1, [2]);
+  expect(c.core(1).config.voters).toEqual([1]);
+  expect(c.core(2).leaseExpiresAtMs).toBeGreaterThan(c.nowMs);
+  c.node(1).restart({ lease: { ...lease, nowMs: c.nowMs } });
+  c.isolate(2);
+  c.core(1).campaign(c.nowMs);
+  c.settle();
+  expect(c.core(1).role).toBe('follower');
+});

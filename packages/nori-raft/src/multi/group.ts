@@ -91,6 +91,7 @@ export class GroupDriver implements RaftGroup {
       applied: (term, index, confState) => this.#applied(term, index, confState),
       result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
       idle: () => {
+        this.#proposals.passed(this.core.appliedIndex);
         if (this.core.hasReady()) host.wake(this);
       },
       failed: (error) => this.fail(error),
@@ -142,6 +143,7 @@ export class GroupDriver implements RaftGroup {
     if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
       return Promise.reject(tooLarge(data.length, this.#host.options));
+    if (data.length === 0) return Promise.reject(empty());
     if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
@@ -529,6 +531,13 @@ function tooLarge(bytes: number, { entryBytesMax }: ResolvedMultiOptions): RaftE
   return new RaftError(
     'RAFT_ENTRY_TOO_LARGE',
     `An entry of ${bytes} bytes is over the limit of ${entryBytesMax} (entryBytesMax). Split it.`,
+  );
+}
+
+function empty(): RaftError {
+  return new RaftError(
+    'RAFT_MISUSE',
+    'An empty proposal was made: entries without data are those of new leaders. Propose at least a byte.',
   );
 }
 

@@ -225,8 +225,13 @@ export class GroupDriver implements RaftGroup {
   /** Tick number `tick` has come, and the core has something to do by itself. */
   tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
-    this.#tellTicks(tick - 1);
-    this.core.tick(nowMs, leaseNowMs);
+    try {
+      this.#tellTicks(tick - 1);
+      this.core.tick(nowMs, leaseNowMs);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
     this.#toldTick = tick;
     this.dueTick = tick + this.core.ticksUntilDue;
     if (this.core.hasReady()) this.#host.wake(this);
@@ -389,6 +394,15 @@ export class GroupDriver implements RaftGroup {
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
   compact(): void {
+    if (this.failure !== undefined) return;
+    try {
+      this.#compact();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #compact(): void {
     let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
     if (index < this.#log.firstIndex()) return;
     if (this.core.role === 'leader') {

@@ -69,6 +69,7 @@ export class MultiRaft {
   #nextTickMs = 0;
   #ticks = 0;
   #closed = false;
+  #closing: Promise<void> | undefined;
   #failure: RaftError | undefined;
   #tellFailed!: (error: RaftError) => void;
   #proposalBytes = 0;
@@ -181,20 +182,29 @@ export class MultiRaft {
     };
   }
 
-  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#timer?.cancel();
-    this.#endAll(new RaftError('RAFT_CLOSED', 'The node was closed.'));
-    this.#sender.close();
-    this.#receiver.close();
-    await this.options.transport.close();
-    await this.options.storage.close();
+  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent: all calls end with the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    const error = nodeClosed();
+    this.#endAll(error);
+    this.#sender.close();
+    this.#receiver.close();
+    for (const { failed } of this.#pendingWrites.splice(0)) failed(error);
+    try {
+      await this.options.transport.close();
+    } finally {
+      await this.options.storage.close();
+    }
   }
 
   // Turns.
@@ -244,7 +254,11 @@ export class MultiRaft {
   }
 
   #enqueueWrite(write: PendingWrite): void {
-    if (this.#failure !== undefined) write.failed(this.#failure);
+    const end = this.#failure ?? (this.#closed ? nodeClosed() : undefined);
+    if (end !== undefined) {
+      write.failed(end);
+      return;
+    }
     this.#pendingWrites.push(write);
     if (!this.#writing) void this.#writeAll();
   }
@@ -262,7 +276,9 @@ export class MultiRaft {
         // What is durable is told at once, not in the next turn.
         this.#outbox.flush();
       } catch (error) {
-        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
+        // Nobody waits for it any more but who is told so.
+        if (this.#closed) for (const { failed } of batch) failed(nodeClosed());
+        else if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
         else {
           this.#pendingWrites = [...batch, ...this.#pendingWrites];
           await this.#waitForSpace(error);
@@ -330,7 +346,8 @@ export class MultiRaft {
       this.options.onUnknownGroup(groupId, from);
       return;
     }
-    const reason = group.receive(from, message, this.#ticks);
+    // Snapshots come in chunks: one without its state could not be installed.
+    const reason = message.type === 'snapshot' ? 'malformed' : group.receive(from, message, this.#ticks);
     if (reason === undefined) return;
     this.#messagesDropped++;
     if (reason !== 'stale-term' && reason !== 'leader-alive') {
@@ -426,11 +443,15 @@ export class MultiRaft {
 
   #checkOpen(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#closed) throw new RaftError('RAFT_CLOSED', 'The node was closed.');
+    if (this.#closed) throw nodeClosed();
   }
 }
 
 type Host = { -readonly [K in keyof GroupHost]: GroupHost[K] };
+
+function nodeClosed(): RaftError {
+  return new RaftError('RAFT_CLOSED', 'The node was closed. Open it again.');
+}
 
 function groupExists(groupId: number, why: string): RaftError {
   return new RaftError('RAFT_GROUP_EXISTS', `Group ${groupId} cannot be created on this node: ${why}.`);

@@ -14,7 +14,7 @@ import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
-import { mergeWrites } from './merge-writes.js';
+import { fittingLists, mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
@@ -24,6 +24,8 @@ import { SnapshotSender } from './snapshot-sender.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
+/** Bytes of data in one write, if it is of more than one turn: much may have gathered while the disk stood still. */
+const WRITE_BYTES_MAX = 64 * 1024 * 1024;
 /** Ticks between looks at what may be compacted, and at who should lead. */
 const HOUSEKEEPING_TICKS = 10;
 
@@ -266,8 +268,7 @@ export class MultiRaft {
   async #writeAll(): Promise<void> {
     this.#writing = true;
     while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
-      const batch = this.#pendingWrites;
-      this.#pendingWrites = [];
+      const batch = this.#takeBatch();
       try {
         await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
         this.#writes++;
@@ -286,6 +287,20 @@ export class MultiRaft {
       }
     }
     this.#writing = false;
+  }
+
+  /** The oldest writes that wait, as many as make a write that is not too large. */
+  #takeBatch(): PendingWrite[] {
+    const pending = this.#pendingWrites;
+    if (pending.length > 1) {
+      const count = fittingLists(
+        pending.map(({ writes }) => writes),
+        WRITE_BYTES_MAX,
+      );
+      if (count < pending.length) return pending.splice(0, count);
+    }
+    this.#pendingWrites = [];
+    return pending;
   }
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */

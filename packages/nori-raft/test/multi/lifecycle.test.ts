@@ -92,3 +92,32 @@ test('a state machine that cannot say what is durable fails its group, not the n
   expect(proposal.value?.result).toBe(1);
   await c.close();
 });
+
+test('what gathers while the disk stands still is written in pieces, not as one write that the log cannot take', async () => {
+  const c = await MultiCluster.start({ size: 1, groups: 6 });
+  await c.run(500);
+  const { storage } = c.node(1).multi.options;
+  const sizes: number[] = [];
+  let open = () => {};
+  const stalled = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const write = storage.write.bind(storage);
+  storage.write = async (writes) => {
+    sizes.push(writes.reduce((sum, { entries }) => entries.reduce((bytes, { data }) => bytes + data.length, sum), 0));
+    await stalled;
+    return write(writes);
+  };
+  const data = new Uint8Array(2 ** 21).fill(97);
+  const outcomes = [];
+  for (let i = 0; i < 7; i++) {
+    for (let g = 0; g < 6; g++) outcomes.push(outcomeOf(c.node(1).group(g).propose(data)));
+    await c.run(1);
+  }
+  open();
+  await c.run(500);
+  expect(outcomes.every(({ value }) => value !== undefined)).toBe(true);
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(42 * data.length);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(64 * 2 ** 20);
+  await c.close();
+});

@@ -456,7 +456,10 @@ export class GroupDriver implements RaftGroup {
       // What was committed before is part of the snapshot.
       this.#applier.drop();
       await this.#applier.settled();
-      if (this.failure !== undefined) return;
+      if (this.failure !== undefined) {
+        await staged.snapshot.discard();
+        return;
+      }
       // First the state with its mark, then the log (a mark beyond the log restarts the log at the mark).
       await staged.snapshot.install();
       if (this.failure !== undefined) return;

@@ -132,9 +132,12 @@ export class Replica {
     this.becomeFollower(this.term, 0);
   }
 
-  /** Whether nobody else can have led since what is applied: the only voter need not wait before it leads again. */
+  /**
+   * Whether nobody else can lead, or have led just now: then the only voter need not wait before it leads again. A change in
+   * the log may add others; or it has removed them, and they may not know it yet.
+   */
   get #wasAlwaysAlone(): boolean {
-    return this.isSoleVoter && !this.log.hasConfChangeAfterApplied(this.log.lastIndex);
+    return this.isSoleVoter && !this.log.hasConfChange(this.log.firstIndex, this.log.lastIndex);
   }
 
   // Membership.
@@ -374,6 +377,8 @@ export class Replica {
       if (this.isPromotable && this.electionElapsed >= this.randomizedElectionTicks) {
         this.electionElapsed = 0;
         campaign(this, 0);
+        // Who may not campaign now has waited for the leader in vain all the same, and votes for others. etcd goes on waiting.
+        if (this.role === 'follower' && this.options.etcd === undefined) this.setLeader(0);
       }
     }
   }
@@ -457,7 +462,7 @@ export class Replica {
       (m.type === 'pre-vote' && m.term > this.term);
     // Learners vote too: one may have been promoted without knowing it yet, and be needed.
     const answerType = m.type === 'vote' ? 'vote-response' : 'pre-vote-response';
-    if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {
+    if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {
       // The term asked for, not the own: an answer of an older term would be ignored.
       this.sendAfterAppend(blankMessage(answerType, this.id, m.from, m.term));
       if (m.type === 'vote') {
@@ -467,6 +472,15 @@ export class Replica {
     } else {
       this.#refuseVote(answerType, m.from);
     }
+  }
+
+  /**
+   * Whether a vote would be one too early. It may be asked for in a term that is this replica's already, by way of something
+   * other than a vote: what was promised to the leader of an earlier one holds in it, too.
+   */
+  #wouldBreakPromise(m: Message): boolean {
+    if (m.type === 'pre-vote' || this.vote === m.from) return false;
+    return this.guard.forbids(this.guard.isConsented(m.term, m.transfer), this.nowMs);
   }
 
   /**

@@ -88,6 +88,20 @@ test('nobody campaigns while a committed configuration change is not applied', (
   expect(c.core(2).role).toBe('pre-candidate');
 });
 
+test('who may not campaign because it does not know the voters does not keep others from being elected', () => {
+  const c = new Cluster();
+  c.elect(1);
+  c.node(2).slowApply = true;
+  c.core(1).proposeConfChange({ transition: 'auto', steps: [{ type: 'update', id: 3 }] });
+  c.settle();
+  c.tick(1);
+  // Its timer runs out as soon as it might vote again.
+  c.core(2).setRandomizedElectionTicks(10);
+  c.isolate(1);
+  c.tick(100, [2, 3]);
+  expect(c.core(3).role).toBe('leader');
+});
+
 test('learners and removed replicas never campaign', () => {
   const c = new Cluster({ voters: [1, 2], learners: [3] });
   c.core(3).campaign(0);

@@ -92,6 +92,7 @@ export class GroupDriver implements RaftGroup {
       applied: (term, index, confState) => this.#applied(term, index, confState),
       result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
       idle: () => {
+        this.#proposals.passed(this.core.appliedIndex);
         if (this.core.hasReady()) host.wake(this);
       },
       failed: (error) => this.fail(error),
@@ -145,6 +146,7 @@ export class GroupDriver implements RaftGroup {
     if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
       return Promise.reject(tooLarge(data.length, this.#host.options));
+    if (data.length === 0) return Promise.reject(empty());
     if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
@@ -227,8 +229,13 @@ export class GroupDriver implements RaftGroup {
   /** Tick number `tick` has come, and the core has something to do by itself. */
   tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
-    this.#tellTicks(tick - 1);
-    this.core.tick(nowMs, leaseNowMs);
+    try {
+      this.#tellTicks(tick - 1);
+      this.core.tick(nowMs, leaseNowMs);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
     this.#toldTick = tick;
     this.dueTick = tick + this.core.ticksUntilDue;
     if (this.core.hasReady()) this.#host.wake(this);
@@ -391,6 +398,15 @@ export class GroupDriver implements RaftGroup {
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
   compact(): void {
+    if (this.failure !== undefined) return;
+    try {
+      this.#compact();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #compact(): void {
     let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
     if (index < this.#log.firstIndex()) return;
     if (this.core.role === 'leader') {
@@ -459,7 +475,10 @@ export class GroupDriver implements RaftGroup {
       // What was committed before is part of the snapshot.
       this.#applier.drop();
       await this.#applier.settled();
-      if (this.failure !== undefined) return;
+      if (this.failure !== undefined) {
+        await staged.snapshot.discard();
+        return;
+      }
       // First the state with its mark, then the log (a mark beyond the log restarts the log at the mark).
       await staged.snapshot.install();
       if (this.failure !== undefined) return;
@@ -551,6 +570,13 @@ function tooLarge(bytes: number, { entryBytesMax }: ResolvedMultiOptions): RaftE
   return new RaftError(
     'RAFT_ENTRY_TOO_LARGE',
     `An entry of ${bytes} bytes is over the limit of ${entryBytesMax} (entryBytesMax). Split it.`,
+  );
+}
+
+function empty(): RaftError {
+  return new RaftError(
+    'RAFT_MISUSE',
+    'An empty proposal was made: entries without data are those of new leaders. Propose at least a byte.',
   );
 }
 

@@ -1,4 +1,5 @@
 // Makes one write of several: what turns have brought while the disk was busy goes together, each group named once.
+import { payloadBytes } from '../entry-size.js';
 import type { Entry } from '../types.js';
 import type { GroupWrite } from './ports.js';
 
@@ -13,6 +14,16 @@ export function mergeWrites(lists: readonly (readonly GroupWrite[])[]): readonly
     }
   }
   return [...merged.values()];
+}
+
+/** How many of the lists, from the first one on, have no more than `bytesMax` of data together: at least one. */
+export function fittingLists(lists: readonly (readonly GroupWrite[])[], bytesMax: number): number {
+  let bytes = 0;
+  for (let i = 0; i < lists.length; i++) {
+    for (const { entries } of lists[i]!) bytes += payloadBytes(entries);
+    if (bytes > bytesMax) return Math.max(1, i);
+  }
+  return lists.length;
 }
 
 function mergePair(earlier: GroupWrite, later: GroupWrite): GroupWrite {

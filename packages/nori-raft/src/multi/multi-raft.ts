@@ -14,7 +14,7 @@ import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
-import { mergeWrites } from './merge-writes.js';
+import { fittingLists, mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
@@ -24,6 +24,8 @@ import { SnapshotSender } from './snapshot-sender.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
+/** Bytes of data in one write, if it is of more than one turn: much may have gathered while the disk stood still. */
+const WRITE_BYTES_MAX = 64 * 1024 * 1024;
 /** Ticks between looks at what may be compacted, and at who should lead. */
 const HOUSEKEEPING_TICKS = 10;
 
@@ -73,6 +75,7 @@ export class MultiRaft {
   #nextTickMs = 0;
   #ticks = 0;
   #closed = false;
+  #closing: Promise<void> | undefined;
   #failure: RaftError | undefined;
   #tellFailed!: (error: RaftError) => void;
   #proposalBytes = 0;
@@ -213,22 +216,29 @@ export class MultiRaft {
     };
   }
 
-  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#timer?.cancel();
-    const error = new RaftError('RAFT_CLOSED', 'The node was closed.');
-    this.#endAll(error);
-    for (const { failed } of this.#pendingWrites.splice(0)) failed(error);
-    this.#sender.close();
-    this.#receiver.close();
-    await this.options.transport.close();
-    await this.options.storage.close();
+  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent: all calls end with the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    const error = nodeClosed();
+    this.#endAll(error);
+    this.#sender.close();
+    this.#receiver.close();
+    for (const { failed } of this.#pendingWrites.splice(0)) failed(error);
+    try {
+      await this.options.transport.close();
+    } finally {
+      await this.options.storage.close();
+    }
   }
 
   // Turns.
@@ -281,8 +291,9 @@ export class MultiRaft {
   }
 
   #enqueueWrite(write: PendingWrite): void {
-    if (this.#failure !== undefined) {
-      write.failed(this.#failure);
+    const end = this.#failure ?? (this.#closed ? nodeClosed() : undefined);
+    if (end !== undefined) {
+      write.failed(end);
       return;
     }
     this.#pendingWrites.push(write);
@@ -292,8 +303,7 @@ export class MultiRaft {
   async #writeAll(): Promise<void> {
     this.#writing = true;
     while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
-      const batch = this.#pendingWrites;
-      this.#pendingWrites = [];
+      const batch = this.#takeBatch();
       try {
         await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));
         this.#writes++;
@@ -302,7 +312,9 @@ export class MultiRaft {
         // What is durable is told at once, not in the next turn.
         this.#outbox.flush();
       } catch (error) {
-        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
+        // Nobody waits for it any more but who is told so.
+        if (this.#closed) for (const { failed } of batch) failed(nodeClosed());
+        else if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
         else {
           this.#pendingWrites = [...batch, ...this.#pendingWrites];
           await this.#waitForSpace(error);
@@ -320,6 +332,20 @@ export class MultiRaft {
       if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);
       throw error;
     }
+  }
+
+  /** The oldest writes that wait, as many as make a write that is not too large. */
+  #takeBatch(): PendingWrite[] {
+    const pending = this.#pendingWrites;
+    if (pending.length > 1) {
+      const count = fittingLists(
+        pending.map(({ writes }) => writes),
+        WRITE_BYTES_MAX,
+      );
+      if (count < pending.length) return pending.splice(0, count);
+    }
+    this.#pendingWrites = [];
+    return pending;
   }
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
@@ -390,7 +416,8 @@ export class MultiRaft {
       this.options.onUnknownGroup(groupId, from);
       return;
     }
-    const reason = group.receive(from, message, this.#ticks);
+    // Snapshots come in chunks: one without its state could not be installed.
+    const reason = message.type === 'snapshot' ? 'malformed' : group.receive(from, message, this.#ticks);
     if (reason === undefined) return;
     this.#messagesDropped++;
     if (reason !== 'stale-term' && reason !== 'leader-alive') {
@@ -496,7 +523,7 @@ export class MultiRaft {
 
   #checkOpen(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#closed) throw new RaftError('RAFT_CLOSED', 'The node was closed.');
+    if (this.#closed) throw nodeClosed();
   }
 }
 
@@ -514,6 +541,10 @@ function diskStalled(): RaftError {
 function writesOfLiving({ writes, groups }: PendingWrite): readonly GroupWrite[] {
   if (groups.every((group) => group?.failure === undefined)) return writes;
   return writes.filter((_, i) => groups[i]?.failure === undefined);
+}
+
+function nodeClosed(): RaftError {
+  return new RaftError('RAFT_CLOSED', 'The node was closed. Open it again.');
 }
 
 function groupExists(groupId: number, why: string): RaftError {

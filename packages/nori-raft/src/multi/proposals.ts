@@ -51,6 +51,7 @@ export class ProposalQueue<Result> {
     try {
       const last = propose(alive.map(({ data }) => data));
       const first = last.index - alive.length + 1;
+      this.#loseFrom(first);
       for (let i = 0; i < alive.length; i++) {
         const { waiter } = alive[i]!;
         waiter.sent = true;
@@ -75,6 +76,21 @@ export class ProposalQueue<Result> {
     if (this.#head > 64 && this.#head * 2 > appended.length) {
       this.#appended = appended.slice(this.#head);
       this.#head = 0;
+    }
+  }
+
+  /** Everything up to `index` is applied, and all results are told: what is still waiting there was overtaken. */
+  passed(index: number): void {
+    while (this.#head < this.#appended.length && this.#appended[this.#head]!.index <= index) {
+      this.#appended[this.#head++]!.waiter.reject(proposalLost());
+    }
+  }
+
+  /** A leader that comes back appends from `index` on: what it had there and behind in an earlier term is lost. */
+  #loseFrom(index: number): void {
+    const appended = this.#appended;
+    while (appended.length > this.#head && appended[appended.length - 1]!.index >= index) {
+      appended.pop()!.waiter.reject(proposalLost());
     }
   }
 

@@ -29,9 +29,9 @@ export interface RaftGroup<Result = unknown> {
   readonly leaderNode: NodeId | undefined;
   readonly appliedIndex: number;
   /**
-   * Proposes an entry; resolves when it is applied here.
+   * Proposes an entry, of a byte at least; resolves when it is applied here.
    * @throws RaftError RAFT_NOT_LEADER, RAFT_BUSY, RAFT_PROPOSAL_DROPPED, RAFT_PROPOSAL_LOST, RAFT_TIMEOUT,
-   * RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE, RAFT_CLOSED: it did not happen; RAFT_OUTCOME_UNKNOWN: nobody knows
+   * RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE, RAFT_MISUSE, RAFT_CLOSED: it did not happen; RAFT_OUTCOME_UNKNOWN: nobody knows
    */
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied<Result>>;
   /**

@@ -24,6 +24,8 @@ interface Stream {
   /** What the receiver has. */
   acked: number;
   sent: number;
+  /** The last chunk was sent: `sent` is the whole length. */
+  isWhole: boolean;
   /** Counts resumptions; a reading of the source that sees it change stops. */
   attempt: number;
   answeredAtMs: number;
@@ -64,6 +66,7 @@ export class SnapshotSender {
       source,
       acked: 0,
       sent: 0,
+      isWhole: false,
       attempt: 0,
       answeredAtMs: this.#nowMs,
       resumedAtMs: this.#nowMs,
@@ -92,6 +95,9 @@ export class SnapshotSender {
       stream.acked = ack.offset;
       stream.answeredAtMs = this.#nowMs;
       stream.wake?.();
+    } else if (stream.isWhole && ack.offset === stream.sent) {
+      // It has everything, and says so when it is asked: its state machine takes its time.
+      stream.answeredAtMs = this.#nowMs;
     }
   }
 
@@ -129,6 +135,7 @@ export class SnapshotSender {
     const goesOn = () => !stream.done && stream.attempt === attempt;
     try {
       stream.sent = stream.acked;
+      stream.isWhole = false;
       for await (const bytes of stream.source.read(stream.acked)) {
         for (let at = 0; at < bytes.length; at += this.#options.snapshotChunkBytes) {
           await this.#room(stream, goesOn);
@@ -156,6 +163,7 @@ export class SnapshotSender {
     const { id: streamId, group, to, term, head: snapshot, sent: offset } = stream;
     this.#budgetBytes -= bytes.length;
     stream.sent += bytes.length;
+    stream.isWhole = last;
     const { groupId, replicaId: from } = group;
     const frame = encodeSnapshotChunk({ groupId, from, to, term, snapshot, streamId, offset, last, bytes });
     // A frame that is lost is sent again once the answers stop.

@@ -137,8 +137,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A replica that does not know of its promotion refuses to vote.',
     patch(
       'replica',
-      'if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {',
-      'if (canVote && this.progressOf(this.id)?.learner !== true && this.log.isUpToDate(m.index, m.logTerm)) {',
+      'if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
+      'if (canVote && this.progressOf(this.id)?.learner !== true && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
     ),
   ),
   mutant(
@@ -208,8 +208,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'The lease runs from the last heartbeat round, acknowledged or not.',
     patch(
       'heartbeat-rounds',
-      'const start = this.#startsMs[this.#startsMs.length - 1 - kept];',
-      'const start = this.#startsMs[this.#startsMs.length - 1];',
+      'this.confirmedStartMs = starts[known - 1]!;',
+      'this.confirmedStartMs = starts[starts.length - 1]!;',
     ),
   ),
   mutant(
@@ -655,8 +655,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
     patch(
       'replica',
-      'if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {',
-      'if (canVote && (m.transfer > 0 || this.log.isUpToDate(m.index, m.logTerm))) {',
+      'if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
+      'if (canVote && !this.#wouldBreakPromise(m) && (m.transfer > 0 || this.log.isUpToDate(m.index, m.logTerm))) {',
     ),
   ),
   mutant(

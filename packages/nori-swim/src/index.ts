@@ -1,0 +1,13 @@
+// For users.
+
+// For those who drive the protocol themselves, over a network of their own.
+export type { SelfOptions } from './core/context.js';
+export type * from './core/messages.js';
+export type { CoreAction, CoreInput, IgnoredReason, Random } from './core/ports.js';
+export { SwimCore } from './core/swim-core.js';
+export { SwimError, type SwimErrorCode } from './errors.js';
+export type * from './member.js';
+export type * from './membership-events.js';
+export { DEFAULT_PROTOCOL, type LifeguardOptions, type ProtocolOptions, resolveProtocol } from './protocol-options.js';
+export type { Sealer } from './wire/envelope.js';
+export { PacketCodec } from './wire/packet-codec.js';

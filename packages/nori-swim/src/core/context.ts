@@ -75,8 +75,9 @@ export class CoreContext {
     return this.table.active.length + 1;
   }
 
+  /** Of a rumour. The dead count as well: when one of ten dies, the others need to hear of it as before. */
   get retransmits(): number {
-    return retransmitLimit(this.members, this.options.retransmitMult);
+    return retransmitLimit(this.table.size + 1, this.options.retransmitMult);
   }
 
   get pushPullIntervalMs(): number {

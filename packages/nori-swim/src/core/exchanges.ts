@@ -109,7 +109,7 @@ export class Exchanges {
       if (open.purpose === 'join') {
         c.act({ type: 'joined', ticket: open.ticket, id: from });
         // Whoever answered may know of an earlier run of this node: `merge` has risen above it. Everybody is told.
-        if (!c.system.has(c.id)) c.spread(c.alive);
+        if (!c.system.has(c.id)) c.spread({ ...c.alive });
       }
     } else if (open.purpose === 'join') {
       c.act({ type: 'join-failed', ticket: open.ticket, reason: message.type === 'refusal' ? message : 'failed' });
@@ -133,7 +133,7 @@ export class Exchanges {
     if (dead !== undefined && dead.id === ack.from) {
       this.#healing.delete(ack.seq);
       // Should TCP not get through, it has at least this node's own word.
-      c.send(dead.alive.address, [c.alive]);
+      c.send(dead.alive.address, [{ ...c.alive }]);
       this.#sync(dead.alive.address, undefined);
       return true;
     }

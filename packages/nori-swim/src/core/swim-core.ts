@@ -118,7 +118,8 @@ export class SwimCore {
       this.#take(input);
       if (c.phase === 'running' || c.phase === 'leaving') this.#tick();
     }
-    this.#dueMs = this.#wakeMs();
+    // What was due in the past, because a suspicion has become shorter, is due now: it is no sign of a pause.
+    this.#dueMs = Math.max(nowMs, this.#wakeMs());
     const { actions } = c;
     c.actions = [];
     return actions;
@@ -210,7 +211,7 @@ export class SwimCore {
     const accusation = sender === undefined ? undefined : accusationOf(c, sender);
     const lead: Message[] = accusation === undefined ? [ack] : [accusation, ack];
     // Whoever takes this node for its former self is told at once.
-    if (ping.boot !== c.alive.boot || ping.incarnation < c.alive.incarnation) lead.push(c.alive);
+    if (ping.boot !== c.alive.boot || ping.incarnation < c.alive.incarnation) lead.push({ ...c.alive });
     c.send(from, lead);
     if (sender === undefined && ping.from !== c.id) this.#exchanges.stranger(from);
   }

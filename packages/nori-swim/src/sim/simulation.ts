@@ -17,7 +17,7 @@ import { type CutKind, LAN, type NetworkQuality, SimulatedNetwork } from './netw
 import { seededRandom } from './rng.js';
 
 /** Options of {@link Simulation}. */
-export interface SimulationOptions {
+export interface SimulationOptions extends SimulationObserver {
   /** An integer. */
   readonly seed: number;
   /** How many nodes there are at most. */
@@ -36,9 +36,13 @@ export interface SimulationOptions {
   readonly throughCodec?: boolean;
   /** A restarted node begins above the incarnation that it kept. Default true. */
   readonly persistent?: boolean;
+}
+
+/** Sees what happens in a simulation. */
+export interface SimulationObserver {
   /** Called with each event of each node. */
   readonly onEvent?: (node: number, event: MembershipEvent, nowMs: number) => void;
-  /** Called after each step of each node. */
+  /** Called after each step of each node, once its actions are under way. */
   readonly onStep?: (node: number, actions: readonly CoreAction[], nowMs: number) => void;
 }
 
@@ -98,12 +102,14 @@ export class Simulation {
   readonly #heap = new EventHeap<Happening | (() => void)>();
   readonly #coreRandom: () => number;
   readonly #codec: PacketCodec | undefined;
+  readonly #observers: SimulationObserver[] = [];
   #nowMs = 0;
   #ticket = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
     this.protocol = resolveProtocol(options.protocol);
+    this.#observers.push(options);
     this.#coreRandom = seededRandom(options.seed);
     this.random = seededRandom(options.seed + 1);
     this.network = new SimulatedNetwork({ ...LAN, ...options.network }, seededRandom(options.seed + 2));
@@ -148,6 +154,16 @@ export class Simulation {
   /** The number of the node with this id. */
   numberOf(id: NodeId): number {
     return Number(id.slice(id.lastIndexOf('-') + 1));
+  }
+
+  /** Has somebody see what happens from now on. */
+  observe(observer: SimulationObserver): void {
+    this.#observers.push(observer);
+  }
+
+  /** How often a node was started. */
+  runsOf(node: number): number {
+    return this.#node(node).run;
   }
 
   /** Lets time pass. */
@@ -317,7 +333,7 @@ export class Simulation {
     const taken: CoreInput = 'kind' in input ? { type: 'packet', from: input.from, messages: input.messages } : input;
     const actions = core.step(taken, this.#nowMs, this.#coreRandom);
     for (const action of actions) this.#act(node, action);
-    this.#options.onStep?.(node.index, actions, this.#nowMs);
+    for (const observer of this.#observers) observer.onStep?.(node.index, actions, this.#nowMs);
     this.#arm(node);
   }
 
@@ -343,7 +359,7 @@ export class Simulation {
         node.kept = action.incarnation;
         return;
       case 'event':
-        this.#options.onEvent?.(node.index, action.event, this.#nowMs);
+        for (const observer of this.#observers) observer.onEvent?.(node.index, action.event, this.#nowMs);
     }
   }
 

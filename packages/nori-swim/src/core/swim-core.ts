@@ -2,7 +2,7 @@
 //
 // Whoever drives it carries out the actions, and steps it with `tick` when `nextWakeMs` has come; later is allowed, and noticed. Times
 // are milliseconds of any clock that does not jump.
-import type { Address, NodeId, SwimView } from '../member.js';
+import type { Address, MemberState, NodeId, SwimView } from '../member.js';
 import type { ProtocolOptions } from '../protocol-options.js';
 import { messageBytes } from '../wire/message-size.js';
 import { CoreContext, type SelfOptions } from './context.js';
@@ -80,6 +80,11 @@ export class SwimCore {
     return this.#c.system.size + this.#c.user.size;
   }
 
+  /** User messages that are still to be passed on. */
+  get pendingMessages(): number {
+    return this.#c.user.size;
+  }
+
   /** All other members as they are now; do not change them. */
   entries(): IterableIterator<Readonly<MemberEntry>> {
     return this.#c.table.values();
@@ -92,6 +97,13 @@ export class SwimCore {
   /** Members that are alive or suspect, this node included. */
   get activeCount(): number {
     return this.#c.members;
+  }
+
+  /** How many other members are in each state. */
+  counts(): Record<MemberState, number> {
+    const counts: Record<MemberState, number> = { alive: 0, suspect: 0, dead: 0, left: 0 };
+    for (const { state } of this.#c.table.values()) counts[state]++;
+    return counts;
   }
 
   /** What this node knows, at `nowMs`. */

@@ -47,7 +47,7 @@ export class PacketCodec {
     if (count < 1) throw reader.bad('a message');
     const cluster = reader.text(CLUSTER_BYTES_MAX);
     if (cluster !== this.#cluster) {
-      throw new SwimError('SWIM_BAD_PACKET', `It belongs to cluster ${JSON.stringify(cluster)}.`);
+      throw new SwimError('SWIM_OTHER_CLUSTER', `It belongs to cluster ${JSON.stringify(cluster)}.`);
     }
     const messages: T[] = [];
     for (let i = 0; i < count; i++) messages.push(read(reader));

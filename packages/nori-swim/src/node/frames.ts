@@ -33,13 +33,13 @@ export class FrameCollector {
   }
 }
 
-/** Writes a frame and ends the way out. */
-export function endWithFrame(socket: Socket, frame: Uint8Array): void {
+/** Writes a frame. Whoever asks leaves the stream open, or the other side would close it before its answer; whoever answers ends it. */
+export function writeFrame(socket: Socket, frame: Uint8Array): void {
   const head = new Uint8Array(4);
   new DataView(head.buffer).setUint32(0, frame.length);
   socket.cork();
   socket.write(head);
-  socket.end(frame);
+  socket.write(frame);
   socket.uncork();
 }
 
@@ -69,7 +69,7 @@ export function requestFrame(
     () => finish({ failure: 'no-answer', message: `no answer within ${Math.round(timeoutMs)} ms` }),
     timeoutMs,
   );
-  socket.once('connect', () => endWithFrame(socket, frame));
+  socket.once('connect', () => writeFrame(socket, frame));
   socket.on('data', (chunk) => {
     try {
       const reply = collector.add(chunk);

@@ -1,7 +1,7 @@
 // Takes requests from streams, and answers them. How much strangers can make it hold is bounded.
 import type { Server, Socket } from 'node:net';
 import { formatHostPort } from '../address.js';
-import { endWithFrame, FrameCollector } from './frames.js';
+import { FrameCollector, writeFrame } from './frames.js';
 import { plainAddress } from './sockets.js';
 
 const CONNECTIONS_MAX = 256;
@@ -65,7 +65,9 @@ export class StreamServer {
   /** Answers a request, if who made it is still there. */
   reply(stream: number, frame: Uint8Array): void {
     const socket = this.#sockets.get(stream);
-    if (socket !== undefined) endWithFrame(socket, frame);
+    if (socket === undefined) return;
+    writeFrame(socket, frame);
+    socket.end();
   }
 
   /** Ends a request without an answer. */

@@ -67,7 +67,10 @@ interface SimNode {
   /** When its next tick is on the heap; infinity if it is not. */
   armedMs: number;
   pausedUntilMs: number;
-  /** What came during a pause. */
+  stalledUntilMs: number;
+  /** What was to be sent during a stall. */
+  readonly outgoing: CoreAction[];
+  /** What came during a pause or a stall. */
   readonly waiting: Happening[];
   /** Requests that are not answered yet. */
   readonly open: Set<number>;
@@ -78,6 +81,7 @@ interface SimNode {
 type Happening = { readonly node: SimNode; readonly run: number } & (
   | { readonly kind: 'tick' }
   | { readonly kind: 'resume' }
+  | { readonly kind: 'flow' }
   | { readonly kind: 'packet'; readonly from: Address; readonly messages: readonly Message[] }
   | {
       readonly kind: 'request';
@@ -213,6 +217,8 @@ export class Simulation {
     target.streams.clear();
     target.armedMs = Number.POSITIVE_INFINITY;
     target.pausedUntilMs = 0;
+    target.stalledUntilMs = 0;
+    target.outgoing.length = 0;
   }
 
   /** Stops a node for a while, as SIGSTOP or a stop-the-world pause do. What is sent to it waits. */
@@ -221,6 +227,17 @@ export class Simulation {
     if (target.core === undefined) return;
     target.pausedUntilMs = Math.max(target.pausedUntilMs, this.#nowMs + forMs);
     this.#heap.push(target.pausedUntilMs, { kind: 'resume', node: target, run: target.run });
+  }
+
+  /**
+   * Holds up all that a node sends and gets for a while, and its timers not, as a network or a thread does that is overloaded. Then all
+   * of it goes out and comes in at once.
+   */
+  stall(node: number, forMs: number): void {
+    const target = this.#node(node);
+    if (target.core === undefined) return;
+    target.stalledUntilMs = Math.max(target.stalledUntilMs, this.#nowMs + forMs);
+    this.#heap.push(target.stalledUntilMs, { kind: 'flow', node: target, run: target.run });
   }
 
   /** Splits the nodes into groups that do not reach each other. The function that is returned heals it. */
@@ -277,10 +294,15 @@ export class Simulation {
       this.#resume(node);
       return;
     }
+    if (what.kind === 'flow') {
+      this.#flow(node);
+      return;
+    }
     if (what.kind === 'tick' && what.run === node.run && node.armedMs <= this.#nowMs) {
       node.armedMs = Number.POSITIVE_INFINITY;
     }
-    if (node.pausedUntilMs > this.#nowMs) {
+    const isStalled = node.stalledUntilMs > this.#nowMs && what.kind !== 'tick' && what.kind !== 'timeout';
+    if (node.pausedUntilMs > this.#nowMs || isStalled) {
       node.waiting.push(what);
       return;
     }
@@ -294,6 +316,13 @@ export class Simulation {
     if (timersFirst) this.#step(node, { type: 'tick' });
     for (const what of waiting) if (what.kind !== 'tick') this.#deliver(node, what);
     if (!timersFirst) this.#step(node, { type: 'tick' });
+  }
+
+  #flow(node: SimNode): void {
+    if (node.stalledUntilMs > this.#nowMs) return;
+    for (const action of node.outgoing.splice(0)) this.#act(node, action);
+    if (node.pausedUntilMs > this.#nowMs) return;
+    for (const what of node.waiting.splice(0)) this.#deliver(node, what);
   }
 
   #deliver(node: SimNode, what: Happening): void {
@@ -345,6 +374,10 @@ export class Simulation {
   }
 
   #act(node: SimNode, action: CoreAction): void {
+    if (node.stalledUntilMs > this.#nowMs && (action.type === 'send' || action.type === 'reply')) {
+      node.outgoing.push(action);
+      return;
+    }
     switch (action.type) {
       case 'send':
         this.#send(node, action.to, action.messages);
@@ -385,7 +418,8 @@ export class Simulation {
     node.open.add(exchange);
     this.#heap.push(this.#nowMs + timeoutMs, { kind: 'timeout', node, run: node.run, exchange });
     const target = this.#byAddress.get(action.to);
-    if (target === undefined) return;
+    // A stalled node cannot even connect.
+    if (target === undefined || node.stalledUntilMs > this.#nowMs) return;
     const delayMs = this.network.streamDelayMs(node.index, target.index);
     if (delayMs === undefined) return;
     const codec = this.#codec;
@@ -409,18 +443,7 @@ export class Simulation {
 
 function makeNode(index: number): SimNode {
   const address = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}:7449`;
-  const [armedMs, pausedUntilMs] = [Number.POSITIVE_INFINITY, 0];
-  const lists = { waiting: [], open: new Set<number>(), streams: new Map() };
-  return {
-    index,
-    id: `node-${index}`,
-    address,
-    core: undefined,
-    run: 0,
-    kept: 0,
-    armedMs,
-    pausedUntilMs,
-    stream: 0,
-    ...lists,
-  };
+  const times = { armedMs: Number.POSITIVE_INFINITY, pausedUntilMs: 0, stalledUntilMs: 0 };
+  const lists = { waiting: [], outgoing: [], open: new Set<number>(), streams: new Map() };
+  return { index, id: `node-${index}`, address, core: undefined, run: 0, kept: 0, stream: 0, ...times, ...lists };
 }

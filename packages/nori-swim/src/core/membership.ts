@@ -3,13 +3,14 @@
 //   alive ──▶ suspect ──▶ dead ──▶ left           a higher incarnation, which the member alone begins, starts anew with alive
 //
 // What is news is passed on; what is not is dropped, so that rumours end.
-import type { NodeId } from '../member.js';
+import type { Address, NodeId } from '../member.js';
 import type { ProbeEvidence } from '../membership-events.js';
 import { ACCUSERS_MAX } from '../wire/limits.js';
 import type { CoreContext } from './context.js';
 import { confirmationsWanted, suspicionMinMs } from './formulas.js';
 import type { MemberEntry } from './member-table.js';
 import {
+  type Ack,
   type Alive,
   type Conflict,
   type Dead,
@@ -26,6 +27,9 @@ export class Membership {
   #deadlineMs = Number.POSITIVE_INFINITY;
   /** Not before this is another node told that its id is taken. */
   #nextConflictMs = 0;
+  /** Another node that may have this node's id, while it is asked. */
+  #doubt: { readonly seq: number; readonly address: Address } | undefined;
+  #nextDoubtMs = 0;
 
   constructor(context: CoreContext) {
     this.#c = context;
@@ -58,7 +62,10 @@ export class Membership {
       c.emit({ type: 'alive', member: c.describe(added), reason: 'joined' });
       return;
     }
-    if (said.incarnation <= entry.incarnation) return;
+    if (said.incarnation <= entry.incarnation) {
+      this.#noticeTwins(said, entry);
+      return;
+    }
     if (spread) c.spread(said);
     const before = { state: entry.state, alive: entry.alive };
     entry.alive = said;
@@ -154,12 +161,27 @@ export class Membership {
     }
   }
 
-  /** Another live node has this node's id. If it was there earlier, this node gives way. */
+  /** Another node is said to have this node's id, and to have been there earlier. It is asked itself before this node gives way. */
   conflict(said: Conflict): void {
     const c = this.#c;
     if (said.id !== c.id || said.address === c.alive.address || said.boot >= c.alive.boot) return;
+    if (c.nowMs < this.#nextDoubtMs) return;
+    this.#nextDoubtMs = c.nowMs + c.options.probeIntervalMs;
+    this.#doubt = { seq: c.nextSeq(), address: said.address };
+    const { seq } = this.#doubt;
+    c.send(said.address, [{ type: 'ping', seq, target: c.id, boot: said.boot, incarnation: 0, from: c.id }]);
+  }
+
+  /** The answer of the other node of this id; false if it is something else. */
+  ack(ack: Ack): boolean {
+    const c = this.#c;
+    if (this.#doubt?.seq !== ack.seq || ack.from !== c.id) return false;
+    const { address: otherAddress } = this.#doubt;
+    this.#doubt = undefined;
+    if (ack.boot >= c.alive.boot) return true;
     c.phase = 'stopped';
-    c.emit({ type: 'conflict', id: c.id, address: c.alive.address, otherAddress: said.address });
+    c.emit({ type: 'conflict', id: c.id, address: c.alive.address, otherAddress });
+    return true;
   }
 
   /** Convicts those whose time is over. */
@@ -200,6 +222,17 @@ export class Membership {
       this.#nextConflictMs = c.nowMs + c.options.probeIntervalMs;
       c.send(said.address, [{ type: 'conflict', id: c.id, boot, address }]);
     }
+  }
+
+  /** Two nodes under one id, at one incarnation: neither would win. The earlier one is told of the later one, and will see to it. */
+  #noticeTwins(said: Alive, entry: MemberEntry): void {
+    const c = this.#c;
+    const held = entry.alive;
+    const areTwins = said.boot !== held.boot && said.address !== held.address && said.incarnation === held.incarnation;
+    if (!areTwins || !entry.isActive || c.nowMs < this.#nextConflictMs) return;
+    this.#nextConflictMs = c.nowMs + c.options.probeIntervalMs;
+    const [earlier, later] = said.boot < held.boot ? [said, held] : [held, said];
+    c.send(earlier.address, [{ ...later }]);
   }
 
   #refute(accused: number): void {

@@ -183,7 +183,8 @@ export class SwimCore {
         this.#ping(message, from);
         return;
       case 'ack':
-        if (!this.#prober.ack(message) && !this.#exchanges.ack(message)) this.#relays.ack(message);
+        if (this.#prober.ack(message) || this.#membership.ack(message) || this.#exchanges.ack(message)) return;
+        this.#relays.ack(message);
         return;
       case 'nack':
         this.#prober.nack(message);

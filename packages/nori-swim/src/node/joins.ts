@@ -33,6 +33,7 @@ export class Join {
   readonly result: Promise<JoinResult>;
   readonly #attempts: JoinAttempt[] = [];
   readonly #tickets = new Map<number, { readonly seed: string; readonly address: Address }>();
+  #isAsked = false;
   #resolve!: (result: JoinResult) => void;
   #reject!: (error: SwimError) => void;
 
@@ -56,6 +57,7 @@ export class Join {
 
   /** All have been asked. */
   asked(): void {
+    this.#isAsked = true;
     this.#settle();
   }
 
@@ -79,7 +81,7 @@ export class Join {
   }
 
   #settle(): void {
-    if (this.#tickets.size > 0) return;
+    if (!this.#isAsked || this.#tickets.size > 0) return;
     if (this.#attempts.length === 0) {
       this.#resolve({ contacted: [] });
       return;

@@ -68,7 +68,7 @@ export class MsgpackReader {
     if (tag === 0xc4) length = this.#byte();
     else if (tag === 0xc5) length = this.#u16();
     else throw this.bad('bytes');
-    return this.#take(length, maxBytes).slice();
+    return new Uint8Array(this.#take(length, maxBytes));
   }
 
   /** Everything must have been read. */

@@ -185,11 +185,29 @@ describe('an id that is taken', () => {
     expect(ofType(node.packet('b', { ...twin, incarnation: 5 }), 'conflict')).toEqual([]);
   });
 
-  test('is given up by the later node, which stops', () => {
+  test('is given up by the later node, which stops, once the earlier one has answered', () => {
     const node = new Harness(['b', 'c']);
-    const stopped = node.packet('b', { type: 'conflict', id: 'a', boot: 400, address: '10.9.9.9:1' });
+    const asked = node.packet('b', { type: 'conflict', id: 'a', boot: 400, address: '10.9.9.9:1' });
+    expect(receivers(asked, 'ping')).toEqual(['10.9.9.9:1']);
+    const [ping] = ofType(asked, 'ping');
+    expect(ping).toMatchObject({ target: 'a', boot: 400, incarnation: 0 });
+    const ack = { type: 'ack', seq: ping!.seq, from: 'a', boot: 400, incarnation: 3, via: '' } as const;
+    node.packet('b', { ...ack, seq: ping!.seq + 1 });
+    node.packet('b', { ...ack, from: 'b' });
+    expect(node.core.phase).toBe('running');
+    const stopped = node.packet('b', ack);
     expect(events(stopped)).toMatchObject([{ type: 'conflict', address: addressOf('a'), otherAddress: '10.9.9.9:1' }]);
     expect(node.run(100_000)).toEqual([]);
+  });
+
+  test.each([
+    [900, addressOf('b'), '10.9.9.9:1'],
+    [50, '10.9.9.9:1', addressOf('b')],
+  ])('is seen to be taken by those that hear of both: the earlier is told (boot %i)', (boot, earlier, later) => {
+    const node = new Harness(['b', 'c']);
+    const told = node.packet('c', alive('b', 1, { boot, address: '10.9.9.9:1' }));
+    expect(sends(told)).toMatchObject([{ to: earlier, messages: [{ type: 'alive', id: 'b', address: later }] }]);
+    expect(node.packet('c', alive('b', 1, { boot, address: '10.9.9.9:1' }))).toEqual([]);
   });
 
   test('is not given up to a later node, or to what an earlier run has left behind', () => {

@@ -14,7 +14,16 @@ const head = (cells) => {
 };
 
 function detection() {
-  head(['members', 'runs', 'first notices: mean', 'all know: mean', 'p50', 'p99', 'max', 'all know with the LAN constants of memberlist: mean']);
+  head([
+    'members',
+    'runs',
+    'first notices: mean',
+    'all know: mean',
+    'p50',
+    'p99',
+    'max',
+    'all know with the LAN constants of memberlist: mean',
+  ]);
   for (const [nodes, runs] of [
     [3, 1_000],
     [5, 1_000],
@@ -30,7 +39,15 @@ function detection() {
 }
 
 function spread() {
-  head(['members', 'runs', 'all have heard: p50', 'p99', 'max', 'transmissions by one member, at most', 'runs in which gossip missed somebody']);
+  head([
+    'members',
+    'runs',
+    'all have heard: p50',
+    'p99',
+    'max',
+    'transmissions by one member, at most',
+    'runs in which gossip missed somebody',
+  ]);
   for (const [nodes, runs] of [
     [3, 500],
     [10, 500],
@@ -43,7 +60,13 @@ function spread() {
 }
 
 function load() {
-  head(['members', 'datagrams a second and member', 'bytes (encrypted)', 'exchanges over TCP a minute', 'the same at 10 % loss']);
+  head([
+    'members',
+    'datagrams a second and member',
+    'bytes (encrypted)',
+    'exchanges over TCP a minute',
+    'the same at 10 % loss',
+  ]);
   for (const nodes of [3, 10, 100, 1_000]) {
     const forSeconds = nodes > 100 ? 30 : 300;
     const idle = measureLoad({ nodes, seed: 1, seconds: forSeconds });
@@ -156,20 +179,30 @@ async function idleCpu(count, forSeconds) {
 async function cost() {
   head(['what', 'measured', 'target']);
   const shares = await idleCpu(3, 60);
-  row(['CPU of an idle member of three, encrypted', `${(100 * Math.max(...shares)).toFixed(2)} % of a core`, 'under 0.5 %']);
+  row([
+    'CPU of an idle member of three, encrypted',
+    `${(100 * Math.max(...shares)).toFixed(2)} % of a core`,
+    'under 0.5 %',
+  ]);
   row(['heap of a member, with 32 bytes of metadata', `${bytesPerMember().toFixed(0)} B`, 'under 2 KiB']);
   const sim = new Simulation({ seed: 1, nodes: 1_000 });
   sim.run(5_000);
   const before = cpuMs();
   sim.run(60_000);
-  row(['1,000 simulated members, virtual time over CPU time', `${(60_000 / (cpuMs() - before)).toFixed(0)} times`, 'over 20 times']);
+  row([
+    '1,000 simulated members, virtual time over CPU time',
+    `${(60_000 / (cpuMs() - before)).toFixed(0)} times`,
+    'over 20 times',
+  ]);
 }
 
 const tables = { detection, spread, load, lifeguard, cost };
 const wanted = process.argv.slice(2);
 if (wanted.includes('cost') && globalThis.gc === undefined) {
   const again = [fileURLToPath(import.meta.url), ...wanted];
-  process.stdout.write(execFileSync(process.execPath, ['--expose-gc', ...again], { stdio: ['ignore', 'pipe', 'inherit'] }));
+  process.stdout.write(
+    execFileSync(process.execPath, ['--expose-gc', ...again], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
 } else {
   for (const name of wanted.length > 0 ? wanted : Object.keys(tables).filter((each) => each !== 'cost')) {
     console.log(`\n${name}\n`);

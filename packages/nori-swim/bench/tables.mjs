@@ -83,11 +83,13 @@ function lifeguard() {
     ['suspicion', 0, 1, 0],
     ['buddy', 0, 0, 1],
     ['Lifeguard: all three', 1, 1, 1],
+    ['Lifeguard, pauses noticed, suspects asked again', 1, 1, 1, 1],
   ];
   const counts = [1, 2, 4, 8, 16, 32];
   head(['on', ...counts.map((slow) => `${slow} slow`)]);
-  for (const [name, health, suspicion, buddy] of rows) {
-    const parts = { localHealth: !!health, suspicion: !!suspicion, buddy: !!buddy, pauseDetection: false };
+  for (const [name, health, suspicion, buddy, rest] of rows) {
+    const lifeguard = { localHealth: !!health, suspicion: !!suspicion, buddy: !!buddy };
+    const parts = { ...lifeguard, pauseDetection: !!rest, recheckSuspects: !!rest };
     const cells = counts.map((slow) => {
       let [all, atHealthy] = [0, 0];
       for (let seed = 1; seed <= 3; seed++) {

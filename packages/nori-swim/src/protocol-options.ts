@@ -52,6 +52,8 @@ export interface ProtocolOptions {
   /** Time for an exchange of views over TCP. Default 5,000. */
   readonly streamTimeoutMs: number;
   readonly lifeguard: LifeguardOptions;
+  /** Ask whoever is suspected once more, out of turn, before it is called dead. Default true. */
+  readonly recheckSuspects: boolean;
   /** Notice when this node stood still, and drop what it made of the silence. Default true. */
   readonly pauseDetection: boolean;
 }
@@ -80,6 +82,7 @@ export const DEFAULT_PROTOCOL: ProtocolOptions = Object.freeze({
   tcpFallback: true,
   streamTimeoutMs: 5_000,
   lifeguard: Object.freeze({ localHealth: true, suspicion: true, buddy: true }),
+  recheckSuspects: true,
   pauseDetection: true,
 });
 

@@ -168,7 +168,9 @@ export class CoreContext {
     const records: MemberRecord[] = [{ alive: this.alive, state, ageMs: 0 }];
     for (const entry of this.table.values()) {
       const { alive, incarnation } = entry;
-      const said = incarnation === alive.incarnation ? alive : { ...alive, incarnation };
+      // What it is accused of counts at its incarnation; that it is alive, at the one that it said it with.
+      const isAsSaid = incarnation === alive.incarnation || entry.state === 'alive';
+      const said = isAsSaid ? alive : { ...alive, incarnation };
       records.push({ alive: said, state: entry.state, ageMs: this.nowMs - entry.stateSinceMs });
     }
     return records;

@@ -62,23 +62,25 @@ export class Membership {
       c.emit({ type: 'alive', member: c.describe(added), reason: 'joined' });
       return;
     }
-    if (said.incarnation <= entry.incarnation) {
+    if (said.incarnation < entry.incarnation || said.incarnation <= entry.alive.incarnation) {
       this.#noticeTwins(said, entry);
       return;
     }
     if (spread) c.spread(said);
     const before = { state: entry.state, alive: entry.alive };
     entry.alive = said;
+    // Of an incarnation that has been heard of already, as an accusation or an answer, this is only what the member says of itself.
+    const isLater = said.incarnation > entry.incarnation;
     entry.incarnation = said.incarnation;
     if (before.alive.address !== said.address) {
       entry.udpMisses = -1;
       entry.tcp = 'unknown';
     }
-    if (before.state !== 'alive') {
+    if (isLater && before.state !== 'alive') {
       c.table.setState(entry, 'alive', c.nowMs, c.random);
       this.#schedule();
     }
-    const reason = aliveReason(before.state, before.alive.boot !== said.boot);
+    const reason = isLater ? aliveReason(before.state, before.alive.boot !== said.boot) : undefined;
     if (reason !== undefined) c.emit({ type: 'alive', member: c.describe(entry), reason });
     else if (!isSameIdentity(before.alive, said)) c.emit({ type: 'update', member: c.describe(entry) });
   }
@@ -100,12 +102,29 @@ export class Membership {
     }
     entry.incarnation = said.incarnation;
     entry.suspicion = this.#suspicion(said.from);
+    if (evidence !== undefined) entry.suspicion.checked(c.nowMs);
     c.table.setState(entry, 'suspect', c.nowMs, c.random);
     this.#schedule();
     c.spread(said);
     const { helpers, nacks, from: by } = said;
     const event = { type: 'suspect', member: c.describe(entry), by, helpers, nacks } as const;
     c.emit(evidence === undefined ? event : { ...event, evidence });
+  }
+
+  /**
+   * A member has answered this node, or a helper of it. If it is suspected, its own word is as good as a refutation that got lost; and as
+   * long as it has not heard of the suspicion, it has all of its time once more.
+   */
+  answered(entry: MemberEntry, { boot, incarnation }: Ack): void {
+    const c = this.#c;
+    const { suspicion } = entry;
+    if (suspicion === undefined || !c.options.recheckSuspects || boot !== entry.alive.boot) return;
+    if (incarnation > entry.incarnation) {
+      entry.incarnation = incarnation;
+      c.table.setState(entry, 'alive', c.nowMs, c.random);
+      c.emit({ type: 'alive', member: c.describe(entry), reason: 'refuted' });
+    } else suspicion.restart(c.nowMs);
+    this.#schedule();
   }
 
   dead(said: Dead): void {

@@ -15,6 +15,8 @@ const HELPER_SHARE = 0.8;
 
 interface Probe {
   readonly entry: MemberEntry;
+  /** Because it is suspected. */
+  readonly isOutOfTurn: boolean;
   readonly seq: number;
   readonly startedMs: number;
   readonly timeoutMs: number;
@@ -31,6 +33,7 @@ export class Prober {
   readonly #membership: Membership;
   #probe: Probe | undefined;
   #nextMs: number;
+  #wasOutOfTurn = false;
 
   constructor(context: CoreContext, membership: Membership, firstMs: number) {
     this.#c = context;
@@ -59,7 +62,8 @@ export class Prober {
     const probe = this.#probe;
     if (probe === undefined || probe.done) return;
     this.#probe = undefined;
-    this.#c.table.probeAgain();
+    if (probe.isOutOfTurn) probe.entry.suspicion?.restart(this.#c.nowMs);
+    else this.#c.table.probeAgain();
     this.#nextMs = this.#c.nowMs;
   }
 
@@ -67,6 +71,7 @@ export class Prober {
     const probe = this.#probe;
     if (probe === undefined || probe.seq !== ack.seq || probe.entry.id !== ack.from) return false;
     const { entry } = probe;
+    this.#membership.answered(entry, ack);
     if (ack.via === '') {
       const rttMs = this.#c.nowMs - probe.startedMs;
       entry.rttMs = rttMs;
@@ -92,7 +97,9 @@ export class Prober {
     const answered = typeof answer !== 'string' && answer.from === probe.entry.id;
     setTcp(this.#c, probe.entry, answered);
     if (!answered) probe.tcp = typeof answer === 'string' ? answer : 'failed';
-    else if (!probe.done) {
+    else {
+      this.#membership.answered(probe.entry, answer);
+      if (probe.done) return;
       this.#missed(probe.entry);
       this.#succeed(probe, 'tcp');
     }
@@ -104,11 +111,14 @@ export class Prober {
     const intervalMs = options.probeIntervalMs * c.health.factor;
     this.#nextMs = nowMs + intervalMs;
     this.#probe = undefined;
-    const entry = c.table.nextToProbe(c.random);
+    const doubtful = this.#doubtful();
+    this.#wasOutOfTurn = doubtful !== undefined;
+    const entry = doubtful ?? c.table.nextToProbe(c.random);
     if (entry === undefined) return;
     const seq = c.nextSeq();
     this.#probe = {
       entry,
+      isOutOfTurn: this.#wasOutOfTurn,
       seq,
       startedMs: nowMs,
       timeoutMs: options.probeTimeoutMs * c.health.factor,
@@ -121,6 +131,19 @@ export class Prober {
     c.send(entry.alive.address, pingWithAccusation(c, entry, seq));
   }
 
+  /** Whoever is suspected and should be asked once more; every second probe at most, so that the others have their turn. */
+  #doubtful(): MemberEntry | undefined {
+    const c = this.#c;
+    if (this.#wasOutOfTurn || !c.options.recheckSuspects) return undefined;
+    let first: MemberEntry | undefined;
+    for (const entry of c.table.suspects) {
+      const checkMs = entry.suspicion?.nextCheckMs ?? Number.POSITIVE_INFINITY;
+      if (checkMs <= c.nowMs && checkMs < (first?.suspicion?.nextCheckMs ?? Number.POSITIVE_INFINITY)) first = entry;
+    }
+    first?.suspicion?.checked(c.nowMs);
+    return first;
+  }
+
   #askHelpers(probe: Probe): void {
     const c = this.#c;
     const { entry, seq } = probe;
@@ -131,7 +154,7 @@ export class Prober {
       target: entry.id,
       address: entry.alive.address,
       boot: entry.alive.boot,
-      incarnation: entry.incarnation,
+      incarnation: entry.alive.incarnation,
       waitMs: Math.min(HELPER_WAIT_MAX_MS, Math.floor(leftMs * HELPER_SHARE)),
       from: c.id,
     };
@@ -193,8 +216,9 @@ export function setTcp(c: CoreContext, entry: MemberEntry, answered: boolean): v
 
 /** A ping to whom this node knows under this id. */
 export function ping(c: CoreContext, entry: MemberEntry, seq: number): Ping {
-  const { id: target, alive, incarnation } = entry;
-  return { type: 'ping', seq, target, boot: alive.boot, incarnation, from: c.id };
+  // What it last said itself: if that is not the latest, its answer brings the latest.
+  const { id: target, alive } = entry;
+  return { type: 'ping', seq, target, boot: alive.boot, incarnation: alive.incarnation, from: c.id };
 }
 
 /** What the member is accused of, and a ping, in this order: so its answer is a refutation. */

@@ -8,6 +8,8 @@ export class Suspicion {
   readonly sinceMs: number;
   /** The first accuser, then those that confirmed it. */
   readonly accusers: NodeId[];
+  /** Not before this is the member asked out of turn. */
+  nextCheckMs: number;
   readonly #wanted: number;
   readonly #minMs: number;
   readonly #maxMs: number;
@@ -15,6 +17,8 @@ export class Suspicion {
   constructor(nowMs: number, accuser: NodeId, wanted: number, minMs: number, maxMs: number) {
     this.sinceMs = nowMs;
     this.#countsFromMs = nowMs;
+    // Most refutations are there by then.
+    this.nextCheckMs = nowMs + minMs / 4;
     this.accusers = [accuser];
     this.#wanted = wanted;
     this.#minMs = minMs;
@@ -32,6 +36,11 @@ export class Suspicion {
     if (this.accusers.length > this.#wanted || this.accusers.includes(accuser)) return false;
     this.accusers.push(accuser);
     return true;
+  }
+
+  /** It is being asked. */
+  checked(nowMs: number): void {
+    this.nextCheckMs = nowMs + this.#minMs / 2;
   }
 
   /** Begins to count anew: what happened until now, this node could not hear. */

@@ -11,6 +11,8 @@ export interface LifeguardParts {
   readonly buddy: boolean;
   /** Beyond Lifeguard: notice one's own pauses. */
   readonly pauseDetection: boolean;
+  /** Beyond Lifeguard: ask whoever is suspected once more. */
+  readonly recheckSuspects: boolean;
 }
 
 /** What to try. */
@@ -43,13 +45,13 @@ export interface LifeguardResult {
 /** Lets `slow` members be held up again and again. */
 export function tryLifeguard(options: LifeguardOptions): LifeguardResult {
   const { nodes, slow, seconds, seed, parts, heldUpMs = [500, 8_000], freeMs = [1, 50] } = options;
-  const { localHealth, suspicion, buddy, pauseDetection } = parts;
+  const { localHealth, suspicion, buddy, pauseDetection, recheckSuspects } = parts;
   const isSlow = (node: number) => node < slow;
   const result = { falsePositives: 0, atHealthy: 0, slowConvicted: 0 };
   const sim: Simulation = new Simulation({
     seed,
     nodes,
-    protocol: { ...options.protocol, lifeguard: { localHealth, suspicion, buddy }, pauseDetection },
+    protocol: { ...options.protocol, lifeguard: { localHealth, suspicion, buddy }, pauseDetection, recheckSuspects },
     onEvent: (node, event) => {
       if (event.type !== 'confirm') return;
       if (!isSlow(sim.numberOf(event.member.id))) {

@@ -111,7 +111,7 @@ test('a thousand members detect a crash, and send no more than ten do', { timeou
 test('with Lifeguard there are over fifty times fewer false positives', { timeout: 120_000 }, () => {
   const seed = seedFromEnv();
   const tried = (on: boolean) => {
-    const parts = { localHealth: on, suspicion: on, buddy: on, pauseDetection: on };
+    const parts = { localHealth: on, suspicion: on, buddy: on, pauseDetection: on, recheckSuspects: on };
     return tryLifeguard({ nodes: 40, slow: 6, seconds: 60, seed, parts, heldUpMs: [500, 16_000], freeMs: [1, 1_000] })
       .falsePositives;
   };

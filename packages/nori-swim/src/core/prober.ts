@@ -2,7 +2,7 @@
 //
 //   ping ──(timeout)──▶ ping-request to helpers, ping over TCP ──(rest of the interval)──▶ the member is suspected
 //
-// An answer on any way ends it. Interval and timeout are stretched while this node's own health is bad.
+// An answer on any way ends it. Whoever is suspected is asked once more out of turn. Interval and timeout are stretched while this node's own health is bad.
 import type { NodeId } from '../member.js';
 import { HELPER_WAIT_MAX_MS } from '../wire/limits.js';
 import { type CoreContext, UDP_MISSES_MAX } from './context.js';

@@ -103,7 +103,7 @@ describe('a suspicion', () => {
   });
 
   test('is told the suspect itself with the ping that it is to answer', () => {
-    const node = new Harness(['b', 'c', 'd']);
+    const node = new Harness(['b', 'c', 'd'], { suspicionMult: 40 });
     node.packet('c', suspect('b', 'c'));
     // All rumours are spent first.
     node.runAnswering(1_400, ['b']);
@@ -111,6 +111,73 @@ describe('a suspicion', () => {
       action.messages.some((m) => m.type === 'ping' && m.target === 'b'),
     );
     expect(told?.messages.slice(0, 2)).toMatchObject([{ type: 'suspect', id: 'b', from: 'a' }, { type: 'ping' }]);
+  });
+});
+
+describe('whoever is suspected', () => {
+  const ids = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'];
+  const ack = (seq: number, incarnation: number, via = '') =>
+    ({ type: 'ack', seq, from: 'b', boot: 100, incarnation, via }) as const;
+
+  test('is asked once more out of turn, soon and then again, but not in every probe', () => {
+    const node = new Harness(ids);
+    node.packet('c', suspect('b', 'c'));
+    const targets = ofType(node.runAnswering(5_000, ['b']), 'ping').map(({ target }) => target);
+    const asked = targets.flatMap((target, i) => (target === 'b' ? [i] : []));
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+    expect(asked[0]).toBeLessThanOrEqual(2);
+    expect(targets.some((target, i) => target === 'b' && targets[i + 1] === 'b')).toBe(false);
+  });
+
+  test.each(['direct', 'helper', 'tcp'] as const)(
+    'and has refuted it is believed by its answer, though the refutation was lost (%s)',
+    (way) => {
+      const node = new Harness(ids);
+      node.packet('c', suspect('b', 'c'));
+      const { seq } = node.untilPing('b');
+      if (way === 'direct') node.packet('b', ack(seq, 2));
+      else {
+        const request = node.run(250).find(({ type }) => type === 'request');
+        const exchange = request?.type === 'request' ? request.exchange : -1;
+        if (way === 'helper') node.packet('c', ack(seq, 2, 'c'));
+        else node.step({ type: 'reply', exchange, message: ack(seq, 2) });
+      }
+      expect(node.core.entry('b')).toMatchObject({ state: 'alive', incarnation: 2 });
+      expect(events(node.actions).at(-1)).toMatchObject({ type: 'alive', reason: 'refuted' });
+      // An accusation of before is over; what it says of itself at that incarnation is still to come, and is taken.
+      node.packet('d', suspect('b', 'd', 1));
+      expect(node.state('b')).toBe('alive');
+      expect(events(node.packet('b', alive('b', 2, { metadata: Uint8Array.of(9) })))).toMatchObject([
+        { type: 'update' },
+      ]);
+      expect(events(node.packet('b', alive('b', 2, { metadata: Uint8Array.of(9) })))).toEqual([]);
+    },
+  );
+
+  test('and does not know it yet has all of its time once more with each answer', () => {
+    const node = new Harness(['b', 'c']);
+    node.packet('c', suspect('b', 'c'));
+    node.runAnswering(60_000);
+    expect(node.state('b')).toBe('suspect');
+    node.runAnswering(13_000, ['b']);
+    expect(node.state('b')).toBe('dead');
+  });
+
+  test('is not believed by the answer of another run of it', () => {
+    const node = new Harness(ids);
+    node.packet('c', suspect('b', 'c'));
+    const { seq } = node.untilPing('b');
+    node.packet('b', { ...ack(seq, 9), boot: 101 });
+    expect(node.core.entry('b')).toMatchObject({ state: 'suspect', incarnation: 1 });
+  });
+
+  test('keeps what it said itself, whatever incarnation it is accused of', () => {
+    const node = new Harness(ids);
+    node.packet('c', suspect('b', 'c', 5));
+    expect(events(node.packet('b', alive('b', 5, { metadata: Uint8Array.of(1) })))).toMatchObject([
+      { type: 'update', member: { state: 'suspect' } },
+    ]);
+    expect(node.core.entry('b')).toMatchObject({ state: 'suspect', incarnation: 5 });
   });
 });
 

@@ -2,7 +2,7 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** Coarse, since only delays of a good part of a probe's timeout matter: a finer one costs CPU all the time. */
-const RESOLUTION_MS = 20;
+const RESOLUTION_MS = 50;
 
 export class LoopDelay {
   readonly #histogram: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });

@@ -313,13 +313,9 @@ export class SwimCore {
       ({ state, stateSinceMs }) => state === 'dead' && c.nowMs - stateSinceMs < gossipToDeadMs,
     );
     const targets = c.table.pick(gossipNodes, c.random, () => true);
-    for (const entry of dying) {
-      // As likely as any active member.
-      const places = c.table.active.length + dying.length;
-      if (c.random() * places < gossipNodes) {
-        if (targets.length >= gossipNodes) targets.pop();
-        targets.unshift(entry);
-      }
+    // One of them, as likely as any active member, and after these: a rumour has few transmissions, and the living need it more.
+    if (c.random() * (c.table.active.length + dying.length) < gossipNodes * dying.length) {
+      targets.push(dying[Math.floor(c.random() * dying.length)]!);
     }
     for (const { alive } of targets) if (!c.sendRumours(alive.address)) return;
   }

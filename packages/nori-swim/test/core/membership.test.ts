@@ -107,7 +107,7 @@ describe('a suspicion', () => {
     node.packet('c', suspect('b', 'c'));
     // All rumours are spent first.
     node.runAnswering(1_400, ['b']);
-    const told = sends(node.runAnswering(2_000, ['b'])).find((action) =>
+    const told = sends(node.runAnswering(3_000, ['b'])).find((action) =>
       action.messages.some((m) => m.type === 'ping' && m.target === 'b'),
     );
     expect(told?.messages.slice(0, 2)).toMatchObject([{ type: 'suspect', id: 'b', from: 'a' }, { type: 'ping' }]);

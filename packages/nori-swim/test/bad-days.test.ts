@@ -13,3 +13,8 @@ test('under faults of all kinds the invariants hold, and afterwards all views ar
   for (let i = 0; i < rounds; i++) events += badDay(first + i).events;
   expect(events).toBeGreaterThan(rounds);
 });
+
+// An answer had told others of an incarnation that the member, restarted without a state file, then began below.
+test.each([2_473_473_390])('what was found on a bad day stays mended (seed %i)', (seed) => {
+  expect(badDay(seed).events).toBeGreaterThan(0);
+});

@@ -94,7 +94,7 @@ test('mutated packets are refused with a code, or do what the protocol says', { 
   expect(taken).toBeGreaterThan(rounds / 10);
   // It still does what it is for.
   expect(core.phase).toBe('running');
-  expect(core.nextWakeMs).toBeLessThan(rounds + 1_000);
+  expect(core.nextWakeMs).toBeLessThan(rounds + 10_000);
 });
 
 test('strangers cannot make a node remember more than its limits', () => {

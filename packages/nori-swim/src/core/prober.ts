@@ -153,8 +153,8 @@ export class Prober {
       seq,
       target: entry.id,
       address: entry.alive.address,
-      boot: entry.alive.boot,
-      incarnation: entry.alive.incarnation,
+      boot: expectedBoot(entry),
+      incarnation: entry.incarnation,
       waitMs: Math.min(HELPER_WAIT_MAX_MS, Math.floor(leftMs * HELPER_SHARE)),
       from: c.id,
     };
@@ -216,9 +216,13 @@ export function setTcp(c: CoreContext, entry: MemberEntry, answered: boolean): v
 
 /** A ping to whom this node knows under this id. */
 export function ping(c: CoreContext, entry: MemberEntry, seq: number): Ping {
-  // What it last said itself: if that is not the latest, its answer brings the latest.
-  const { id: target, alive } = entry;
-  return { type: 'ping', seq, target, boot: alive.boot, incarnation: alive.incarnation, from: c.id };
+  const { id: target, incarnation } = entry;
+  return { type: 'ping', seq, target, boot: expectedBoot(entry), incarnation, from: c.id };
+}
+
+/** The run that is expected to answer. None, if the member has said something about itself that has not come here: then it says it again. */
+function expectedBoot({ alive, incarnation, state }: MemberEntry): number {
+  return state === 'alive' && alive.incarnation < incarnation ? 0 : alive.boot;
 }
 
 /** What the member is accused of, and a ping, in this order: so its answer is a refutation. */

@@ -154,6 +154,17 @@ describe('whoever is suspected', () => {
     },
   );
 
+  test('and believed by its answer is asked to say again who it is, and a later run of it rises above that', () => {
+    const node = new Harness(['b', 'c', 'd']);
+    node.packet('c', suspect('b', 'c', 3));
+    const { seq } = node.untilPing('b');
+    node.packet('b', ack(seq, 4));
+    expect(node.untilPing('b')).toMatchObject({ boot: 0, incarnation: 4 });
+    // What a restarted member does with such a ping is held by `a member that was restarted`.
+    node.packet('b', alive('b', 5, { boot: 101 }));
+    expect(node.untilPing('b')).toMatchObject({ boot: 101, incarnation: 5 });
+  });
+
   test('and does not know it yet has all of its time once more with each answer', () => {
     const node = new Harness(['b', 'c']);
     node.packet('c', suspect('b', 'c'));

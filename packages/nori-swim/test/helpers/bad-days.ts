@@ -33,6 +33,8 @@ function run(seed: number) {
     sim.run(500 + 2_500 * sim.random());
   }
   faults.end();
+  // Until the last pause is over.
+  while (sim.numbers.some((node) => sim.isPaused(node))) sim.run(500);
   const healedMs = sim.nowMs;
   // Looked at once a second: the check is not free.
   while (checker.disagreement() !== undefined) {

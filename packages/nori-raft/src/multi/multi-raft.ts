@@ -58,6 +58,8 @@ export class MultiRaft {
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
   readonly #groups = new Map<number, GroupDriver>();
+  /** Groups whose creation waits for the log. */
+  readonly #creating = new Set<number>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #sender: SnapshotSender;
@@ -111,8 +113,19 @@ export class MultiRaft {
    * @throws RaftError RAFT_GROUP_EXISTS, RAFT_CORRUPT_STATE, RAFT_CLOSED
    */
   async createGroup<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
-    const { groupId, replicaId, bootstrap = false } = options;
+    const { groupId } = options;
     this.#checkOpen();
+    if (this.#creating.has(groupId)) throw groupExists(groupId, 'it is being created');
+    this.#creating.add(groupId);
+    try {
+      return await this.#create(options);
+    } finally {
+      this.#creating.delete(groupId);
+    }
+  }
+
+  async #create<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
+    const { groupId, replicaId, bootstrap = false } = options;
     const { storage } = this.options;
     const stored = storage.storedGroups.find((group) => group.groupId === groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
@@ -145,9 +158,15 @@ export class MultiRaft {
     return group as RaftGroup as RaftGroup<Result>;
   }
 
-  /** Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. */
+  /**
+   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop.
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_BUSY while it is being created, RAFT_CLOSED, and what the storage throws
+   */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
+    if (this.#creating.has(groupId)) {
+      throw new RaftError('RAFT_BUSY', `Group ${groupId} is being created. Remove it when that is done.`);
+    }
     const group = this.#groups.get(groupId);
     if (group === undefined) throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
     this.#groups.delete(groupId);

@@ -62,6 +62,8 @@ export class MultiRaft {
   readonly #groups = new Map<number, GroupDriver>();
   /** What the log holds: what it was found to hold, and what has been created and removed since. */
   readonly #stored = new Map<number, StoredGroup>();
+  /** Groups whose creation waits for the log. */
+  readonly #creating = new Set<number>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #sender: SnapshotSender;
@@ -118,8 +120,19 @@ export class MultiRaft {
    * @throws RaftError RAFT_GROUP_EXISTS, RAFT_CORRUPT_STATE, RAFT_CLOSED
    */
   async createGroup<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
-    const { groupId, replicaId, bootstrap = false } = options;
+    const { groupId } = options;
     this.#checkOpen();
+    if (this.#creating.has(groupId)) throw groupExists(groupId, 'it is being created');
+    this.#creating.add(groupId);
+    try {
+      return await this.#create(options);
+    } finally {
+      this.#creating.delete(groupId);
+    }
+  }
+
+  async #create<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
+    const { groupId, replicaId, bootstrap = false } = options;
     const { storage } = this.options;
     const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
@@ -156,10 +169,13 @@ export class MultiRaft {
   /**
    * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. One that was found in the log need not have
    * been taken up before. On a full disk it waits for space.
-   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_STORAGE_FAILED, RAFT_CLOSED
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_BUSY while it is being created, RAFT_STORAGE_FAILED, RAFT_CLOSED
    */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
+    if (this.#creating.has(groupId)) {
+      throw new RaftError('RAFT_BUSY', `Group ${groupId} is being created. Remove it when that is done.`);
+    }
     const group = this.#groups.get(groupId);
     const stored = this.#stored.get(groupId);
     if (stored === undefined || stored.removed) {

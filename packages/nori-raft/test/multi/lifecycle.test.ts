@@ -121,3 +121,25 @@ test('what gathers while the disk stands still is written in pieces, not as one 
   expect(Math.max(...sizes)).toBeLessThanOrEqual(64 * 2 ** 20);
   await c.close();
 });
+
+test('two calls that take up the same replica at once do not make it twice', async () => {
+  const c = await MultiCluster.start({ size: 1 });
+  await c.node(1).kill();
+  const opening = c.node(1).open();
+  await c.run(10);
+  await opening;
+  const { multi } = c.node(1);
+  // A snapshot was installed, and the log not begun anew behind it: that comes first, and takes a write.
+  const mark: Mark = { term: 3, index: 700, config: c.config };
+  const take = () => {
+    const stateMachine = new ListMachine({ list: [], mark });
+    return outcomeOf(multi.createGroup({ groupId: 0, replicaId: 1, stateMachine, peers: c.peers }));
+  };
+  const [first, second] = [take(), take()];
+  const removed = outcomeOf(multi.removeGroup(0));
+  await c.run(10);
+  expect(first.value).toBe(multi.group(0));
+  expect(second.code).toBe('RAFT_GROUP_EXISTS');
+  expect(removed.code).toBe('RAFT_BUSY');
+  await c.close();
+});

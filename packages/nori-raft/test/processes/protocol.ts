@@ -68,6 +68,8 @@ export interface NodeState {
   readonly unknownGroupMessages: number;
   readonly framesRefused: number;
   readonly refusals: number;
+  /** For people: how groups and the log stand. */
+  readonly summary: string;
   /** Maps by group, as JSON of their entries in order. */
   readonly maps: readonly string[];
 }

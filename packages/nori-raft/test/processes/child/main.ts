@@ -160,6 +160,11 @@ class Node {
       ...this.#counts,
       ...{ unknownGroupMessages, framesRefused, refusals: this.#transport.counters.refusals },
       leading: this.#groups.filter(({ role }) => role === 'leader').map(({ groupId }) => groupId),
+      summary: JSON.stringify({
+        ...{ counts: this.#counts, stats: this.#raft.stats(), stalledMs: this.#raft.options.storage.stalledMs() },
+        transport: this.#transport.counters,
+        groups: this.#groups.map((group) => ({ ...group.status(), hasLease: group.leaseRead(() => true) })),
+      }),
       maps: this.#maps.map(({ values }) => JSON.stringify([...values].sort(([a], [b]) => (a < b ? -1 : 1)))),
     };
   }

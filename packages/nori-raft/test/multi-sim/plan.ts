@@ -3,6 +3,7 @@
 // There is one configuration for all seeds; only its weights differ, so that some seeds are calm and some wild.
 import { type LinkQuality, Rng } from 'nori-testkit';
 import type { MapFunction } from '../sim/replicated-map.js';
+import { drawWeighted } from '../sim/weighted.js';
 
 /** How the nodes are built. */
 export interface MultiConfig {
@@ -213,7 +214,7 @@ function makeFaults(rng: Rng, { faultMs }: MultiConfig): MultiFault[] {
     const durationMs = Math.min(rng.chance(0.2) ? 800 + 2500 * rng.next() : 20 + 700 * rng.next(), faultMs - atMs);
     const fault: MultiFault = {
       atMs,
-      type: draw(rng, weights, total),
+      type: drawWeighted(rng, MULTI_FAULT_TYPES, weights, total),
       aim: rng.chance(0.4) ? 'leader' : 'any',
       pick: rng.uint32(),
       durationMs,
@@ -223,16 +224,15 @@ function makeFaults(rng: Rng, { faultMs }: MultiConfig): MultiFault[] {
     // Trouble seldom comes alone.
     for (let afterMs = 0; rng.chance(0.3); ) {
       afterMs += rng.next() * rng.pick([2, 20, 700]);
-      faults.push({ ...fault, atMs: atMs + afterMs, type: draw(rng, weights, total), degree: rng.next() });
+      faults.push({
+        ...fault,
+        atMs: atMs + afterMs,
+        type: drawWeighted(rng, MULTI_FAULT_TYPES, weights, total),
+        degree: rng.next(),
+      });
     }
   }
   return faults.filter((fault) => fault.atMs < faultMs).sort((a, b) => a.atMs - b.atMs);
-}
-
-function draw(rng: Rng, weights: readonly number[], total: number): MultiFaultType {
-  let left = rng.next() * total;
-  for (let i = 0; i < weights.length; i++) if ((left -= weights[i]!) < 0) return MULTI_FAULT_TYPES[i]!;
-  return MULTI_FAULT_TYPES[weights.findIndex((weight) => weight > 0)]!;
 }
 
 /** More than a client gets done. */

@@ -31,6 +31,8 @@ export interface GroupHost {
   releaseProposalBytes(bytes: number): void;
   /** Bytes committed and not applied, of all groups. */
   unappliedBytes: number;
+  /** Bytes that wait to be durable, of all groups. */
+  readonly unstoredBytes: number;
   /** Whether heartbeats and votes may be sent: not while the disk stands still. */
   readonly diskIsAlive: boolean;
   /** Why no proposals are taken on this node, or undefined. */

@@ -257,11 +257,10 @@ export class GroupDriver implements RaftGroup {
   /** A message has come from another replica. */
   receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
     if (this.failure !== undefined) return undefined;
-    const { clock, options, unappliedBytes } = this.#host;
-    // Too much is waiting to be applied: what is not acknowledged makes leaders wait.
-    if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
-      return undefined;
-    }
+    const { clock, options, unappliedBytes, unstoredBytes } = this.#host;
+    // Too much is waiting to be stored or applied: what is not acknowledged makes leaders wait.
+    const isFull = unappliedBytes + unstoredBytes > options.unappliedBytesMax;
+    if (isFull && message.type === 'append' && message.entries.length > 0) return undefined;
     this.#tellTicks(tick);
     let reason: DropReason | undefined;
     try {

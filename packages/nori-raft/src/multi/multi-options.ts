@@ -25,7 +25,10 @@ export interface MultiRaftOptions {
   readonly entryBytesMax?: number;
   /** Bytes of proposals that wait for their turn, over all groups. Default 64 MiB. */
   readonly proposalBytesMax?: number;
-  /** Bytes committed here and not applied, over all groups, above which no appends are acknowledged. Default 64 MiB. */
+  /**
+   * Bytes that wait to be stored here, or are committed and wait to be applied, over all groups, above which no more are taken from
+   * leaders. Default 64 MiB.
+   */
   readonly unappliedBytesMax?: number;
   /** Bytes that one group has appended and not committed, above which its proposals are refused. Default 16 MiB. */
   readonly uncommittedBytesMax?: number;

@@ -14,7 +14,7 @@ import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
-import { fittingLists, mergeWrites } from './merge-writes.js';
+import { dataBytes, mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
@@ -281,6 +281,7 @@ export class MultiRaft {
       return;
     }
     this.#pendingWrites.push(write);
+    this.#host.unstoredBytes += dataBytes(write.writes);
     if (!this.#writing) void this.#writeAll();
   }
 
@@ -292,6 +293,7 @@ export class MultiRaft {
         await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
         this.#writes++;
         this.#noSpace = undefined;
+        for (const { writes } of batch) this.#host.unstoredBytes -= dataBytes(writes);
         for (const { done } of batch) done();
         // What is durable is told at once, not in the next turn.
         this.#outbox.flush();
@@ -312,11 +314,11 @@ export class MultiRaft {
   #takeBatch(): PendingWrite[] {
     const pending = this.#pendingWrites;
     if (pending.length > 1) {
-      const count = fittingLists(
-        pending.map(({ writes }) => writes),
-        WRITE_BYTES_MAX,
-      );
-      if (count < pending.length) return pending.splice(0, count);
+      let count = 1;
+      for (let bytes = dataBytes(pending[0]!.writes); count < pending.length; count++) {
+        bytes += dataBytes(pending[count]!.writes);
+        if (bytes > WRITE_BYTES_MAX) return pending.splice(0, count);
+      }
     }
     this.#pendingWrites = [];
     return pending;
@@ -449,6 +451,7 @@ export class MultiRaft {
       clock: this.#clock,
       outbox: this.#outbox,
       unappliedBytes: 0,
+      unstoredBytes: 0,
       get tick() {
         return multi.#ticks;
       },

@@ -56,6 +56,8 @@ export class GroupDriver implements RaftGroup {
   dueTick = 0;
   /** The last tick that the core knows of. */
   #toldTick: number;
+  /** Since when the replica that should lead has followed this leader without a break; undefined: it does not. */
+  preferredSinceMs: number | undefined;
   /** In the set of groups with work. */
   awake = false;
   failure: RaftError | undefined;
@@ -277,6 +279,7 @@ export class GroupDriver implements RaftGroup {
 
   unreachable(node: NodeId): void {
     if (this.core.role !== 'leader') return;
+    if (this.#peers.get(this.preferredLeader) === node) this.preferredSinceMs = undefined;
     for (const [replicaId, at] of this.#peers) if (at === node) this.core.reportUnreachable(replicaId);
   }
 
@@ -513,6 +516,7 @@ export class GroupDriver implements RaftGroup {
 
   #tellRole(): void {
     const { role, term, leader } = this.core;
+    this.preferredSinceMs = undefined;
     this.#host.emit({ type: 'raft.role_changed', groupId: this.groupId, role, term, leader });
   }
 

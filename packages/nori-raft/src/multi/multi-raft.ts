@@ -418,7 +418,7 @@ export class MultiRaft {
       // Spread over the ticks, so that no tick is long.
       if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
     }
-    this.#balance();
+    this.#balance(nowMs);
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);
   }
@@ -426,8 +426,9 @@ export class MultiRaft {
   #transfersLeft = 0;
 
   /** Hands leaderships to the replicas that are meant to have them, a few at a time. */
-  #balance(): void {
-    const { transfersPerSecond, tickMs } = this.options;
+  #balance(nowMs: number): void {
+    const { transfersPerSecond, tickMs, electionTimeoutMs, maxClockDrift } = this.options;
+    const settledMs = 2 * electionTimeoutMs * (1 + maxClockDrift);
     this.#transfersLeft = Math.min(this.#transfersLeft + (transfersPerSecond * tickMs) / 1000, transfersPerSecond);
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
     for (const group of this.#groups.values()) {
@@ -436,7 +437,11 @@ export class MultiRaft {
       const { progress, transferee, lastIndex } = group.status();
       const preferred = progress.find(({ id }) => id === preferredLeader);
       if (preferred === undefined || preferred.learner || transferee !== 0) continue;
-      if (!preferred.recentActive || preferred.state !== 'replicate' || preferred.match < lastIndex) continue;
+      if (preferred.state !== 'replicate') group.preferredSinceMs = undefined;
+      else group.preferredSinceMs ??= nowMs;
+      // Who has just come back is not elected before that: proposals would be refused meanwhile, in vain.
+      if (group.preferredSinceMs === undefined || nowMs - group.preferredSinceMs < settledMs) continue;
+      if (!preferred.recentActive || preferred.match < lastIndex) continue;
       group.transferLeader(preferredLeader);
       if (--this.#transfersLeft < 1) return;
     }

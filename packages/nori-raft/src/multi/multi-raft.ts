@@ -168,7 +168,8 @@ export class MultiRaft {
       throw new RaftError('RAFT_BUSY', `Group ${groupId} is being created. Remove it when that is done.`);
     }
     const group = this.#groups.get(groupId);
-    if (group === undefined) throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
+    if (group === undefined)
+      throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node. Create it first.`);
     this.#groups.delete(groupId);
     group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
     this.#sender.drop(groupId);

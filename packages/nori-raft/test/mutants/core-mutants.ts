@@ -307,6 +307,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     [11],
     'A replica that hears from its leader would vote for another all the same.',
     patch('replica', "if (this.#mustRefuse(m)) return 'leader-alive';", ''),
+    patch('replica', 'canVote && !this.#wouldBreakPromise(m) && ', 'canVote && '),
   ),
   mutant(
     'leader-without-quorum-stays',

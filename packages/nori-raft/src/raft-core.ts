@@ -34,6 +34,9 @@ interface Applying {
   readonly payloadBytes: number;
 }
 
+/** Questions of a follower that wait for answers; lost ones would wait for ever. */
+const FORWARDED_READS_MAX = 1024;
+
 const NO_MESSAGES: readonly Message[] = Object.freeze([]);
 const NO_READS: readonly ReadState[] = Object.freeze([]);
 const NO_TOKENS: readonly number[] = Object.freeze([]);
@@ -426,6 +429,7 @@ export class RaftCore {
       startReads(r);
       return;
     }
+    if (r.forwardedReads.size >= FORWARDED_READS_MAX) r.failOldestForwardedReads();
     const m = blankMessage('read-index', r.id, r.leader, 0);
     m.context = r.newReads[0]!;
     r.forwardedReads.set(m.context, r.newReads);

@@ -253,6 +253,14 @@ export class Replica {
     if (this.newRemoteReads.length > 0) this.newRemoteReads = [];
   }
 
+  failOldestForwardedReads(): void {
+    for (const [context, tokens] of this.forwardedReads) {
+      this.forwardedReads.delete(context);
+      this.#failReads(tokens);
+      return;
+    }
+  }
+
   #failReads(tokens: readonly number[]): void {
     for (const token of tokens) this.readsFailed.push(token);
   }

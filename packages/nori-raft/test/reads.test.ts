@@ -122,3 +122,20 @@ test('a follower that does not know yet who the leader is reads by it all the sa
   c.settle();
   expect(c.node(3).reads).toEqual([{ token, index: c.core(4).commitIndex }]);
 });
+
+test('questions whose answers never come are bounded: the oldest fail', () => {
+  const c = new Cluster();
+  c.elect(1);
+  const { core, readsFailed, reads } = c.node(2);
+  c.passes = ({ type }) => type !== 'read-index';
+  const tokens: number[] = [];
+  for (let i = 0; i < 1030; i++) {
+    tokens.push(core.readIndex());
+    c.settle();
+  }
+  expect(readsFailed).toEqual(tokens.slice(0, 6));
+  c.heal();
+  const last = core.readIndex();
+  c.settle();
+  expect(reads.map(({ token }) => token)).toEqual([last]);
+});

@@ -33,13 +33,15 @@ export interface GroupHost {
   unappliedBytes: number;
   /** Bytes that wait to be durable, of all groups. */
   readonly unstoredBytes: number;
+  /** Snapshots that were opened and are not on their way yet, of all groups. */
+  snapshotsOpened: number;
   /** Whether heartbeats and votes may be sent: not while the disk stands still. */
   readonly diskIsAlive: boolean;
   /** Why no proposals are taken on this node, or undefined. */
   readonly refusal: RaftError | undefined;
-  /** A snapshot may be opened: not too many are on their way. */
+  /** A snapshot may be opened: not too many are open or on their way. */
   maySendSnapshot(): boolean;
   sendSnapshot(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void;
-  store(write: GroupWrite): Promise<void>;
+  store(group: GroupDriver, write: GroupWrite): Promise<void>;
   emit(event: RaftEvent): void;
 }

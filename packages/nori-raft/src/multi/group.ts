@@ -49,7 +49,8 @@ export class GroupDriver implements RaftGroup {
   /** A commit index that is not worth a write of its own. */
   #lazyHardState: HardState | undefined;
   readonly #applier: Applier;
-  #openedSource: SnapshotSource | undefined;
+  /** Snapshots that the core has asked for and not sent yet. */
+  readonly #opened = new Map<Snapshot, SnapshotSource>();
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
   /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
@@ -141,6 +142,8 @@ export class GroupDriver implements RaftGroup {
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
     const refusal = this.failure ?? this.#host.refusal;
     if (refusal !== undefined) return Promise.reject(refusal);
+    // Before room is taken for it.
+    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     // Said now rather than in the next turn: the caller can go to the leader at once.
     if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
@@ -150,7 +153,7 @@ export class GroupDriver implements RaftGroup {
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
       options.signal,
-      (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
+      (waiter, reason) => waiter.reject(waiter.sent ? outcomeUnknown(reason) : reason),
       (waiter) => {
         this.#proposals.push(data, waiter);
         this.#host.wake(this);
@@ -175,16 +178,17 @@ export class GroupDriver implements RaftGroup {
   leaseRead<T>(read: () => T): { readonly value: T } | undefined {
     const { core } = this;
     const { clock } = this.#host;
-    const index = this.failure === undefined ? core.leaseRead(clock.leaseNowMs()) : undefined;
+    const index = this.failure === undefined ? core.leaseRead(clock.leaseLatestMs()) : undefined;
     if (index === undefined || core.appliedIndex < index || this.#installing !== undefined) return undefined;
     const value = read();
     // The process may have been held up meanwhile.
-    return clock.leaseNowMs() < core.leaseExpiresAtMs ? { value } : undefined;
+    return clock.leaseLatestMs() < core.leaseExpiresAtMs ? { value } : undefined;
   }
 
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {
     const refusal = this.failure ?? this.#host.refusal;
     if (refusal !== undefined) return Promise.reject(refusal);
+    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     let id: EntryId;
     try {
       id = this.core.proposeConfChange(change);
@@ -249,7 +253,10 @@ export class GroupDriver implements RaftGroup {
   /** Ends calls that are past their deadline. */
   expire(nowMs: number): void {
     if (this.#proposals.pending > 0) this.#host.releaseProposalBytes(this.#proposals.expire(nowMs));
-    if (this.#reads.pending > 0) this.#reads.expire(nowMs);
+    if (this.#reads.pending > 0) {
+      this.#reads.expire(nowMs, this.#host.options.electionTimeoutMs);
+      if (this.#reads.hasUnasked) this.#host.wake(this);
+    }
     if (this.#confWaiters.length > 0) {
       for (const { waiter } of this.#confWaiters) if (waiter.deadlineMs <= nowMs) waiter.reject(outcomeUnknown());
       this.#confWaiters = this.#confWaiters.filter(({ waiter }) => !waiter.settled);
@@ -298,7 +305,7 @@ export class GroupDriver implements RaftGroup {
     if (this.#proposals.hasQueued) {
       this.#host.releaseProposalBytes(this.#proposals.append((data) => core.proposeMany(data)));
     }
-    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex());
+    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex(), this.#host.clock.nowMs());
     while (core.hasReady()) {
       const ready = core.ready();
       if (ready.softState !== undefined) this.#tellRole();
@@ -363,14 +370,11 @@ export class GroupDriver implements RaftGroup {
 
   #send(message: Message): void {
     const node = this.#peers.get(message.to);
-    if (node === undefined) return;
     if (message.type === 'snapshot') {
-      const source = this.#openedSource;
-      this.#openedSource = undefined;
-      if (source === undefined) this.core.reportSnapshot(message.to, false);
-      else this.#host.sendSnapshot(this, message.to, node, message, source);
+      this.#sendSnapshot(message, node);
       return;
     }
+    if (node === undefined) return;
     // A node whose disk stands still must not look alive, or it would lead without being able to.
     if (KEEPS_ALIVE.has(message.type) && !this.#host.diskIsAlive) return;
     this.#host.outbox.add(node, this.groupId, message);
@@ -420,10 +424,25 @@ export class GroupDriver implements RaftGroup {
   #openSnapshot(): Snapshot | undefined {
     // In the middle of an application the state is ahead of its mark.
     if (!this.#host.maySendSnapshot() || this.#applier.isBetweenMarks) return undefined;
-    this.#openedSource?.release();
     const source = this.machine.snapshot();
-    this.#openedSource = source;
-    return { term: source.term, index: source.index, config: source.config, data: NO_DATA };
+    const snapshot: Snapshot = { term: source.term, index: source.index, config: source.config, data: NO_DATA };
+    this.#opened.set(snapshot, source);
+    this.#host.snapshotsOpened++;
+    return snapshot;
+  }
+
+  #sendSnapshot(message: Message, node: NodeId | undefined): void {
+    const source = this.#opened.get(message.snapshot!);
+    if (source !== undefined) {
+      this.#opened.delete(message.snapshot!);
+      this.#host.snapshotsOpened--;
+      if (node !== undefined) {
+        this.#host.sendSnapshot(this, message.to, node, message, source);
+        return;
+      }
+      source.release();
+    }
+    this.core.reportSnapshot(message.to, false);
   }
 
   snapshotSent(to: number, ok: boolean): void {
@@ -468,7 +487,8 @@ export class GroupDriver implements RaftGroup {
       const hardState = ready.hardState ?? this.#lazyHardState;
       this.#lazyHardState = undefined;
       const { term, index } = snapshot;
-      await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
+      const write = { groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } };
+      await this.#host.store(this, write);
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
       for (const { id, waiter } of this.#confWaiters) if (id.index <= index) waiter.reject(outcomeUnknown());
@@ -510,8 +530,9 @@ export class GroupDriver implements RaftGroup {
     this.#reads.fail(error);
     for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
     this.#applier.end();
-    this.#openedSource?.release();
-    this.#openedSource = undefined;
+    for (const source of this.#opened.values()) source.release();
+    this.#host.snapshotsOpened -= this.#opened.size;
+    this.#opened.clear();
   }
 
   #tellRole(): void {
@@ -537,8 +558,9 @@ export class GroupDriver implements RaftGroup {
   }
 }
 
-/** Messages that a node whose disk stands still does not send. */
+/** Messages that a node whose disk stands still does not send: they would keep a leader in office, or make one. */
 const KEEPS_ALIVE: ReadonlySet<string> = new Set([
+  'append',
   'heartbeat',
   'heartbeat-response',
   'vote',
@@ -564,6 +586,7 @@ function empty(): RaftError {
 function busy(): RaftError {
   return new RaftError(
     'RAFT_BUSY',
-    'Too many proposals wait on this node already (proposalBytesMax). Try again in a moment.',
+    'Too much waits on this node already, to be proposed (proposalBytesMax) or to be applied (unappliedBytesMax). Try ' +
+      'again in a moment.',
   );
 }

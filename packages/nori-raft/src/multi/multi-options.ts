@@ -27,7 +27,7 @@ export interface MultiRaftOptions {
   readonly proposalBytesMax?: number;
   /**
    * Bytes that wait to be stored here, or are committed and wait to be applied, over all groups, above which no more are taken from
-   * leaders. Default 64 MiB.
+   * leaders, and (of what waits to be applied) no proposals. Default 64 MiB.
    */
   readonly unappliedBytesMax?: number;
   /** Bytes that one group has appended here and not applied, above which its proposals are refused. Default 16 MiB. */

@@ -17,7 +17,7 @@ import { LeaseClock } from './lease-clock.js';
 import { dataBytes, mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
-import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
+import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
@@ -31,6 +31,8 @@ const HOUSEKEEPING_TICKS = 10;
 
 interface PendingWrite {
   readonly writes: readonly GroupWrite[];
+  /** Whose they are, one by one; undefined: of a group that is being created. */
+  readonly groups: readonly (GroupDriver | undefined)[];
   readonly done: () => void;
   readonly failed: (error: RaftError) => void;
 }
@@ -58,6 +60,8 @@ export class MultiRaft {
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
   readonly #groups = new Map<number, GroupDriver>();
+  /** What the log holds: what it was found to hold, and what has been created and removed since. */
+  readonly #stored = new Map<number, StoredGroup>();
   /** Groups whose creation waits for the log. */
   readonly #creating = new Set<number>();
   readonly #clock: LeaseClock;
@@ -78,6 +82,8 @@ export class MultiRaft {
   #tellFailed!: (error: RaftError) => void;
   #proposalBytes = 0;
   #noSpace: RaftError | undefined;
+  /** Set while the disk stands still. */
+  #stalled: RaftError | undefined;
   #turns = 0;
   #writes = 0;
   #framesRefused = 0;
@@ -89,6 +95,7 @@ export class MultiRaft {
     this.failed = new Promise((resolve) => {
       this.#tellFailed = resolve;
     });
+    for (const group of options.storage.storedGroups) this.#stored.set(group.groupId, group);
     this.#clock = new LeaseClock(options.clock);
     this.#outbox = new Outbox(options.transport);
     this.#host = this.#makeHost();
@@ -127,10 +134,11 @@ export class MultiRaft {
   async #create<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
     const { groupId, replicaId, bootstrap = false } = options;
     const { storage } = this.options;
-    const stored = storage.storedGroups.find((group) => group.groupId === groupId);
+    const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
     if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
-      await storage.createGroup({ groupId, replicaId, bootstrap });
+      await this.#changed(storage.createGroup({ groupId, replicaId, bootstrap }));
+      this.#stored.set(groupId, { groupId, replicaId, removed: false });
     } else if (stored.removed) {
       throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
     } else if (stored.replicaId !== replicaId) {
@@ -159,8 +167,9 @@ export class MultiRaft {
   }
 
   /**
-   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop.
-   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_BUSY while it is being created, RAFT_CLOSED, and what the storage throws
+   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. One that was found in the log need not have
+   * been taken up before. On a full disk it waits for space.
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_BUSY while it is being created, RAFT_STORAGE_FAILED, RAFT_CLOSED
    */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
@@ -168,14 +177,33 @@ export class MultiRaft {
       throw new RaftError('RAFT_BUSY', `Group ${groupId} is being created. Remove it when that is done.`);
     }
     const group = this.#groups.get(groupId);
-    if (group === undefined)
+    const stored = this.#stored.get(groupId);
+    if (stored === undefined || stored.removed) {
       throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node. Create it first.`);
-    this.#groups.delete(groupId);
-    group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
-    this.#sender.drop(groupId);
-    this.#receiver.drop(groupId);
-    await this.options.storage.removeGroup(groupId);
-    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: group.replicaId });
+    }
+    if (group !== undefined) {
+      this.#groups.delete(groupId);
+      group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
+      this.#sender.drop(groupId);
+      this.#receiver.drop(groupId);
+    }
+    await this.#bury(groupId);
+    const { replicaId } = stored;
+    this.#stored.set(groupId, { groupId, replicaId, removed: true });
+    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId });
+  }
+
+  /** Stores a tombstone, as soon as there is space for it. */
+  async #bury(groupId: number): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#changed(this.options.storage.removeGroup(groupId));
+      } catch (error) {
+        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) throw error;
+        await this.#pause();
+        this.#checkOpen();
+      }
+    }
   }
 
   group(groupId: number): RaftGroup | undefined {
@@ -260,6 +288,7 @@ export class MultiRaft {
     if (turn.writes.length > 0) {
       this.#enqueueWrite({
         writes: turn.writes,
+        groups: turn.groups,
         done: () => {
           for (let i = 0; i < turn.groups.length; i++) turn.groups[i]!.stored();
         },
@@ -271,8 +300,10 @@ export class MultiRaft {
 
   // Writes.
 
-  #store(write: GroupWrite): Promise<void> {
-    return new Promise((resolve, reject) => this.#enqueueWrite({ writes: [write], done: resolve, failed: reject }));
+  #store(write: GroupWrite, group?: GroupDriver): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#enqueueWrite({ writes: [write], groups: [group], done: resolve, failed: reject });
+    });
   }
 
   #enqueueWrite(write: PendingWrite): void {
@@ -291,7 +322,7 @@ export class MultiRaft {
     while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
       const batch = this.#takeBatch();
       try {
-        await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
+        await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));
         this.#writes++;
         this.#noSpace = undefined;
         for (const { writes } of batch) this.#host.unstoredBytes -= dataBytes(writes);
@@ -309,6 +340,16 @@ export class MultiRaft {
       }
     }
     this.#writing = false;
+  }
+
+  /** A log that fails while groups come or go has failed for all of them. */
+  async #changed(done: Promise<void>): Promise<void> {
+    try {
+      await done;
+    } catch (error) {
+      if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);
+      throw error;
+    }
   }
 
   /** The oldest writes that wait, as many as make a write that is not too large. */
@@ -335,11 +376,19 @@ export class MultiRaft {
         if (target !== undefined) group.transferLeader(target.id);
       }
     }
-    await new Promise<void>((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
+    await this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
   }
 
   /** A write failed: nobody knows what is on disk. This node says nothing any more. */
   #fail(cause: unknown, batch: readonly PendingWrite[]): void {
+    if (this.#failure !== undefined) {
+      for (const { failed } of batch) failed(this.#failure);
+      return;
+    }
     const message = cause instanceof Error ? cause.message : String(cause);
     const failure = new RaftError(
       'RAFT_STORAGE_FAILED',
@@ -350,6 +399,8 @@ export class MultiRaft {
     this.#failure = failure;
     this.#timer?.cancel();
     this.#endAll(failure);
+    this.#sender.close();
+    this.#receiver.close();
     for (const { failed } of [...batch, ...this.#pendingWrites.splice(0)]) failed(failure);
     this.options.onEvent({ type: 'raft.storage_failed', message });
     this.#tellFailed(failure);
@@ -413,6 +464,8 @@ export class MultiRaft {
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
     const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
+    // Entries that go on coming would keep a leader in office that cannot write.
+    this.#stalled = this.#isDiskStalled() ? (this.#stalled ?? diskStalled()) : undefined;
     for (const group of this.#groups.values()) {
       if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
       group.expire(nowMs);
@@ -430,7 +483,8 @@ export class MultiRaft {
   #balance(nowMs: number): void {
     const { transfersPerSecond, tickMs, electionTimeoutMs, maxClockDrift } = this.options;
     const settledMs = 2 * electionTimeoutMs * (1 + maxClockDrift);
-    this.#transfersLeft = Math.min(this.#transfersLeft + (transfersPerSecond * tickMs) / 1000, transfersPerSecond);
+    const earned = (transfersPerSecond * tickMs) / 1000;
+    this.#transfersLeft = Math.min(this.#transfersLeft + earned, Math.max(1, transfersPerSecond));
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
     for (const group of this.#groups.values()) {
       const { preferredLeader } = group;
@@ -458,12 +512,15 @@ export class MultiRaft {
       outbox: this.#outbox,
       unappliedBytes: 0,
       unstoredBytes: 0,
+      snapshotsOpened: 0,
       get tick() {
         return multi.#ticks;
       },
       wake: (group) => multi.#wake(group),
       takeProposalBytes: (bytes) => {
-        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > multi.options.proposalBytesMax) return false;
+        const { proposalBytesMax, unappliedBytesMax } = multi.options;
+        if (multi.#host.unappliedBytes > unappliedBytesMax) return false;
+        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > proposalBytesMax) return false;
         multi.#proposalBytes += bytes;
         return true;
       },
@@ -471,17 +528,21 @@ export class MultiRaft {
         multi.#proposalBytes -= bytes;
       },
       get diskIsAlive() {
-        return multi.options.storage.stalledMs() < multi.options.electionTimeoutMs && multi.#noSpace === undefined;
+        return !multi.#isDiskStalled() && multi.#noSpace === undefined;
       },
       get refusal() {
-        return multi.#noSpace;
+        return multi.#noSpace ?? multi.#stalled;
       },
-      maySendSnapshot: () => multi.#sender.hasRoom,
+      maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,
       sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
         multi.#sender.send(group, to, node, message, source),
-      store: (write) => multi.#store(write),
+      store: (group, write) => multi.#store(write, group),
       emit: (event: RaftEvent) => multi.options.onEvent(event),
     };
+  }
+
+  #isDiskStalled(): boolean {
+    return this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
   }
 
   #checkOpen(): void {
@@ -491,6 +552,20 @@ export class MultiRaft {
 }
 
 type Host = { -readonly [K in keyof GroupHost]: GroupHost[K] };
+
+function diskStalled(): RaftError {
+  return new RaftError(
+    'RAFT_BUSY',
+    'The disk of this node has not ended a write for an election timeout: nothing is taken until it does. Try again in a ' +
+      'moment, at the next leader.',
+  );
+}
+
+/** A group that was removed, or has failed, while its writes waited for their turn has nothing to store any more. */
+function writesOfLiving({ writes, groups }: PendingWrite): readonly GroupWrite[] {
+  if (groups.every((group) => group?.failure === undefined)) return writes;
+  return writes.filter((_, i) => groups[i]?.failure === undefined);
+}
 
 function nodeClosed(): RaftError {
   return new RaftError('RAFT_CLOSED', 'The node was closed. Open it again.');

@@ -71,7 +71,8 @@ export interface RaftStorage {
   removeGroup(groupId: number): Promise<void>;
   /**
    * Entries up to `index` are durable in the state machine; the log may drop them. Costs nothing: disk space comes back
-   * when no group needs it any more.
+   * when no group needs it any more. They are committed; a later write that states a lower commit, because it was made before
+   * and waited, is stored with this one.
    */
   compact(groupId: number, index: number): void;
   /** Milliseconds since the oldest write that is not durable yet began; 0: none is under way. */

@@ -53,7 +53,9 @@ export class ProposalQueue<Result> {
       const first = last.index - alive.length + 1;
       this.#loseFrom(first);
       for (let i = 0; i < alive.length; i++) {
-        this.#appended.push({ term: last.term, index: first + i, waiter: alive[i]!.waiter });
+        const { waiter } = alive[i]!;
+        waiter.sent = true;
+        this.#appended.push({ term: last.term, index: first + i, waiter });
       }
     } catch (error) {
       for (const { waiter } of alive) waiter.reject(error);

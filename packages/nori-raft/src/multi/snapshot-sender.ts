@@ -48,11 +48,13 @@ export class SnapshotSender {
     this.#budgetBytes = options.snapshotBytesPerSecond;
   }
 
-  get hasRoom(): boolean {
-    return this.#streams.size < this.#options.snapshotsMax;
+  /** Snapshots on their way. */
+  get size(): number {
+    return this.#streams.size;
   }
 
   send(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void {
+    this.#replace(group, to);
     const { term, index, config } = message.snapshot!;
     const stream: Stream = {
       id: this.#nextId++,
@@ -73,6 +75,15 @@ export class SnapshotSender {
     };
     this.#streams.set(stream.id, stream);
     void this.#run(stream);
+  }
+
+  /**
+   * An earlier transfer to the same replica is not what the core waits for any more: how it ends must not be taken for the end of the
+   * next one, which would be begun anew for that, and so on for ever.
+   */
+  #replace(group: GroupDriver, to: number): void {
+    for (const stream of [...this.#streams.values()])
+      if (stream.group === group && stream.to === to) this.#close(stream);
   }
 
   receiveAck(from: NodeId, ack: SnapshotAck): void {
@@ -161,13 +172,18 @@ export class SnapshotSender {
 
   #end(stream: Stream, ok: boolean, message: string): void {
     if (stream.done) return;
-    stream.done = true;
-    this.#streams.delete(stream.id);
-    stream.wake?.();
-    stream.source.release();
+    this.#close(stream);
     stream.group.snapshotSent(stream.to, ok);
     const { groupId } = stream.group;
     if (ok) this.#options.onEvent({ type: 'raft.snapshot_sent', groupId, to: stream.node, bytes: stream.sent });
     else this.#options.onEvent({ type: 'raft.snapshot_failed', groupId, to: stream.node, message });
+  }
+
+  /** Nothing more is sent of it. */
+  #close(stream: Stream): void {
+    stream.done = true;
+    this.#streams.delete(stream.id);
+    stream.wake?.();
+    stream.source.release();
   }
 }

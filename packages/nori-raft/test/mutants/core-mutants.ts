@@ -307,7 +307,11 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     [11],
     'A replica that hears from its leader would vote for another all the same.',
     patch('replica', "if (this.#mustRefuse(m)) return 'leader-alive';", ''),
-    patch('replica', 'canVote && !this.#wouldBreakPromise(m) && ', 'canVote && '),
+    patch(
+      'replica',
+      'if (canVote && !this.#wouldBreakPromise(m) && ',
+      'if (canVote && (true || !this.#wouldBreakPromise(m)) && ',
+    ),
   ),
   mutant(
     'leader-without-quorum-stays',

@@ -58,7 +58,10 @@ export interface RaftOptions {
   readonly inflightAppendsMax?: number;
   /** Bytes on the way to one follower. Default 64 MiB. */
   readonly inflightBytesMax?: number;
-  /** Bytes of entries that are not committed yet, above which proposals are refused. Default 64 MiB. */
+  /**
+   * Bytes of entries that this leader has appended and not applied yet, above which proposals are refused; one is always taken.
+   * Default 64 MiB.
+   */
   readonly uncommittedBytesMax?: number;
   /** Bytes of entries handed out to be applied and not reported as applied. Default 64 MiB. */
   readonly applyingBytesMax?: number;

@@ -31,6 +31,8 @@ export interface GroupHost {
   releaseProposalBytes(bytes: number): void;
   /** Bytes committed and not applied, of all groups. */
   unappliedBytes: number;
+  /** Bytes that wait to be durable, of all groups. */
+  readonly unstoredBytes: number;
   /** Snapshots that were opened and are not on their way yet, of all groups. */
   snapshotsOpened: number;
   /** Whether heartbeats and votes may be sent: not while the disk stands still. */

@@ -57,6 +57,8 @@ export class GroupDriver implements RaftGroup {
   dueTick = 0;
   /** The last tick that the core knows of. */
   #toldTick: number;
+  /** Since when the replica that should lead has followed this leader without a break; undefined: it does not. */
+  preferredSinceMs: number | undefined;
   /** In the set of groups with work. */
   awake = false;
   failure: RaftError | undefined;
@@ -264,11 +266,10 @@ export class GroupDriver implements RaftGroup {
   /** A message has come from another replica. */
   receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
     if (this.failure !== undefined) return undefined;
-    const { clock, options, unappliedBytes } = this.#host;
-    // Too much is waiting to be applied: what is not acknowledged makes leaders wait.
-    if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
-      return undefined;
-    }
+    const { clock, options, unappliedBytes, unstoredBytes } = this.#host;
+    // Too much is waiting to be stored or applied: what is not acknowledged makes leaders wait.
+    const isFull = unappliedBytes + unstoredBytes > options.unappliedBytesMax;
+    if (isFull && message.type === 'append' && message.entries.length > 0) return undefined;
     this.#tellTicks(tick);
     let reason: DropReason | undefined;
     try {
@@ -285,6 +286,7 @@ export class GroupDriver implements RaftGroup {
 
   unreachable(node: NodeId): void {
     if (this.core.role !== 'leader') return;
+    if (this.#peers.get(this.preferredLeader) === node) this.preferredSinceMs = undefined;
     for (const [replicaId, at] of this.#peers) if (at === node) this.core.reportUnreachable(replicaId);
   }
 
@@ -535,6 +537,7 @@ export class GroupDriver implements RaftGroup {
 
   #tellRole(): void {
     const { role, term, leader } = this.core;
+    this.preferredSinceMs = undefined;
     this.#host.emit({ type: 'raft.role_changed', groupId: this.groupId, role, term, leader });
   }
 

@@ -16,14 +16,11 @@ export function mergeWrites(lists: readonly (readonly GroupWrite[])[]): readonly
   return [...merged.values()];
 }
 
-/** How many of the lists, from the first one on, have no more than `bytesMax` of data together: at least one. */
-export function fittingLists(lists: readonly (readonly GroupWrite[])[], bytesMax: number): number {
+/** Bytes of data of all entries. */
+export function dataBytes(writes: readonly GroupWrite[]): number {
   let bytes = 0;
-  for (let i = 0; i < lists.length; i++) {
-    for (const { entries } of lists[i]!) bytes += payloadBytes(entries);
-    if (bytes > bytesMax) return Math.max(1, i);
-  }
-  return lists.length;
+  for (let i = 0; i < writes.length; i++) bytes += payloadBytes(writes[i]!.entries);
+  return bytes;
 }
 
 function mergePair(earlier: GroupWrite, later: GroupWrite): GroupWrite {

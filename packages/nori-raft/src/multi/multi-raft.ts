@@ -14,7 +14,7 @@ import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
-import { fittingLists, mergeWrites } from './merge-writes.js';
+import { dataBytes, mergeWrites } from './merge-writes.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
@@ -179,7 +179,7 @@ export class MultiRaft {
     const group = this.#groups.get(groupId);
     const stored = this.#stored.get(groupId);
     if (stored === undefined || stored.removed) {
-      throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
+      throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node. Create it first.`);
     }
     if (group !== undefined) {
       this.#groups.delete(groupId);
@@ -313,6 +313,7 @@ export class MultiRaft {
       return;
     }
     this.#pendingWrites.push(write);
+    this.#host.unstoredBytes += dataBytes(write.writes);
     if (!this.#writing) void this.#writeAll();
   }
 
@@ -324,6 +325,7 @@ export class MultiRaft {
         await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));
         this.#writes++;
         this.#noSpace = undefined;
+        for (const { writes } of batch) this.#host.unstoredBytes -= dataBytes(writes);
         for (const { done } of batch) done();
         // What is durable is told at once, not in the next turn.
         this.#outbox.flush();
@@ -354,11 +356,11 @@ export class MultiRaft {
   #takeBatch(): PendingWrite[] {
     const pending = this.#pendingWrites;
     if (pending.length > 1) {
-      const count = fittingLists(
-        pending.map(({ writes }) => writes),
-        WRITE_BYTES_MAX,
-      );
-      if (count < pending.length) return pending.splice(0, count);
+      let count = 1;
+      for (let bytes = dataBytes(pending[0]!.writes); count < pending.length; count++) {
+        bytes += dataBytes(pending[count]!.writes);
+        if (bytes > WRITE_BYTES_MAX) return pending.splice(0, count);
+      }
     }
     this.#pendingWrites = [];
     return pending;
@@ -470,7 +472,7 @@ export class MultiRaft {
       // Spread over the ticks, so that no tick is long.
       if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
     }
-    this.#balance();
+    this.#balance(nowMs);
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);
   }
@@ -478,8 +480,9 @@ export class MultiRaft {
   #transfersLeft = 0;
 
   /** Hands leaderships to the replicas that are meant to have them, a few at a time. */
-  #balance(): void {
-    const { transfersPerSecond, tickMs } = this.options;
+  #balance(nowMs: number): void {
+    const { transfersPerSecond, tickMs, electionTimeoutMs, maxClockDrift } = this.options;
+    const settledMs = 2 * electionTimeoutMs * (1 + maxClockDrift);
     const earned = (transfersPerSecond * tickMs) / 1000;
     this.#transfersLeft = Math.min(this.#transfersLeft + earned, Math.max(1, transfersPerSecond));
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
@@ -489,7 +492,11 @@ export class MultiRaft {
       const { progress, transferee, lastIndex } = group.status();
       const preferred = progress.find(({ id }) => id === preferredLeader);
       if (preferred === undefined || preferred.learner || transferee !== 0) continue;
-      if (!preferred.recentActive || preferred.state !== 'replicate' || preferred.match < lastIndex) continue;
+      if (preferred.state !== 'replicate') group.preferredSinceMs = undefined;
+      else group.preferredSinceMs ??= nowMs;
+      // Who has just come back is not elected before that: proposals would be refused meanwhile, in vain.
+      if (group.preferredSinceMs === undefined || nowMs - group.preferredSinceMs < settledMs) continue;
+      if (!preferred.recentActive || preferred.match < lastIndex) continue;
       group.transferLeader(preferredLeader);
       if (--this.#transfersLeft < 1) return;
     }
@@ -504,6 +511,7 @@ export class MultiRaft {
       clock: this.#clock,
       outbox: this.#outbox,
       unappliedBytes: 0,
+      unstoredBytes: 0,
       snapshotsOpened: 0,
       get tick() {
         return multi.#ticks;

@@ -124,7 +124,7 @@ export interface Mark extends EntryId {
 export interface SnapshotSource extends Mark {
   /** The state as bytes from `offset` on, in chunks of any size; the same bytes each time it is asked. */
   read(offset: number): AsyncIterable<Uint8Array>;
-  /** Lets go of what it holds. */
+  /** Lets go of what it holds. May be called while it is read: the reading then ends, one way or the other, and is not looked at. */
   release(): void;
 }
 
@@ -153,7 +153,8 @@ export interface StateMachine<Result = unknown> {
   snapshot(): SnapshotSource;
   /**
    * Receives a snapshot without touching the state yet. Chunks come as the leader's {@link SnapshotSource} gave them;
-   * the iteration throws if the transfer is given up, and then nothing is staged.
+   * the iteration throws if the transfer is given up, and then nothing is staged. The next one may begin before what was given up is
+   * cleared away.
    */
   stage(mark: Mark, chunks: AsyncIterable<Uint8Array>): Promise<StagedSnapshot>;
   close?(): Promise<void>;

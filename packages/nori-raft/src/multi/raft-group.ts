@@ -14,7 +14,10 @@ export interface GroupOptions<Result> {
   readonly peers: ReadonlyMap<number, NodeId>;
   /** One of the first replicas of a new group, as opposed to one that joins later. Default false. */
   readonly bootstrap?: boolean;
-  /** Replica that shall lead when it can; it campaigns at once when the group is new. Default: none. */
+  /**
+   * Replica that shall lead when it can: it campaigns at once when the group is new, and is handed leadership once it has followed for
+   * the longest election timeout. Default: none.
+   */
   readonly preferredLeader?: number;
 }
 

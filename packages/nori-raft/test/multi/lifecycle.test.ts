@@ -143,3 +143,28 @@ test('two calls that take up the same replica at once do not make it twice', asy
   expect(removed.code).toBe('RAFT_BUSY');
   await c.close();
 });
+
+test('a node whose disk stands still takes only so much of what it is sent, and catches up afterwards', async () => {
+  const c = await MultiCluster.start({ unappliedBytesMax: 2 ** 20 });
+  await c.run(500);
+  const { storage } = c.node(2).multi.options;
+  let open = () => {};
+  const stalled = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const write = storage.write.bind(storage);
+  storage.write = (writes) => stalled.then(() => write(writes));
+  const data = new Uint8Array(2 ** 18).fill(97);
+  const outcomes = [];
+  const before = c.node(2).group(0).status().lastIndex;
+  for (let i = 0; i < 40; i++) {
+    outcomes.push(outcomeOf(c.node(1).group(0).propose(data)));
+    await c.run(10);
+  }
+  expect(outcomes.every(({ value }) => value !== undefined)).toBe(true);
+  expect(c.node(2).group(0).status().lastIndex - before).toBeLessThanOrEqual(6);
+  open();
+  await c.run(5000);
+  expect(c.node(2).machine(0).list).toHaveLength(40);
+  await c.close();
+});

@@ -1,7 +1,7 @@
 import { type Entry, type GroupWrite, MemoryStorage } from 'nori-raft';
 import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
-import { fittingLists, mergeWrites } from '../../src/multi/merge-writes.js';
+import { mergeWrites } from '../../src/multi/merge-writes.js';
 
 test('merged writes come to the same as the writes one by one, and name each group once', () => {
   const seed = seedFromEnv();
@@ -52,18 +52,3 @@ function image(storage: MemoryStorage) {
   const { term, vote } = storage.initialState().hardState;
   return { first, last, term, vote, entries: storage.entries(first, last + 1, Number.POSITIVE_INFINITY) };
 }
-
-test('as many lists go together as fit, and at least one', () => {
-  const list = (...sizes: number[]): GroupWrite[] =>
-    sizes.map((size, i) => ({
-      groupId: i,
-      hardState: undefined,
-      snapshot: undefined,
-      entries: [{ term: 1, index: 1, type: 'normal', data: new Uint8Array(size) }],
-    }));
-  expect(fittingLists([list(3), list(2, 2), list(3)], 10)).toBe(3);
-  expect(fittingLists([list(3), list(2, 2), list(3)], 9)).toBe(2);
-  expect(fittingLists([list(3), list(2, 2), list(3)], 5)).toBe(1);
-  expect(fittingLists([list(30), list(1)], 9)).toBe(1);
-  expect(fittingLists([list(), list()], 0)).toBe(2);
-});

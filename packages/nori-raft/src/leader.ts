@@ -89,7 +89,7 @@ export function broadcastHeartbeat(r: Replica): void {
     m.commit = Math.min(pr.match, r.log.committed);
     m.context = round;
     m.transfer = r.transfersGivenUp;
-    r.send(m);
+    r.sendHeartbeat(m);
     pr.sentCommit = m.commit;
   }
   confirmRounds(r);

@@ -304,6 +304,12 @@ export class Replica {
     this.messages.push(message);
   }
 
+  /** Sends a heartbeat, or an answer to one that says nothing about what is not durable here. */
+  sendHeartbeat(message: Message): void {
+    if (this.options.sendHeartbeat === undefined) this.messages.push(message);
+    else this.options.sendHeartbeat(message);
+  }
+
   /** Queues a vote or an acknowledgement: it promises what must be durable before it is sent. */
   sendAfterAppend(message: Message): void {
     this.messagesAfterAppend.push(message);

@@ -52,7 +52,10 @@ export class GroupDriver implements RaftGroup {
   #openedSource: SnapshotSource | undefined;
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
-  /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
+  /**
+   * The tick at which the core may have something to do by itself. Heard heartbeats put an election off without changing it, so most
+   * groups at rest are asked once a second.
+   */
   dueTick = 0;
   /** The last tick that the core knows of. */
   #toldTick: number;
@@ -86,6 +89,8 @@ export class GroupDriver implements RaftGroup {
         maxClockDrift: o.maxClockDrift,
         nowMs: clock.nowMs(),
       },
+      // Most groups have nothing else to say most of the time: they need no turn.
+      sendHeartbeat: (message) => this.#send(message),
     });
     this.#applier = new Applier(host, this.core, this.machine, {
       applied: (term, index, confState) => this.#applied(term, index, confState),
@@ -237,10 +242,15 @@ export class GroupDriver implements RaftGroup {
     this.#toldTick = tick;
   }
 
+  /** Whether anybody waits for an answer. */
+  get hasCalls(): boolean {
+    return this.#proposals.pending > 0 || !this.#reads.isEmpty || this.#confWaiters.length > 0;
+  }
+
   /** Ends calls that are past their deadline. */
   expire(nowMs: number): void {
     if (this.#proposals.pending > 0) this.#host.releaseProposalBytes(this.#proposals.expire(nowMs));
-    if (this.#reads.pending > 0) this.#reads.expire(nowMs);
+    if (!this.#reads.isEmpty) this.#reads.expire(nowMs);
     if (this.#confWaiters.length > 0) {
       for (const { waiter } of this.#confWaiters) if (waiter.deadlineMs <= nowMs) waiter.reject(outcomeUnknown());
       this.#confWaiters = this.#confWaiters.filter(({ waiter }) => !waiter.settled);
@@ -265,7 +275,7 @@ export class GroupDriver implements RaftGroup {
     }
     // Only what the core took shows who is where.
     if (reason === undefined && this.#peers.get(message.from) !== from) this.#peers.set(message.from, from);
-    this.#host.wake(this);
+    if (this.core.hasReady()) this.#host.wake(this);
     return reason;
   }
 
@@ -313,7 +323,7 @@ export class GroupDriver implements RaftGroup {
       }
       this.#store(ready, turn);
     }
-    // Whatever has happened may have changed the role, or put an election off.
+    // What has happened may have changed the role.
     this.dueTick = this.#toldTick + core.ticksUntilDue;
   }
 

@@ -321,6 +321,8 @@ export class MultiRaft {
       this.#framesRefused++;
       this.options.onEvent({ type: 'raft.bad_frame', from, message: (error as Error).message });
     }
+    // Answers to heartbeats, of groups that need no turn.
+    if (!this.#outbox.isEmpty) this.#scheduleTurn();
   }
 
   #receiveMessage(from: NodeId, groupId: number, message: Message): void {
@@ -361,10 +363,12 @@ export class MultiRaft {
     const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
     for (const group of this.#groups.values()) {
       if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
-      group.expire(nowMs);
+      if (group.hasCalls) group.expire(nowMs);
       // Spread over the ticks, so that no tick is long.
       if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
     }
+    // Heartbeats of groups that need no turn.
+    if (!this.#outbox.isEmpty) this.#scheduleTurn();
     this.#balance();
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);

@@ -40,6 +40,10 @@ export class Outbox {
     else this.#open.add(to);
   }
 
+  get isEmpty(): boolean {
+    return this.#open.size === 0;
+  }
+
   /** Sends what has been gathered. */
   flush(): void {
     for (const to of this.#open) {

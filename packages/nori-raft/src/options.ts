@@ -67,6 +67,11 @@ export interface RaftOptions {
   /** Default: no leases; `leaseExpiresAtMs` stays 0. Needs `checkQuorum`. */
   readonly lease?: LeaseOptions;
   /**
+   * Followers learn what is committed with the next append or heartbeat, not at once: half as many messages for a proposal that no other
+   * follows, and followers apply it up to a heartbeat later. Default false.
+   */
+  readonly commitsWithHeartbeats?: boolean;
+  /**
    * Takes heartbeats, and answers that need not wait for the disk, as they come up, within the call that made them. They may be sent at
    * once. Default: they come with the next Ready. A replica at rest has nothing else to say, so that many at rest cost no Readys.
    */
@@ -105,6 +110,7 @@ export function resolveOptions(options: RaftOptions): ResolvedOptions {
     applyingBytesMax: options.applyingBytesMax ?? 64 * MIB,
     entryBytesMax: options.entryBytesMax ?? 16 * MIB,
     lease: options.lease,
+    commitsWithHeartbeats: options.commitsWithHeartbeats ?? false,
     sendHeartbeat: options.sendHeartbeat,
     etcd: options.etcd,
   };

@@ -89,6 +89,7 @@ export class GroupDriver implements RaftGroup {
         maxClockDrift: o.maxClockDrift,
         nowMs: clock.nowMs(),
       },
+      commitsWithHeartbeats: true,
       // Most groups have nothing else to say most of the time: they need no turn.
       sendHeartbeat: (message) => this.#send(message),
     });

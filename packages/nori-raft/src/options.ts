@@ -82,7 +82,8 @@ export interface RaftOptions {
 const MIB = 1024 * 1024;
 
 /** {@link RaftOptions}, checked and complete. */
-export interface ResolvedOptions extends Required<Omit<RaftOptions, 'appliedIndex' | 'lease' | 'sendHeartbeat' | 'etcd'>> {
+export interface ResolvedOptions
+  extends Required<Omit<RaftOptions, 'appliedIndex' | 'lease' | 'sendHeartbeat' | 'etcd'>> {
   readonly appliedIndex: number | undefined;
   readonly lease: LeaseOptions | undefined;
   readonly sendHeartbeat: ((message: Message) => void) | undefined;

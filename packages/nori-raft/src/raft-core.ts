@@ -90,6 +90,16 @@ export class RaftCore {
     return this.#r.log.lastIndex;
   }
 
+  /** What all followers hold that keep up with this leader: their logs need nothing before it. Infinity: there are none. */
+  get lowestMatch(): number {
+    let lowest = Infinity;
+    if (this.#r.role !== 'leader') return lowest;
+    for (const { match, recentActive, state } of this.#r.members.progress) {
+      if (recentActive && state === 'replicate' && match < lowest) lowest = match;
+    }
+    return lowest;
+  }
+
   /** The configuration in force: the last one that was applied. */
   get config(): ConfState {
     return this.#r.members.config;

@@ -69,7 +69,8 @@ interface DataCursor {
 
 function readColumns(reader: ByteReader, type: MessageType, count: number, visitor: FrameVisitor): void {
   if (count === 0) return;
-  const columns = new Float64Array(count * COLUMNS);
+  // Not a Float64Array: small integers then stay what they are.
+  const columns = new Array<number>(count * COLUMNS).fill(0);
   let groupId = 0;
   for (let i = 0; i < count; i++) {
     const { at } = reader;

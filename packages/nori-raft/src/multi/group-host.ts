@@ -26,6 +26,10 @@ export interface GroupHost {
   readonly tick: number;
   /** The group has work for the next turn. */
   wake(group: GroupDriver): void;
+  /** Somebody has called, and waits. */
+  called(group: GroupDriver): void;
+  /** The group is due at an earlier tick than it was. */
+  dueEarlier(group: GroupDriver, tick: number): void;
   /** Takes room for queued proposals, or says no. */
   takeProposalBytes(bytes: number): boolean;
   releaseProposalBytes(bytes: number): void;

@@ -57,10 +57,13 @@ export class GroupDriver implements RaftGroup {
    * groups at rest are asked once a second.
    */
   dueTick = 0;
+  slotTick = 0;
   /** The last tick that the core knows of. */
   #toldTick: number;
   /** In the set of groups with work. */
   awake = false;
+  /** The log may have entries that could be dropped. */
+  mayCompact = true;
   failure: RaftError | undefined;
 
   constructor(host: GroupHost, log: GroupLog, options: GroupOptions<unknown>) {
@@ -155,7 +158,7 @@ export class GroupDriver implements RaftGroup {
       (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
       (waiter) => {
         this.#proposals.push(data, waiter);
-        this.#host.wake(this);
+        this.#host.called(this);
       },
     );
   }
@@ -169,7 +172,7 @@ export class GroupDriver implements RaftGroup {
       (waiter, reason) => waiter.reject(reason),
       (waiter) => {
         this.#reads.push(waiter);
-        this.#host.wake(this);
+        this.#host.called(this);
       },
     );
   }
@@ -193,12 +196,14 @@ export class GroupDriver implements RaftGroup {
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    this.#host.wake(this);
     return Waiter.promise<ConfState>(
       this.#deadline(options),
       options.signal,
       (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
-      (waiter) => this.#confWaiters.push({ id, waiter }),
+      (waiter) => {
+        this.#confWaiters.push({ id, waiter });
+        this.#host.called(this);
+      },
     );
   }
 
@@ -259,9 +264,9 @@ export class GroupDriver implements RaftGroup {
   }
 
   /** A message has come from another replica. */
-  receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
+  receive(from: NodeId, message: Message, tick: number, nowMs: number, leaseNowMs: number): DropReason | undefined {
     if (this.failure !== undefined) return undefined;
-    const { clock, options, unappliedBytes } = this.#host;
+    const { options, unappliedBytes } = this.#host;
     // Too much is waiting to be applied: what is not acknowledged makes leaders wait.
     if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
       return undefined;
@@ -269,7 +274,7 @@ export class GroupDriver implements RaftGroup {
     this.#tellTicks(tick);
     let reason: DropReason | undefined;
     try {
-      reason = this.core.step(message, clock.nowMs(), clock.leaseNowMs());
+      reason = this.core.step(message, nowMs, leaseNowMs);
     } catch (error) {
       this.fail(error);
       return undefined;
@@ -325,7 +330,8 @@ export class GroupDriver implements RaftGroup {
       this.#store(ready, turn);
     }
     // What has happened may have changed the role.
-    this.dueTick = this.#toldTick + core.ticksUntilDue;
+    const dueTick = this.#toldTick + core.ticksUntilDue;
+    if (dueTick < this.dueTick) this.#host.dueEarlier(this, dueTick);
   }
 
   #store(ready: Ready, turn: Turn): void {
@@ -333,6 +339,7 @@ export class GroupDriver implements RaftGroup {
     if (ready.entries.length > 0 || ready.mustSync) {
       turn.writes.push({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: undefined });
       turn.groups.push(this);
+      this.mayCompact = true;
       this.#lazyHardState = undefined;
       this.#unstored.push({ ready, written: true });
       return;
@@ -386,26 +393,29 @@ export class GroupDriver implements RaftGroup {
   }
 
   #applied(term: number, index: number, config: ConfState | undefined): void {
+    if (this.#confWaiters.length > 0) this.#answerConfWaiters(term, index, config);
+    this.#reads.applied(index);
+    // Else `idle` sees to what there is to do.
+    if (config !== undefined) this.#host.wake(this);
+  }
+
+  #answerConfWaiters(term: number, index: number, config: ConfState | undefined): void {
     this.#confWaiters = this.#confWaiters.filter(({ id, waiter }) => {
       if (id.index > index) return true;
       if (id.index === index && id.term === term && config !== undefined) waiter.resolve(config);
       else waiter.reject(proposalLost());
       return false;
     });
-    this.#reads.applied(index);
-    this.#host.wake(this);
   }
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
   compact(): void {
     let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
-    if (index < this.#log.firstIndex()) return;
-    if (this.core.role === 'leader') {
-      for (const { match, recentActive, state } of this.core.status().progress) {
-        if (recentActive && state === 'replicate') index = Math.min(index, match);
-      }
+    if (index >= this.#log.firstIndex()) {
+      index = Math.min(index, this.core.lowestMatch);
+      if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
     }
-    if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
+    this.mayCompact = this.#log.firstIndex() <= this.#log.lastIndex();
   }
 
   // Snapshots.
@@ -432,7 +442,8 @@ export class GroupDriver implements RaftGroup {
       return;
     }
     this.#staged = { mark: snapshot, snapshot: staged };
-    this.receive(from, message, this.#toldTick);
+    const { clock } = this.#host;
+    this.receive(from, message, this.#toldTick, clock.nowMs(), clock.leaseNowMs());
     // If the core wants it, it comes with the next Ready.
     this.#host.wake(this);
     await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
@@ -458,6 +469,7 @@ export class GroupDriver implements RaftGroup {
       const hardState = ready.hardState ?? this.#lazyHardState;
       this.#lazyHardState = undefined;
       const { term, index } = snapshot;
+      this.mayCompact = true;
       await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);

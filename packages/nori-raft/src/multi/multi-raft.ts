@@ -21,6 +21,7 @@ import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
+import { TickWheel } from './tick-wheel.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
@@ -61,6 +62,9 @@ export class MultiRaft {
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
+  readonly #wheel = new TickWheel<GroupDriver>();
+  /** Groups at which calls wait. */
+  readonly #called = new Set<GroupDriver>();
   #awake: GroupDriver[] = [];
   #turnScheduled = false;
   #pendingWrites: PendingWrite[] = [];
@@ -73,6 +77,7 @@ export class MultiRaft {
   #tellFailed!: (error: RaftError) => void;
   #proposalBytes = 0;
   #noSpace: RaftError | undefined;
+  #isDiskStalled = false;
   #turns = 0;
   #writes = 0;
   #framesRefused = 0;
@@ -135,6 +140,7 @@ export class MultiRaft {
     this.#checkOpen();
     const group = new GroupDriver(this.#host, log, options);
     this.#groups.set(groupId, group);
+    this.#wheel.add(group);
     this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
     const fresh = stored === undefined || stored.removed;
     if (fresh && bootstrap && options.preferredLeader === replicaId) group.campaign();
@@ -311,9 +317,12 @@ export class MultiRaft {
 
   #receive(from: NodeId, _lane: Lane, frame: Uint8Array): void {
     if (this.#closed || this.#failure !== undefined) return;
+    // Once a frame: all of it was sent before now.
+    const nowMs = this.#clock.nowMs();
+    const leaseNowMs = this.#clock.leaseNowMs();
     try {
       decodeFrame(frame, {
-        message: (groupId, message) => this.#receiveMessage(from, groupId, message),
+        message: (groupId, message) => this.#receiveMessage(from, groupId, message, nowMs, leaseNowMs),
         snapshotChunk: (chunk) => this.#receiver.receiveChunk(from, chunk),
         snapshotAck: (ack) => this.#sender.receiveAck(from, ack),
       });
@@ -325,14 +334,14 @@ export class MultiRaft {
     if (!this.#outbox.isEmpty) this.#scheduleTurn();
   }
 
-  #receiveMessage(from: NodeId, groupId: number, message: Message): void {
+  #receiveMessage(from: NodeId, groupId: number, message: Message, nowMs: number, leaseNowMs: number): void {
     const group = this.#groups.get(groupId);
     if (group === undefined) {
       this.#unknownGroupMessages++;
       this.options.onUnknownGroup(groupId, from);
       return;
     }
-    const reason = group.receive(from, message, this.#ticks);
+    const reason = group.receive(from, message, this.#ticks, nowMs, leaseNowMs);
     if (reason === undefined) return;
     this.#messagesDropped++;
     if (reason !== 'stale-term' && reason !== 'leader-alive') {
@@ -360,18 +369,26 @@ export class MultiRaft {
     this.#ticks++;
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
-    const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
-    for (const group of this.#groups.values()) {
-      if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
-      if (group.hasCalls) group.expire(nowMs);
-      // Spread over the ticks, so that no tick is long.
-      if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
+    this.#isDiskStalled = this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+    this.#wheel.advance(this.#ticks, (group) => {
+      if (group.failure !== undefined) return false;
+      group.tick(this.#ticks, nowMs, leaseNowMs);
+      return true;
+    });
+    for (const group of this.#called) {
+      group.expire(nowMs);
+      if (!group.hasCalls) this.#called.delete(group);
     }
+    if (this.#ticks % HOUSEKEEPING_TICKS === 0) this.#compact();
     // Heartbeats of groups that need no turn.
     if (!this.#outbox.isEmpty) this.#scheduleTurn();
     this.#balance();
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);
+  }
+
+  #compact(): void {
+    for (const group of this.#groups.values()) if (group.mayCompact) group.compact();
   }
 
   #transfersLeft = 0;
@@ -406,6 +423,14 @@ export class MultiRaft {
         return multi.#ticks;
       },
       wake: (group) => multi.#wake(group),
+      called: (group) => {
+        multi.#called.add(group);
+        multi.#wake(group);
+      },
+      dueEarlier: (group, tick) => {
+        group.dueTick = tick;
+        multi.#wheel.add(group);
+      },
       takeProposalBytes: (bytes) => {
         if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > multi.options.proposalBytesMax) return false;
         multi.#proposalBytes += bytes;
@@ -415,7 +440,7 @@ export class MultiRaft {
         multi.#proposalBytes -= bytes;
       },
       get diskIsAlive() {
-        return multi.options.storage.stalledMs() < multi.options.electionTimeoutMs && multi.#noSpace === undefined;
+        return !multi.#isDiskStalled && multi.#noSpace === undefined;
       },
       get refusal() {
         return multi.#noSpace;

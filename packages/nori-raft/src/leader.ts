@@ -95,7 +95,8 @@ export function broadcastHeartbeat(r: Replica): void {
   confirmRounds(r);
 }
 
-function confirmRounds(r: Replica): void {
+/** Answers the reads that waited for what a quorum has acknowledged. */
+export function confirmRounds(r: Replica): void {
   for (const batch of r.rounds.confirm(Math.min(r.quorumRound, r.rounds.last))) answerReads(r, batch);
 }
 

@@ -89,6 +89,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
     const commit = columns[(at += count)]!;
     const context = columns[(at += count)]!;
     const transfer = columns[at + count]!;
+    if (visitor.heartbeat?.(type !== 'heartbeat', id, from, to, term, commit, context, transfer) === true) continue;
     visitor.message(id, {
       type,
       from,

@@ -5,6 +5,7 @@ import type { Entry, Message, MessageType } from '../types.js';
 import { ByteWriter, varintSize, zigzag } from './byte-writer.js';
 import {
   ACK_STATUSES,
+  COLUMNS,
   DEFAULT_FRAME_LIMITS,
   ENTRY_FLAG,
   ENTRY_HEAD_BYTES_MIN,
@@ -27,22 +28,45 @@ const MESSAGE_BYTES_MAX = 2 + 11 * 8;
 /** Flags and three numbers. */
 const ENTRY_HEAD_BYTES_MAX = 25;
 
+/** A heartbeat, or the answer to one, as far as it goes into the columns. */
+export type HeartbeatColumns = Pick<Message, 'from' | 'to' | 'term' | 'commit' | 'context' | 'transfer'>;
+
+/** Heartbeats or answers, their numbers one behind the other. */
+class ColumnSection {
+  readonly numbers: number[] = [];
+  lastGroupId = 0;
+
+  get count(): number {
+    return this.numbers.length / COLUMNS;
+  }
+
+  /** @returns how many bytes it takes */
+  add(groupId: number, m: HeartbeatColumns): number {
+    const bytes = columnsSize(groupId - this.lastGroupId, m);
+    this.numbers.push(groupId, m.from, m.to, m.term, m.commit, m.context, m.transfer);
+    this.lastGroupId = groupId;
+    return bytes;
+  }
+
+  clear(): void {
+    this.numbers.length = 0;
+    this.lastGroupId = 0;
+  }
+}
+
 /** Messages of one section, with the groups they are for. */
 class Section {
   readonly groupIds: number[] = [];
   readonly messages: Message[] = [];
-  lastGroupId = 0;
 
   add(groupId: number, message: Message): void {
     this.groupIds.push(groupId);
     this.messages.push(message);
-    this.lastGroupId = groupId;
   }
 
   clear(): void {
     this.groupIds.length = 0;
     this.messages.length = 0;
-    this.lastGroupId = 0;
   }
 }
 
@@ -54,8 +78,8 @@ class Section {
  */
 export class FrameEncoder {
   readonly #limits: FrameLimits;
-  readonly #heartbeats = new Section();
-  readonly #answers = new Section();
+  readonly #heartbeats = new ColumnSection();
+  readonly #answers = new ColumnSection();
   readonly #others = new Section();
   #bytes = MESSAGES_HEADER_BYTES;
   #dataBytes = 0;
@@ -72,7 +96,7 @@ export class FrameEncoder {
 
   /** Messages added since the last frame. */
   get messageCount(): number {
-    return this.#heartbeats.messages.length + this.#answers.messages.length + this.#others.messages.length;
+    return this.#heartbeats.count + this.#answers.count + this.#others.messages.length;
   }
 
   /** Whether the frame stays within the limits with this message. A message that does not even fit in an empty one never can be sent. */
@@ -94,9 +118,7 @@ export class FrameEncoder {
     if (!this.fits(message))
       throw new RaftError('RAFT_MISUSE', 'A message does not fit in the frame; ask `fits` before.');
     if (isPlain(message)) {
-      const section = message.type === 'heartbeat' ? this.#heartbeats : this.#answers;
-      this.#bytes += columnsSize(groupId - section.lastGroupId, message);
-      section.add(groupId, message);
+      this.#bytes += (message.type === 'heartbeat' ? this.#heartbeats : this.#answers).add(groupId, message);
       return;
     }
     const dataBytes = dataSize(message.entries);
@@ -106,13 +128,24 @@ export class FrameEncoder {
     this.#others.add(groupId, message);
   }
 
+  /** Whether there is room for one more heartbeat, or answer to one. */
+  get fitsHeartbeat(): boolean {
+    const { frameBytesMax, messagesMax } = this.#limits;
+    return this.messageCount < messagesMax && this.#bytes + MESSAGE_BYTES_MAX <= frameBytesMax;
+  }
+
+  /** As {@link FrameEncoder.add}, for a heartbeat or an answer to one; see {@link FrameEncoder.fitsHeartbeat}. */
+  addHeartbeat(isAnswer: boolean, groupId: number, numbers: HeartbeatColumns): void {
+    this.#bytes += (isAnswer ? this.#answers : this.#heartbeats).add(groupId, numbers);
+  }
+
   /** The frame, in a buffer of its own. The encoder is empty afterwards. */
   finish(): Uint8Array {
     const out = new ByteWriter(this.#bytes);
     out.u8(FRAME_VERSION);
     out.u8(FRAME_KIND.messages);
-    out.u32(this.#heartbeats.messages.length);
-    out.u32(this.#answers.messages.length);
+    out.u32(this.#heartbeats.count);
+    out.u32(this.#answers.count);
     out.u32(this.#others.messages.length);
     out.u32(this.#dataBytes);
     writeColumns(out, this.#heartbeats);
@@ -191,7 +224,7 @@ function checkGroupId(groupId: number): void {
   }
 }
 
-function columnsSize(difference: number, m: Message): number {
+function columnsSize(difference: number, m: HeartbeatColumns): number {
   return (
     varintSize(zigzag(difference)) +
     varintSize(m.from) +
@@ -203,19 +236,16 @@ function columnsSize(difference: number, m: Message): number {
   );
 }
 
-function writeColumns(out: ByteWriter, { groupIds, messages }: Section): void {
+function writeColumns(out: ByteWriter, { numbers }: ColumnSection): void {
   let before = 0;
-  for (let i = 0; i < groupIds.length; i++) {
-    const groupId = groupIds[i]!;
+  for (let i = 0; i < numbers.length; i += COLUMNS) {
+    const groupId = numbers[i]!;
     out.varint(zigzag(groupId - before));
     before = groupId;
   }
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.from);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.to);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.term);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.commit);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.context);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.transfer);
+  for (let column = 1; column < COLUMNS; column++) {
+    for (let i = column; i < numbers.length; i += COLUMNS) out.varint(numbers[i]!);
+  }
 }
 
 function typeCode(type: MessageType): number {

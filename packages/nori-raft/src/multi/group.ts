@@ -27,6 +27,7 @@ import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachi
 import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
+import type { RestingFollower } from './rest-table.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
 
 const NO_DATA = new Uint8Array(0);
@@ -34,7 +35,7 @@ const NO_DATA = new Uint8Array(0);
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
   readonly replicaId: number;
-  readonly core: RaftCore;
+  readonly #core: RaftCore;
   readonly machine: StateMachine;
   readonly preferredLeader: number;
   readonly #host: GroupHost;
@@ -60,6 +61,10 @@ export class GroupDriver implements RaftGroup {
   slotTick = 0;
   /** The last tick that the core knows of. */
   #toldTick: number;
+  readonly #slot: number;
+  #resting: 'leader' | 'follower' | false = false;
+  /** How many ticks after it has last heard of its leader a follower at rest starts an election. */
+  #restElectionTicks = 0;
   /** In the set of groups with work. */
   awake = false;
   /** The log may have entries that could be dropped. */
@@ -77,7 +82,7 @@ export class GroupDriver implements RaftGroup {
     this.#peers = new Map(options.peers);
     const { mark } = this.machine;
     const { clock, options: o } = host;
-    this.core = new RaftCore({
+    this.#core = new RaftCore({
       id: options.replicaId,
       storage: this.#reader(mark),
       random: o.random,
@@ -96,11 +101,12 @@ export class GroupDriver implements RaftGroup {
       // Most groups have nothing else to say most of the time: they need no turn.
       sendHeartbeat: (message) => this.#send(message),
     });
-    this.#applier = new Applier(host, this.core, this.machine, {
+    this.#slot = host.rests.add(options.groupId, options.replicaId);
+    this.#applier = new Applier(host, this.#core, this.machine, {
       applied: (term, index, confState) => this.#applied(term, index, confState),
       result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
       idle: () => {
-        if (this.core.hasReady()) host.wake(this);
+        if (this.#core.hasReady()) host.wake(this);
       },
       failed: (error) => this.fail(error),
     });
@@ -125,30 +131,30 @@ export class GroupDriver implements RaftGroup {
   // What users call.
 
   get role(): Role {
-    return this.core.role;
+    return this.#core.role;
   }
 
   get term(): number {
-    return this.core.term;
+    return this.#core.term;
   }
 
   get leader(): number {
-    return this.core.leader;
+    return this.#core.leader;
   }
 
   get leaderNode(): NodeId | undefined {
-    return this.#peers.get(this.core.leader);
+    return this.#peers.get(this.#core.leader);
   }
 
   get appliedIndex(): number {
-    return this.core.appliedIndex;
+    return this.#core.appliedIndex;
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
     const refusal = this.failure ?? this.#host.refusal;
     if (refusal !== undefined) return Promise.reject(refusal);
     // Said now rather than in the next turn: the caller can go to the leader at once.
-    if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
+    if (this.#core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
       return Promise.reject(tooLarge(data.length, this.#host.options));
     if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
@@ -165,7 +171,7 @@ export class GroupDriver implements RaftGroup {
 
   read(options: CallOptions = {}): Promise<number> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.core.leader === 0) return Promise.reject(this.#notLeader());
+    if (this.#core.leader === 0) return Promise.reject(this.#notLeader());
     return Waiter.promise<number>(
       this.#deadline(options),
       options.signal,
@@ -234,18 +240,89 @@ export class GroupDriver implements RaftGroup {
   /** Tick number `tick` has come, and the core has something to do by itself. */
   tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
+    if (this.#resting === 'follower') {
+      // The heartbeats that it has heard at rest put its election off.
+      const dueTick = this.#host.rests.heardTick(this.#slot) + this.#restElectionTicks;
+      if (dueTick > tick) {
+        this.dueTick = dueTick;
+        return;
+      }
+    }
+    if (this.#resting !== false) this.#resume(tick - 1);
+    const core = this.#core;
     this.#tellTicks(tick - 1);
-    this.core.tick(nowMs, leaseNowMs);
+    core.tick(nowMs, leaseNowMs);
     this.#toldTick = tick;
-    this.dueTick = tick + this.core.ticksUntilDue;
-    if (this.core.hasReady()) this.#host.wake(this);
+    this.dueTick = tick + core.ticksUntilDue;
+    if (core.hasReady()) this.#host.wake(this);
+    else if (core.role === 'leader') this.#restAsLeader(tick);
   }
 
   /** Tells the core of ticks up to `tick` in which it had nothing to do. */
   #tellTicks(tick: number): void {
     if (tick <= this.#toldTick) return;
-    this.core.skipTicks(tick - this.#toldTick);
+    this.#core.skipTicks(tick - this.#toldTick);
     this.#toldTick = tick;
+  }
+
+  // Rest: heartbeats are exchanged by RestTable, without the core.
+
+  /** The core. Whoever asks for it this way wakes it. */
+  private get core(): RaftCore {
+    if (this.#resting !== false) this.#resume(this.#host.tick);
+    return this.#core;
+  }
+
+  get #mayRest(): 'leader' | 'follower' | false {
+    if (this.awake || this.#unstored.length > 0 || this.#installing !== undefined || this.hasCalls) return false;
+    return this.#core.mayRest;
+  }
+
+  /** The core has just told all followers what there is, as of `tick`. */
+  #restAsLeader(tick: number): void {
+    if (this.#mayRest !== 'leader') return;
+    const core = this.#core;
+    const { voters, learners } = core.config;
+    const followers: RestingFollower[] = [];
+    for (const id of learners.length === 0 ? voters : [...voters, ...learners]) {
+      if (id === this.replicaId) continue;
+      const node = this.#peers.get(id);
+      if (node === undefined) return;
+      followers.push({ id, node });
+    }
+    const says = { term: core.term, commit: core.commitIndex, transfer: core.transfersGivenUp };
+    const { rests } = this.#host;
+    if (!rests.restLeader(this.#slot, core.heartbeatRound, says, followers)) return;
+    this.#resting = 'leader';
+    this.dueTick = rests.roundTickFrom(tick + core.ticksUntilQuorumCheck);
+  }
+
+  /** The core has stepped this heartbeat from `node` at `tick`, and has nothing to do. */
+  #restAsFollower(node: NodeId, { from, term, commit, transfer }: Message, tick: number): void {
+    const core = this.#core;
+    if (this.#mayRest !== 'follower' || core.leader !== from || core.term !== term) return;
+    this.#host.rests.restFollower(this.#slot, from, node, { term, commit, transfer }, tick);
+    this.#restElectionTicks = core.ticksUntilDue;
+    this.#resting = 'follower';
+  }
+
+  /** Tells the core what there was while it rested, up to `tick`. */
+  #resume(tick: number): void {
+    const core = this.#core;
+    const { rests } = this.#host;
+    if (this.#resting === 'leader') {
+      core.resumeLeader(rests.wakeLeader(this.#slot, this.#toldTick, tick));
+      this.#toldTick = tick;
+      const dueTick = tick + core.ticksUntilDue;
+      if (dueTick < this.dueTick) this.#host.dueEarlier(this, dueTick);
+    } else {
+      const heard = rests.wakeFollower(this.#slot);
+      if (heard !== undefined) {
+        core.resumeFollower(heard.nowMs);
+        this.#toldTick = heard.tick;
+      }
+    }
+    this.#resting = false;
   }
 
   /** Whether anybody waits for an answer. */
@@ -271,6 +348,7 @@ export class GroupDriver implements RaftGroup {
     if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
       return undefined;
     }
+    if (this.#resting !== false) this.#resume(tick);
     this.#tellTicks(tick);
     let reason: DropReason | undefined;
     try {
@@ -282,11 +360,12 @@ export class GroupDriver implements RaftGroup {
     // Only what the core took shows who is where.
     if (reason === undefined && this.#peers.get(message.from) !== from) this.#peers.set(message.from, from);
     if (this.core.hasReady()) this.#host.wake(this);
+    else if (message.type === 'heartbeat' && reason === undefined) this.#restAsFollower(from, message, tick);
     return reason;
   }
 
   unreachable(node: NodeId): void {
-    if (this.core.role !== 'leader') return;
+    if (this.#core.role !== 'leader') return;
     for (const [replicaId, at] of this.#peers) if (at === node) this.core.reportUnreachable(replicaId);
   }
 
@@ -410,9 +489,9 @@ export class GroupDriver implements RaftGroup {
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
   compact(): void {
-    let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
+    let index = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
     if (index >= this.#log.firstIndex()) {
-      index = Math.min(index, this.core.lowestMatch);
+      index = Math.min(index, this.#core.lowestMatch);
       if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
     }
     this.mayCompact = this.#log.firstIndex() <= this.#log.lastIndex();
@@ -508,6 +587,8 @@ export class GroupDriver implements RaftGroup {
   end(error: RaftError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
+    this.#resting = false;
+    this.#host.rests.remove(this.groupId);
     this.#host.releaseProposalBytes(this.#proposals.fail(error));
     this.#reads.fail(error);
     for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
@@ -517,7 +598,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   #tellRole(): void {
-    const { role, term, leader } = this.core;
+    const { role, term, leader } = this.#core;
+    this.#host.roleChanged(this);
     this.#host.emit({ type: 'raft.role_changed', groupId: this.groupId, role, term, leader });
   }
 
@@ -526,7 +608,7 @@ export class GroupDriver implements RaftGroup {
   }
 
   #notLeader(): RaftError {
-    const { leader, term } = this.core;
+    const { leader, term } = this.#core;
     const node = this.#peers.get(leader);
     return new RaftError(
       'RAFT_NOT_LEADER',

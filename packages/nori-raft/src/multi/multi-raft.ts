@@ -19,6 +19,7 @@ import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions }
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
+import { RestTable } from './rest-table.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
 import { TickWheel } from './tick-wheel.js';
@@ -62,6 +63,9 @@ export class MultiRaft {
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
+  readonly #rests: RestTable;
+  /** Groups that lead and would rather be led by another. */
+  readonly #misplaced = new Set<GroupDriver>();
   readonly #wheel = new TickWheel<GroupDriver>();
   /** Groups at which calls wait. */
   readonly #called = new Set<GroupDriver>();
@@ -91,6 +95,11 @@ export class MultiRaft {
     });
     this.#clock = new LeaseClock(options.clock);
     this.#outbox = new Outbox(options.transport);
+    this.#rests = new RestTable(
+      this.#outbox,
+      options.heartbeatTicks,
+      options.electionTicks + 2 * options.heartbeatTicks,
+    );
     this.#host = this.#makeHost();
     this.#sender = new SnapshotSender(options);
     this.#receiver = new SnapshotReceiver(options, (groupId) => this.#groups.get(groupId));
@@ -320,8 +329,13 @@ export class MultiRaft {
     // Once a frame: all of it was sent before now.
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
+    const isHeard = this.#host.diskIsAlive;
     try {
       decodeFrame(frame, {
+        heartbeat: (isAnswer, groupId, replica, to, term, commit, context, transfer) => {
+          const numbers = { isAnswer, groupId, from: replica, to, term, commit, context, transfer };
+          return this.#rests.take(from, numbers, this.#ticks, nowMs, isHeard);
+        },
         message: (groupId, message) => this.#receiveMessage(from, groupId, message, nowMs, leaseNowMs),
         snapshotChunk: (chunk) => this.#receiver.receiveChunk(from, chunk),
         snapshotAck: (ack) => this.#sender.receiveAck(from, ack),
@@ -370,6 +384,7 @@ export class MultiRaft {
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
     this.#isDiskStalled = this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+    this.#rests.tick(this.#ticks, leaseNowMs, this.#host.diskIsAlive);
     this.#wheel.advance(this.#ticks, (group) => {
       if (group.failure !== undefined) return false;
       group.tick(this.#ticks, nowMs, leaseNowMs);
@@ -398,9 +413,12 @@ export class MultiRaft {
     const { transfersPerSecond, tickMs } = this.options;
     this.#transfersLeft = Math.min(this.#transfersLeft + (transfersPerSecond * tickMs) / 1000, transfersPerSecond);
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
-    for (const group of this.#groups.values()) {
+    for (const group of this.#misplaced) {
       const { preferredLeader } = group;
-      if (group.role !== 'leader' || preferredLeader === 0 || preferredLeader === group.replicaId) continue;
+      if (group.failure !== undefined) {
+        this.#misplaced.delete(group);
+        continue;
+      }
       const { progress, transferee, lastIndex } = group.status();
       const preferred = progress.find(({ id }) => id === preferredLeader);
       if (preferred === undefined || preferred.learner || transferee !== 0) continue;
@@ -418,11 +436,17 @@ export class MultiRaft {
       options: this.options,
       clock: this.#clock,
       outbox: this.#outbox,
+      rests: this.#rests,
       unappliedBytes: 0,
       get tick() {
         return multi.#ticks;
       },
       wake: (group) => multi.#wake(group),
+      roleChanged: (group) => {
+        const { role, preferredLeader, replicaId } = group;
+        if (role === 'leader' && preferredLeader !== 0 && preferredLeader !== replicaId) multi.#misplaced.add(group);
+        else multi.#misplaced.delete(group);
+      },
       called: (group) => {
         multi.#called.add(group);
         multi.#wake(group);

@@ -67,10 +67,14 @@ interface DataCursor {
   entriesLeft: number;
 }
 
+/** Numbers of the columns that are being read; used again and again. */
+let scratch: number[] = [];
+
 function readColumns(reader: ByteReader, type: MessageType, count: number, visitor: FrameVisitor): void {
   if (count === 0) return;
   // Not a Float64Array: small integers then stay what they are.
-  const columns = new Array<number>(count * COLUMNS).fill(0);
+  const columns = scratch;
+  scratch = [];
   let groupId = 0;
   for (let i = 0; i < count; i++) {
     const { at } = reader;
@@ -79,7 +83,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
     if (groupId < 0 || groupId >= GROUP_ID_END) throw badFrame(at, 'a group id is out of range');
     columns[i] = groupId;
   }
-  for (let i = count; i < columns.length; i++) columns[i] = reader.varint();
+  for (let i = count; i < count * COLUMNS; i++) columns[i] = reader.varint();
   for (let i = 0; i < count; i++) {
     let at = i;
     const id = columns[at]!;
@@ -106,6 +110,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
       transfer,
     });
   }
+  scratch = columns;
 }
 
 function readMessage(reader: ByteReader, data: DataCursor, visitor: FrameVisitor): void {

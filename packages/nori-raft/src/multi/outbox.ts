@@ -31,7 +31,7 @@ export class Outbox {
     // An append without entries tells the commit index: it is small, but must not overtake the entries before it.
     const lane: Lane = BULK.has(message.type) ? 'bulk' : 'control';
     const encoder = peer[lane];
-    if (encoder.bytes > 0 && !encoder.fits(message)) this.#send(to, lane, encoder);
+    if (encoder.messageCount > 0 && !encoder.fits(message)) this.#send(to, lane, encoder);
     encoder.add(groupId, message);
     if (encoder.bytes >= FRAME_BYTES) this.#send(to, lane, encoder);
     else this.#open.add(to);
@@ -62,8 +62,8 @@ export class Outbox {
   flush(): void {
     for (const to of this.#open) {
       const { control, bulk } = this.#peers.get(to)!;
-      if (control.bytes > 0) this.#send(to, 'control', control);
-      if (bulk.bytes > 0) this.#send(to, 'bulk', bulk);
+      if (control.messageCount > 0) this.#send(to, 'control', control);
+      if (bulk.messageCount > 0) this.#send(to, 'bulk', bulk);
     }
     this.#open.clear();
   }

@@ -491,7 +491,9 @@ export class RaftCore {
   }
 
   #handOut(committed: readonly Entry[]): void {
-    for (const { type, index } of committed) if (type === 'conf-change') this.#confChangesDue.push(index);
+    for (let i = 0; i < committed.length; i++) {
+      if (committed[i]!.type === 'conf-change') this.#confChangesDue.push(committed[i]!.index);
+    }
     this.#r.log.acceptApplying(committed, this.#appliesUnstable);
     const last = committed[committed.length - 1]!.index;
     this.#applying.push({ last, bytes: entriesBytes(committed), payloadBytes: payloadBytes(committed) });

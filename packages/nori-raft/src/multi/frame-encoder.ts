@@ -33,23 +33,34 @@ export type HeartbeatColumns = Pick<Message, 'from' | 'to' | 'term' | 'commit' |
 
 /** Heartbeats or answers, their numbers one behind the other. */
 class ColumnSection {
+  /** The first `length` are in use; what is behind them is kept, so that nothing has to grow again. */
   readonly numbers: number[] = [];
+  length = 0;
   lastGroupId = 0;
 
   get count(): number {
-    return this.numbers.length / COLUMNS;
+    return this.length / COLUMNS;
   }
 
   /** @returns how many bytes it takes */
   add(groupId: number, m: HeartbeatColumns): number {
     const bytes = columnsSize(groupId - this.lastGroupId, m);
-    this.numbers.push(groupId, m.from, m.to, m.term, m.commit, m.context, m.transfer);
+    const { numbers } = this;
+    let at = this.length;
+    numbers[at++] = groupId;
+    numbers[at++] = m.from;
+    numbers[at++] = m.to;
+    numbers[at++] = m.term;
+    numbers[at++] = m.commit;
+    numbers[at++] = m.context;
+    numbers[at++] = m.transfer;
+    this.length = at;
     this.lastGroupId = groupId;
     return bytes;
   }
 
   clear(): void {
-    this.numbers.length = 0;
+    this.length = 0;
     this.lastGroupId = 0;
   }
 }
@@ -101,10 +112,13 @@ export class FrameEncoder {
 
   /** Whether the frame stays within the limits with this message. A message that does not even fit in an empty one never can be sent. */
   fits(message: Message): boolean {
+    return this.#fits(message, dataSize(message.entries));
+  }
+
+  #fits(message: Message, dataBytes: number): boolean {
     const { frameBytesMax, messagesMax, entriesMax } = this.#limits;
     if (this.messageCount >= messagesMax || this.#entries + message.entries.length > entriesMax) return false;
-    let bytes = this.#bytes + MESSAGE_BYTES_MAX + message.entries.length * ENTRY_HEAD_BYTES_MAX;
-    if (message.entries.length > 0) bytes += dataSize(message.entries);
+    let bytes = this.#bytes + MESSAGE_BYTES_MAX + message.entries.length * ENTRY_HEAD_BYTES_MAX + dataBytes;
     if (message.snapshot !== undefined) bytes += snapshotHeadSize(message.snapshot);
     return bytes <= frameBytesMax;
   }
@@ -114,18 +128,25 @@ export class FrameEncoder {
    * {@link FrameEncoder.fits}); then it is not added
    */
   add(groupId: number, message: Message): void {
-    checkGroupId(groupId);
-    if (!this.fits(message))
+    if (!this.offer(groupId, message)) {
       throw new RaftError('RAFT_MISUSE', 'A message does not fit in the frame; ask `fits` before.');
+    }
+  }
+
+  /** As {@link FrameEncoder.add}. @returns false: it does not fit, and was not added */
+  offer(groupId: number, message: Message): boolean {
+    checkGroupId(groupId);
+    const dataBytes = dataSize(message.entries);
+    if (!this.#fits(message, dataBytes)) return false;
     if (isPlain(message)) {
       this.#bytes += (message.type === 'heartbeat' ? this.#heartbeats : this.#answers).add(groupId, message);
-      return;
+      return true;
     }
-    const dataBytes = dataSize(message.entries);
     this.#bytes += messageSize(groupId, message) + dataBytes;
     this.#dataBytes += dataBytes;
     this.#entries += message.entries.length;
     this.#others.add(groupId, message);
+    return true;
   }
 
   /** Whether there is room for one more heartbeat, or answer to one. */
@@ -152,7 +173,10 @@ export class FrameEncoder {
     writeColumns(out, this.#answers);
     const { groupIds, messages } = this.#others;
     for (let i = 0; i < messages.length; i++) writeMessage(out, groupIds[i]!, messages[i]!);
-    for (const { entries } of messages) for (const { data } of entries) out.raw(data);
+    for (let i = 0; i < messages.length; i++) {
+      const { entries } = messages[i]!;
+      for (let j = 0; j < entries.length; j++) out.raw(entries[j]!.data);
+    }
     if (out.at !== this.#bytes)
       throw new RaftError('RAFT_MISUSE', 'A message was changed after it was added to a frame.');
     this.clear();
@@ -236,15 +260,15 @@ function columnsSize(difference: number, m: HeartbeatColumns): number {
   );
 }
 
-function writeColumns(out: ByteWriter, { numbers }: ColumnSection): void {
+function writeColumns(out: ByteWriter, { numbers, length }: ColumnSection): void {
   let before = 0;
-  for (let i = 0; i < numbers.length; i += COLUMNS) {
+  for (let i = 0; i < length; i += COLUMNS) {
     const groupId = numbers[i]!;
     out.varint(zigzag(groupId - before));
     before = groupId;
   }
   for (let column = 1; column < COLUMNS; column++) {
-    for (let i = column; i < numbers.length; i += COLUMNS) out.varint(numbers[i]!);
+    for (let i = column; i < length; i += COLUMNS) out.varint(numbers[i]!);
   }
 }
 
@@ -260,14 +284,17 @@ function messageSize(groupId: number, m: Message): number {
   size += varintSize(m.index) + varintSize(m.logTerm) + varintSize(m.commit) + varintSize(m.rejectHint);
   size += varintSize(m.context) + varintSize(m.transfer) + varintSize(m.entries.length);
   if (m.snapshot !== undefined) size += snapshotHeadSize(m.snapshot);
+  const { entries } = m;
   let { index, term } = m;
-  for (const entry of m.entries) {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
     size += ENTRY_HEAD_BYTES_MIN - 1 + varintSize(entry.data.length);
     // Computed in any case: it refuses what is no number.
     const indexSize = varintSize(entry.index);
     if (entry.index !== index + 1) size += indexSize;
     if (entry.term !== term) size += varintSize(entry.term);
-    ({ index, term } = entry);
+    index = entry.index;
+    term = entry.term;
   }
   return size;
 }
@@ -287,8 +314,10 @@ function writeMessage(out: ByteWriter, groupId: number, m: Message): void {
   out.varint(m.transfer);
   out.varint(m.entries.length);
   if (m.snapshot !== undefined) writeSnapshotHead(out, m.snapshot);
+  const { entries } = m;
   let { index, term } = m;
-  for (const entry of m.entries) {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
     const hasIndex = entry.index !== index + 1;
     const hasTerm = entry.term !== term;
     const type = entry.type === 'conf-change' ? ENTRY_FLAG.confChange : 0;
@@ -296,12 +325,13 @@ function writeMessage(out: ByteWriter, groupId: number, m: Message): void {
     if (hasIndex) out.varint(entry.index);
     if (hasTerm) out.varint(entry.term);
     out.varint(entry.data.length);
-    ({ index, term } = entry);
+    index = entry.index;
+    term = entry.term;
   }
 }
 
 function dataSize(entries: readonly Entry[]): number {
   let size = 0;
-  for (const { data } of entries) size += data.length;
+  for (let i = 0; i < entries.length; i++) size += entries[i]!.data.length;
   return size;
 }

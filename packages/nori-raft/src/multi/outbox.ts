@@ -31,8 +31,10 @@ export class Outbox {
     // An append without entries tells the commit index: it is small, but must not overtake the entries before it.
     const lane: Lane = BULK.has(message.type) ? 'bulk' : 'control';
     const encoder = peer[lane];
-    if (encoder.messageCount > 0 && !encoder.fits(message)) this.#send(to, lane, encoder);
-    encoder.add(groupId, message);
+    if (!encoder.offer(groupId, message)) {
+      if (encoder.messageCount > 0) this.#send(to, lane, encoder);
+      encoder.add(groupId, message);
+    }
     if (encoder.bytes >= FRAME_BYTES) this.#send(to, lane, encoder);
     else this.#open.add(to);
   }

@@ -216,6 +216,8 @@ export class Nemesis {
     this.#weather.push(quality);
     this.#sim.network.setQuality(quality);
     return () => {
+      // Some faults last longer than the time of faults: what was healed stays so.
+      if (this.#sim.healed) return;
       this.#weather.splice(this.#weather.indexOf(quality), 1);
       this.#sim.network.setQuality(this.#weather.at(-1) ?? this.#sim.config.network);
     };

@@ -13,6 +13,8 @@ interface Promised {
 }
 
 const TERMS_MAX = 2 ** 20;
+/** Who sends one of these in a term that is over is told of the new one. */
+const TOLD_IF_BEHIND: ReadonlySet<string> = new Set(['append', 'heartbeat', 'pre-vote']);
 /** Heartbeats whose answers wait for the disk. */
 const HEARD_MAX = 256;
 
@@ -50,6 +52,8 @@ export class Promises {
     if (this.#before !== undefined && this.#before !== stateText(core)) {
       fail('stale-message', `has changed by a ${type} of term ${term}, being in ${core.term}`, node);
     }
+    const isBehind = this.#before !== undefined && TOLD_IF_BEHIND.has(type);
+    if (isBehind && !core.hasReady()) fail('not-told', `does not tell ${from} that term ${term} is over`, node);
     if (type === 'append-response' || type === 'heartbeat-response') this.#checkProgress(node, driver, from);
     if (core.term !== term || core.leader !== from) return;
     if (type !== 'append' && type !== 'heartbeat' && type !== 'snapshot') return;

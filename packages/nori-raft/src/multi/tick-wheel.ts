@@ -38,6 +38,8 @@ export class TickWheel<T extends Ticking> {
     for (let i = 0; i < items.length; i++) {
       const item = items[i]!;
       if (item.slotTick !== tick) continue;
+      // It may stand in this slot twice.
+      item.slotTick = 0;
       if (item.dueTick > tick || call(item)) this.add(item);
     }
   }

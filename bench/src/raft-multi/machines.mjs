@@ -2,6 +2,8 @@
 import { open, rm } from 'node:fs/promises';
 
 const CHUNK = new Uint8Array(256 * 1024).fill(7);
+/** So much is written before it is synced: a gibibyte in the page cache would hold up everyone else's syncs. */
+const SYNC_BYTES = 8 * 2 ** 20;
 const noConfig = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
 
 /** Counts what it applies. What is applied counts as durable at once, so the log is compacted behind it. */
@@ -67,10 +69,14 @@ export class LargeMachine extends CountingMachine {
   async stage(mark, chunks) {
     const file = await open(this.path, 'w');
     let received = 0;
+    let syncedAt = 0;
     try {
       for await (const chunk of chunks) {
         await file.write(chunk);
         received += chunk.length;
+        if (received - syncedAt < SYNC_BYTES) continue;
+        await file.datasync();
+        syncedAt = received;
       }
       await file.datasync();
     } finally {

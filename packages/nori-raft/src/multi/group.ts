@@ -268,7 +268,7 @@ export class GroupDriver implements RaftGroup {
   // Rest: heartbeats are exchanged by RestTable, without the core.
 
   /** The core. Whoever asks for it this way wakes it. */
-  private get core(): RaftCore {
+  get core(): RaftCore {
     if (this.#resting !== false) this.#resume(this.#host.tick);
     return this.#core;
   }

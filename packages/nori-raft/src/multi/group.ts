@@ -27,7 +27,7 @@ import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachi
 import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
-import type { RestingFollower } from './rest-table.js';
+import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
 
 const NO_DATA = new Uint8Array(0);
@@ -36,6 +36,7 @@ export class GroupDriver implements RaftGroup {
   readonly groupId: number;
   readonly replicaId: number;
   readonly #core: RaftCore;
+  readonly #rest: RestingCore;
   readonly machine: StateMachine;
   readonly preferredLeader: number;
   readonly #host: GroupHost;
@@ -59,12 +60,6 @@ export class GroupDriver implements RaftGroup {
    */
   dueTick = 0;
   slotTick = 0;
-  /** The last tick that the core knows of. */
-  #toldTick: number;
-  readonly #slot: number;
-  #resting: 'leader' | 'follower' | false = false;
-  /** How many ticks after it has last heard of its leader a follower at rest starts an election. */
-  #restElectionTicks = 0;
   /** In the set of groups with work. */
   awake = false;
   /** The log may have entries that could be dropped. */
@@ -76,7 +71,6 @@ export class GroupDriver implements RaftGroup {
     this.#log = log;
     this.groupId = options.groupId;
     this.replicaId = options.replicaId;
-    this.#toldTick = host.tick;
     this.machine = options.stateMachine;
     this.preferredLeader = options.preferredLeader ?? 0;
     this.#peers = new Map(options.peers);
@@ -101,7 +95,14 @@ export class GroupDriver implements RaftGroup {
       // Most groups have nothing else to say most of the time: they need no turn.
       sendHeartbeat: (message) => this.#send(message),
     });
-    this.#slot = host.rests.add(options.groupId, options.replicaId);
+    const restingHost = {
+      groupId: this.groupId,
+      rests: host.rests,
+      nodeOf: (id: number) => this.#peers.get(id),
+      tick: () => host.tick,
+      dueAt: (tick: number) => this.#dueAt(tick),
+    };
+    this.#rest = new RestingCore(restingHost, this.#core);
     this.#applier = new Applier(host, this.#core, this.machine, {
       applied: (term, index, confState) => this.#applied(term, index, confState),
       result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
@@ -219,6 +220,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   setPeer(replicaId: number, node: NodeId): void {
+    // At rest it would go on to send to where it was.
+    this.#rest.wake(this.#host.tick);
     this.#peers.set(replicaId, node);
   }
 
@@ -237,92 +240,23 @@ export class GroupDriver implements RaftGroup {
     this.#host.wake(this);
   }
 
-  /** Tick number `tick` has come, and the core has something to do by itself. */
+  /** Tick number `tick` has come, and the core may have something to do by itself. */
   tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
-    if (this.#resting === 'follower') {
-      // The heartbeats that it has heard at rest put its election off.
-      const dueTick = this.#host.rests.heardTick(this.#slot) + this.#restElectionTicks;
-      if (dueTick > tick) {
-        this.dueTick = dueTick;
-        return;
-      }
-    }
-    if (this.#resting !== false) this.#resume(tick - 1);
+    this.dueTick = this.#rest.tick(tick, nowMs, leaseNowMs);
+    if (this.#rest.isResting) return;
     const core = this.#core;
-    this.#tellTicks(tick - 1);
-    core.tick(nowMs, leaseNowMs);
-    this.#toldTick = tick;
-    this.dueTick = tick + core.ticksUntilDue;
     if (core.hasReady()) this.#host.wake(this);
-    else if (core.role === 'leader') this.#restAsLeader(tick);
+    else if (core.role === 'leader' && this.#mayRest) this.dueTick = this.#rest.restAsLeader(tick) ?? this.dueTick;
   }
 
-  /** Tells the core of ticks up to `tick` in which it had nothing to do. */
-  #tellTicks(tick: number): void {
-    if (tick <= this.#toldTick) return;
-    this.#core.skipTicks(tick - this.#toldTick);
-    this.#toldTick = tick;
-  }
-
-  // Rest: heartbeats are exchanged by RestTable, without the core.
-
-  /** The core. Whoever asks for it this way wakes it. */
+  /** The core. Whoever asks for it this way wakes it; `#core` is for what is the same at rest. */
   get core(): RaftCore {
-    if (this.#resting !== false) this.#resume(this.#host.tick);
-    return this.#core;
+    return this.#rest.awake;
   }
 
-  get #mayRest(): 'leader' | 'follower' | false {
-    if (this.awake || this.#unstored.length > 0 || this.#installing !== undefined || this.hasCalls) return false;
-    return this.#core.mayRest;
-  }
-
-  /** The core has just told all followers what there is, as of `tick`. */
-  #restAsLeader(tick: number): void {
-    if (this.#mayRest !== 'leader') return;
-    const core = this.#core;
-    const { voters, learners } = core.config;
-    const followers: RestingFollower[] = [];
-    for (const id of learners.length === 0 ? voters : [...voters, ...learners]) {
-      if (id === this.replicaId) continue;
-      const node = this.#peers.get(id);
-      if (node === undefined) return;
-      followers.push({ id, node });
-    }
-    const says = { term: core.term, commit: core.commitIndex, transfer: core.transfersGivenUp };
-    const { rests } = this.#host;
-    if (!rests.restLeader(this.#slot, core.heartbeatRound, says, followers)) return;
-    this.#resting = 'leader';
-    this.dueTick = rests.roundTickFrom(tick + core.ticksUntilQuorumCheck);
-  }
-
-  /** The core has stepped this heartbeat from `node` at `tick`, and has nothing to do. */
-  #restAsFollower(node: NodeId, { from, term, commit, transfer }: Message, tick: number): void {
-    const core = this.#core;
-    if (this.#mayRest !== 'follower' || core.leader !== from || core.term !== term) return;
-    this.#host.rests.restFollower(this.#slot, from, node, { term, commit, transfer }, tick);
-    this.#restElectionTicks = core.ticksUntilDue;
-    this.#resting = 'follower';
-  }
-
-  /** Tells the core what there was while it rested, up to `tick`. */
-  #resume(tick: number): void {
-    const core = this.#core;
-    const { rests } = this.#host;
-    if (this.#resting === 'leader') {
-      core.resumeLeader(rests.wakeLeader(this.#slot, this.#toldTick, tick));
-      this.#toldTick = tick;
-      const dueTick = tick + core.ticksUntilDue;
-      if (dueTick < this.dueTick) this.#host.dueEarlier(this, dueTick);
-    } else {
-      const heard = rests.wakeFollower(this.#slot);
-      if (heard !== undefined) {
-        core.resumeFollower(heard.nowMs);
-        this.#toldTick = heard.tick;
-      }
-    }
-    this.#resting = false;
+  get #mayRest(): boolean {
+    return !this.awake && this.#unstored.length === 0 && this.#installing === undefined && !this.hasCalls;
   }
 
   /** Whether anybody waits for an answer. */
@@ -348,19 +282,20 @@ export class GroupDriver implements RaftGroup {
     if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
       return undefined;
     }
-    if (this.#resting !== false) this.#resume(tick);
-    this.#tellTicks(tick);
+    const core = this.#rest.wakeAndTell(tick);
     let reason: DropReason | undefined;
     try {
-      reason = this.core.step(message, nowMs, leaseNowMs);
+      reason = core.step(message, nowMs, leaseNowMs);
     } catch (error) {
       this.fail(error);
       return undefined;
     }
     // Only what the core took shows who is where.
     if (reason === undefined && this.#peers.get(message.from) !== from) this.#peers.set(message.from, from);
-    if (this.core.hasReady()) this.#host.wake(this);
-    else if (message.type === 'heartbeat' && reason === undefined) this.#restAsFollower(from, message, tick);
+    if (core.hasReady()) this.#host.wake(this);
+    else if (message.type === 'heartbeat' && reason === undefined && this.#mayRest) {
+      this.#rest.restAsFollower(from, message, tick);
+    }
     return reason;
   }
 
@@ -409,8 +344,11 @@ export class GroupDriver implements RaftGroup {
       this.#store(ready, turn);
     }
     // What has happened may have changed the role.
-    const dueTick = this.#toldTick + core.ticksUntilDue;
-    if (dueTick < this.dueTick) this.#host.dueEarlier(this, dueTick);
+    this.#dueAt(this.#rest.dueTick);
+  }
+
+  #dueAt(tick: number): void {
+    if (tick < this.dueTick) this.#host.dueEarlier(this, tick);
   }
 
   #store(ready: Ready, turn: Turn): void {
@@ -522,7 +460,7 @@ export class GroupDriver implements RaftGroup {
     }
     this.#staged = { mark: snapshot, snapshot: staged };
     const { clock } = this.#host;
-    this.receive(from, message, this.#toldTick, clock.nowMs(), clock.leaseNowMs());
+    this.receive(from, message, this.#host.tick, clock.nowMs(), clock.leaseNowMs());
     // If the core wants it, it comes with the next Ready.
     this.#host.wake(this);
     await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
@@ -587,8 +525,7 @@ export class GroupDriver implements RaftGroup {
   end(error: RaftError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
-    this.#resting = false;
-    this.#host.rests.remove(this.groupId);
+    this.#rest.end();
     this.#host.releaseProposalBytes(this.#proposals.fail(error));
     this.#reads.fail(error);
     for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));

@@ -136,3 +136,19 @@ test('a replica that is removed at rest sends and answers nothing any more', asy
   expect(status.progress.find(({ id }) => id === 2)?.ackedRound).toBeLessThan(status.heartbeatRounds - 20);
   await c.close();
 });
+
+test('a leader at rest sends to where a follower is, once it is told', async () => {
+  const c = await resting();
+  await c.run(2000);
+  const group = c.node(1).group(0);
+  const answered = () => group.status().progress.find(({ id }) => id === 2)!.ackedRound;
+  group.setPeer(2, 'nowhere');
+  await c.run(100);
+  const before = answered();
+  await c.run(600);
+  expect(answered()).toBe(before);
+  group.setPeer(2, 'n2');
+  await c.run(600);
+  expect(answered()).toBeGreaterThan(before + 2);
+  await c.close();
+});

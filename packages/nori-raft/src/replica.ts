@@ -315,6 +315,12 @@ export class Replica {
     this.messages.push(message);
   }
 
+  /** Sends a heartbeat, or an answer to one that says nothing about what is not durable here. */
+  sendHeartbeat(message: Message): void {
+    if (this.options.sendHeartbeat === undefined) this.messages.push(message);
+    else this.options.sendHeartbeat(message);
+  }
+
   /** Queues a vote or an acknowledgement: it promises what must be durable before it is sent. */
   sendAfterAppend(message: Message): void {
     this.messagesAfterAppend.push(message);
@@ -460,8 +466,12 @@ export class Replica {
       (this.vote === 0 && this.leader === 0) ||
       // or a term that has not begun.
       (m.type === 'pre-vote' && m.term > this.term);
-    // Learners vote too: one may have been promoted without knowing it yet, and be needed.
     const answerType = m.type === 'vote' ? 'vote-response' : 'pre-vote-response';
+    if (this.#goesFirst(m)) {
+      this.#refuseVote(answerType, m.from);
+      return;
+    }
+    // Learners vote too: one may have been promoted without knowing it yet, and be needed.
     if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {
       // The term asked for, not the own: an answer of an older term would be ignored.
       this.sendAfterAppend(blankMessage(answerType, this.id, m.from, m.term));
@@ -481,6 +491,17 @@ export class Replica {
   #wouldBreakPromise(m: Message): boolean {
     if (m.type === 'pre-vote' || this.vote === m.from) return false;
     return this.guard.forbids(this.guard.isConsented(m.term, m.transfer), this.nowMs);
+  }
+
+  /**
+   * Whether this replica asks for the same votes at the same moment, and is the one of both to get them: if each let the other
+   * go ahead, both would become candidates, and neither would win before another timeout. Only for a moment: who cannot win must not
+   * stand in the way for longer.
+   */
+  #goesFirst(m: Message): boolean {
+    if (m.type !== 'pre-vote' || this.role !== 'pre-candidate' || this.options.etcd !== undefined) return false;
+    if (m.term !== this.term + 1 || this.electionElapsed > 1 || this.id < m.from) return false;
+    return m.index === this.log.lastIndex && m.logTerm === this.log.lastTerm;
   }
 
   /**

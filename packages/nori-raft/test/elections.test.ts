@@ -141,3 +141,28 @@ test('a candidate that cannot win does not put off the election of one that can'
   }
   expect(c.core(2).role).toBe('leader');
 });
+
+test('of two that ask for votes at the same moment one is elected, without another timeout', () => {
+  const c = new Cluster();
+  // Replica 3 is dead.
+  c.isolate(3);
+  for (const id of [1, 2]) c.core(id).setRandomizedElectionTicks(15);
+  c.tick(14, [1, 2], false);
+  for (const id of [1, 2]) expect(c.core(id).role).toBe('follower');
+  c.tick(1, [1, 2]);
+  expect(c.core(2).role).toBe('leader');
+  expect(c.core(1).leader).toBe(2);
+});
+
+test('who asks for votes and does not get them stands in the way of others for a moment only', () => {
+  const c = new Cluster();
+  c.isolate(3);
+  c.core(2).setRandomizedElectionTicks(10);
+  c.core(1).setRandomizedElectionTicks(12);
+  c.tick(10, [1, 2], false);
+  c.work();
+  c.queue = [];
+  expect(c.core(2).role).toBe('pre-candidate');
+  c.tick(2, [1, 2]);
+  expect(c.core(1).role).toBe('leader');
+});

@@ -7,6 +7,7 @@ import type { LeaseClock } from './lease-clock.js';
 import type { ResolvedMultiOptions } from './multi-options.js';
 import type { Outbox } from './outbox.js';
 import type { GroupWrite, NodeId, SnapshotSource } from './ports.js';
+import type { RestTable } from './rest-table.js';
 
 /** What the turns of MultiRaft gather. */
 export interface Turn {
@@ -22,10 +23,17 @@ export interface GroupHost {
   readonly options: ResolvedMultiOptions;
   readonly clock: LeaseClock;
   readonly outbox: Outbox;
+  readonly rests: RestTable;
   /** Number of the last tick. */
   readonly tick: number;
   /** The group has work for the next turn. */
   wake(group: GroupDriver): void;
+  /** The group has another role, or another leader. */
+  roleChanged(group: GroupDriver): void;
+  /** Somebody has called, and waits. */
+  called(group: GroupDriver): void;
+  /** The group is due at an earlier tick than it was. */
+  dueEarlier(group: GroupDriver, tick: number): void;
   /** Takes room for queued proposals, or says no. */
   takeProposalBytes(bytes: number): boolean;
   releaseProposalBytes(bytes: number): void;

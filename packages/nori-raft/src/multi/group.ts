@@ -27,6 +27,7 @@ import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachi
 import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
+import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
 
 const NO_DATA = new Uint8Array(0);
@@ -34,7 +35,8 @@ const NO_DATA = new Uint8Array(0);
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
   readonly replicaId: number;
-  readonly core: RaftCore;
+  readonly #core: RaftCore;
+  readonly #rest: RestingCore;
   readonly machine: StateMachine;
   readonly preferredLeader: number;
   readonly #host: GroupHost;
@@ -53,14 +55,18 @@ export class GroupDriver implements RaftGroup {
   readonly #opened = new Map<Snapshot, SnapshotSource>();
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
-  /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
+  /**
+   * The tick at which the core may have something to do by itself. Heard heartbeats put an election off without changing it, so most
+   * groups at rest are asked once a second.
+   */
   dueTick = 0;
-  /** The last tick that the core knows of. */
-  #toldTick: number;
   /** Since when the replica that should lead has followed this leader without a break; undefined: it does not. */
   preferredSinceMs: number | undefined;
+  slotTick = 0;
   /** In the set of groups with work. */
   awake = false;
+  /** The log may have entries that could be dropped. */
+  mayCompact = true;
   failure: RaftError | undefined;
 
   constructor(host: GroupHost, log: GroupLog, options: GroupOptions<unknown>) {
@@ -68,13 +74,12 @@ export class GroupDriver implements RaftGroup {
     this.#log = log;
     this.groupId = options.groupId;
     this.replicaId = options.replicaId;
-    this.#toldTick = host.tick;
     this.machine = options.stateMachine;
     this.preferredLeader = options.preferredLeader ?? 0;
     this.#peers = new Map(options.peers);
     const { mark } = this.machine;
     const { clock, options: o } = host;
-    this.core = new RaftCore({
+    this.#core = new RaftCore({
       id: options.replicaId,
       storage: this.#reader(mark),
       random: o.random,
@@ -89,13 +94,24 @@ export class GroupDriver implements RaftGroup {
         maxClockDrift: o.maxClockDrift,
         nowMs: clock.nowMs(),
       },
+      commitsWithHeartbeats: true,
+      // Most groups have nothing else to say most of the time: they need no turn.
+      sendHeartbeat: (message) => this.#send(message),
     });
-    this.#applier = new Applier(host, this.core, this.machine, {
+    const restingHost = {
+      groupId: this.groupId,
+      rests: host.rests,
+      nodeOf: (id: number) => this.#peers.get(id),
+      tick: () => host.tick,
+      dueAt: (tick: number) => this.#dueAt(tick),
+    };
+    this.#rest = new RestingCore(restingHost, this.#core);
+    this.#applier = new Applier(host, this.#core, this.machine, {
       applied: (term, index, confState) => this.#applied(term, index, confState),
       result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
       idle: () => {
-        this.#proposals.passed(this.core.appliedIndex);
-        if (this.core.hasReady()) host.wake(this);
+        this.#proposals.passed(this.#core.appliedIndex);
+        if (this.#core.hasReady()) host.wake(this);
       },
       failed: (error) => this.fail(error),
     });
@@ -120,23 +136,23 @@ export class GroupDriver implements RaftGroup {
   // What users call.
 
   get role(): Role {
-    return this.core.role;
+    return this.#core.role;
   }
 
   get term(): number {
-    return this.core.term;
+    return this.#core.term;
   }
 
   get leader(): number {
-    return this.core.leader;
+    return this.#core.leader;
   }
 
   get leaderNode(): NodeId | undefined {
-    return this.#peers.get(this.core.leader);
+    return this.#peers.get(this.#core.leader);
   }
 
   get appliedIndex(): number {
-    return this.core.appliedIndex;
+    return this.#core.appliedIndex;
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
@@ -145,7 +161,7 @@ export class GroupDriver implements RaftGroup {
     // Before room is taken for it.
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     // Said now rather than in the next turn: the caller can go to the leader at once.
-    if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
+    if (this.#core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
       return Promise.reject(tooLarge(data.length, this.#host.options));
     if (data.length === 0) return Promise.reject(empty());
@@ -156,21 +172,21 @@ export class GroupDriver implements RaftGroup {
       (waiter, reason) => waiter.reject(waiter.sent ? outcomeUnknown(reason) : reason),
       (waiter) => {
         this.#proposals.push(data, waiter);
-        this.#host.wake(this);
+        this.#host.called(this);
       },
     );
   }
 
   read(options: CallOptions = {}): Promise<number> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.core.leader === 0) return Promise.reject(this.#notLeader());
+    if (this.#core.leader === 0) return Promise.reject(this.#notLeader());
     return Waiter.promise<number>(
       this.#deadline(options),
       options.signal,
       (waiter, reason) => waiter.reject(reason),
       (waiter) => {
         this.#reads.push(waiter);
-        this.#host.wake(this);
+        this.#host.called(this);
       },
     );
   }
@@ -195,12 +211,14 @@ export class GroupDriver implements RaftGroup {
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    this.#host.wake(this);
     return Waiter.promise<ConfState>(
       this.#deadline(options),
       options.signal,
       (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
-      (waiter) => this.#confWaiters.push({ id, waiter }),
+      (waiter) => {
+        this.#confWaiters.push({ id, waiter });
+        this.#host.called(this);
+      },
     );
   }
 
@@ -210,6 +228,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   setPeer(replicaId: number, node: NodeId): void {
+    // At rest it would go on to send to where it was.
+    this.#rest.wake(this.#host.tick);
     this.#peers.set(replicaId, node);
   }
 
@@ -228,32 +248,38 @@ export class GroupDriver implements RaftGroup {
     this.#host.wake(this);
   }
 
-  /** Tick number `tick` has come, and the core has something to do by itself. */
+  /** Tick number `tick` has come, and the core may have something to do by itself. */
   tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
     try {
-      this.#tellTicks(tick - 1);
-      this.core.tick(nowMs, leaseNowMs);
+      this.dueTick = this.#rest.tick(tick, nowMs, leaseNowMs);
+      if (this.#rest.isResting) return;
+      const core = this.#core;
+      if (core.hasReady()) this.#host.wake(this);
+      else if (core.role === 'leader' && this.#mayRest) this.dueTick = this.#rest.restAsLeader(tick) ?? this.dueTick;
     } catch (error) {
       this.fail(error);
-      return;
     }
-    this.#toldTick = tick;
-    this.dueTick = tick + this.core.ticksUntilDue;
-    if (this.core.hasReady()) this.#host.wake(this);
   }
 
-  /** Tells the core of ticks up to `tick` in which it had nothing to do. */
-  #tellTicks(tick: number): void {
-    if (tick <= this.#toldTick) return;
-    this.core.skipTicks(tick - this.#toldTick);
-    this.#toldTick = tick;
+  /** The core. Whoever asks for it this way wakes it; `#core` is for what is the same at rest. */
+  get core(): RaftCore {
+    return this.#rest.awake;
+  }
+
+  get #mayRest(): boolean {
+    return !this.awake && this.#unstored.length === 0 && this.#installing === undefined && !this.hasCalls;
+  }
+
+  /** Whether anybody waits for an answer. */
+  get hasCalls(): boolean {
+    return this.#proposals.pending > 0 || !this.#reads.isEmpty || this.#confWaiters.length > 0;
   }
 
   /** Ends calls that are past their deadline. */
   expire(nowMs: number): void {
     if (this.#proposals.pending > 0) this.#host.releaseProposalBytes(this.#proposals.expire(nowMs));
-    if (this.#reads.pending > 0) {
+    if (!this.#reads.isEmpty) {
       this.#reads.expire(nowMs, this.#host.options.electionTimeoutMs);
       if (this.#reads.hasUnasked) this.#host.wake(this);
     }
@@ -264,28 +290,31 @@ export class GroupDriver implements RaftGroup {
   }
 
   /** A message has come from another replica. */
-  receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
+  receive(from: NodeId, message: Message, tick: number, nowMs: number, leaseNowMs: number): DropReason | undefined {
     if (this.failure !== undefined) return undefined;
-    const { clock, options, unappliedBytes, unstoredBytes } = this.#host;
+    const { options, unappliedBytes, unstoredBytes } = this.#host;
     // Too much is waiting to be stored or applied: what is not acknowledged makes leaders wait.
     const isFull = unappliedBytes + unstoredBytes > options.unappliedBytesMax;
     if (isFull && message.type === 'append' && message.entries.length > 0) return undefined;
-    this.#tellTicks(tick);
+    const core = this.#rest.wakeAndTell(tick);
     let reason: DropReason | undefined;
     try {
-      reason = this.core.step(message, clock.nowMs(), clock.leaseNowMs());
+      reason = core.step(message, nowMs, leaseNowMs);
     } catch (error) {
       this.fail(error);
       return undefined;
     }
     // Only what the core took shows who is where.
     if (reason === undefined && this.#peers.get(message.from) !== from) this.#peers.set(message.from, from);
-    this.#host.wake(this);
+    if (core.hasReady()) this.#host.wake(this);
+    else if (message.type === 'heartbeat' && reason === undefined && this.#mayRest) {
+      this.#rest.restAsFollower(from, message, tick);
+    }
     return reason;
   }
 
   unreachable(node: NodeId): void {
-    if (this.core.role !== 'leader') return;
+    if (this.#core.role !== 'leader') return;
     if (this.#peers.get(this.preferredLeader) === node) this.preferredSinceMs = undefined;
     for (const [replicaId, at] of this.#peers) if (at === node) this.core.reportUnreachable(replicaId);
   }
@@ -329,8 +358,12 @@ export class GroupDriver implements RaftGroup {
       }
       this.#store(ready, turn);
     }
-    // Whatever has happened may have changed the role, or put an election off.
-    this.dueTick = this.#toldTick + core.ticksUntilDue;
+    // What has happened may have changed the role.
+    this.#dueAt(this.#rest.dueTick);
+  }
+
+  #dueAt(tick: number): void {
+    if (tick < this.dueTick) this.#host.dueEarlier(this, tick);
   }
 
   #store(ready: Ready, turn: Turn): void {
@@ -338,6 +371,7 @@ export class GroupDriver implements RaftGroup {
     if (ready.entries.length > 0 || ready.mustSync) {
       turn.writes.push({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: undefined });
       turn.groups.push(this);
+      this.mayCompact = true;
       this.#lazyHardState = undefined;
       this.#unstored.push({ ready, written: true });
       return;
@@ -388,14 +422,19 @@ export class GroupDriver implements RaftGroup {
   }
 
   #applied(term: number, index: number, config: ConfState | undefined): void {
+    if (this.#confWaiters.length > 0) this.#answerConfWaiters(term, index, config);
+    this.#reads.applied(index);
+    // Else `idle` sees to what there is to do.
+    if (config !== undefined) this.#host.wake(this);
+  }
+
+  #answerConfWaiters(term: number, index: number, config: ConfState | undefined): void {
     this.#confWaiters = this.#confWaiters.filter(({ id, waiter }) => {
       if (id.index > index) return true;
       if (id.index === index && id.term === term && config !== undefined) waiter.resolve(config);
       else waiter.reject(proposalLost());
       return false;
     });
-    this.#reads.applied(index);
-    this.#host.wake(this);
   }
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
@@ -409,14 +448,12 @@ export class GroupDriver implements RaftGroup {
   }
 
   #compact(): void {
-    let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
-    if (index < this.#log.firstIndex()) return;
-    if (this.core.role === 'leader') {
-      for (const { match, recentActive, state } of this.core.status().progress) {
-        if (recentActive && state === 'replicate') index = Math.min(index, match);
-      }
+    let index = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
+    if (index >= this.#log.firstIndex()) {
+      index = Math.min(index, this.#core.lowestMatch);
+      if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
     }
-    if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
+    this.mayCompact = this.#log.firstIndex() <= this.#log.lastIndex();
   }
 
   // Snapshots.
@@ -458,7 +495,8 @@ export class GroupDriver implements RaftGroup {
       return;
     }
     this.#staged = { mark: snapshot, snapshot: staged };
-    this.receive(from, message, this.#toldTick);
+    const { clock } = this.#host;
+    this.receive(from, message, this.#host.tick, clock.nowMs(), clock.leaseNowMs());
     // If the core wants it, it comes with the next Ready.
     this.#host.wake(this);
     await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
@@ -488,6 +526,7 @@ export class GroupDriver implements RaftGroup {
       this.#lazyHardState = undefined;
       const { term, index } = snapshot;
       const write = { groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } };
+      this.mayCompact = true;
       await this.#host.store(this, write);
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
@@ -526,6 +565,7 @@ export class GroupDriver implements RaftGroup {
   end(error: RaftError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
+    this.#rest.end();
     this.#host.releaseProposalBytes(this.#proposals.fail(error));
     this.#reads.fail(error);
     for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
@@ -536,8 +576,9 @@ export class GroupDriver implements RaftGroup {
   }
 
   #tellRole(): void {
-    const { role, term, leader } = this.core;
+    const { role, term, leader } = this.#core;
     this.preferredSinceMs = undefined;
+    this.#host.roleChanged(this);
     this.#host.emit({ type: 'raft.role_changed', groupId: this.groupId, role, term, leader });
   }
 
@@ -546,7 +587,7 @@ export class GroupDriver implements RaftGroup {
   }
 
   #notLeader(): RaftError {
-    const { leader, term } = this.core;
+    const { leader, term } = this.#core;
     const node = this.#peers.get(leader);
     return new RaftError(
       'RAFT_NOT_LEADER',

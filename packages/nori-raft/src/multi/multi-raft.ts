@@ -19,8 +19,10 @@ import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions }
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
+import { RestTable } from './rest-table.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
+import { TickWheel } from './tick-wheel.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
@@ -69,6 +71,12 @@ export class MultiRaft {
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
+  readonly #rests: RestTable;
+  /** Groups that lead and would rather be led by another. */
+  readonly #misplaced = new Set<GroupDriver>();
+  readonly #wheel = new TickWheel<GroupDriver>();
+  /** Groups at which calls wait. */
+  readonly #called = new Set<GroupDriver>();
   #awake: GroupDriver[] = [];
   #turnScheduled = false;
   #pendingWrites: PendingWrite[] = [];
@@ -98,6 +106,11 @@ export class MultiRaft {
     for (const group of options.storage.storedGroups) this.#stored.set(group.groupId, group);
     this.#clock = new LeaseClock(options.clock);
     this.#outbox = new Outbox(options.transport);
+    this.#rests = new RestTable(
+      this.#outbox,
+      options.heartbeatTicks,
+      options.electionTicks + 2 * options.heartbeatTicks,
+    );
     this.#host = this.#makeHost();
     this.#sender = new SnapshotSender(options);
     this.#receiver = new SnapshotReceiver(options, (groupId) => this.#groups.get(groupId));
@@ -159,6 +172,7 @@ export class MultiRaft {
     this.#checkOpen();
     const group = new GroupDriver(this.#host, log, options);
     this.#groups.set(groupId, group);
+    this.#wheel.add(group);
     this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
     const fresh = stored === undefined || stored.removed;
     if (fresh && bootstrap && options.preferredLeader === replicaId) group.campaign();
@@ -415,9 +429,17 @@ export class MultiRaft {
 
   #receive(from: NodeId, _lane: Lane, frame: Uint8Array): void {
     if (this.#closed || this.#failure !== undefined) return;
+    // Once a frame: all of it was sent before now.
+    const nowMs = this.#clock.nowMs();
+    const leaseNowMs = this.#clock.leaseNowMs();
+    const isHeard = this.#host.diskIsAlive;
     try {
       decodeFrame(frame, {
-        message: (groupId, message) => this.#receiveMessage(from, groupId, message),
+        heartbeat: (isAnswer, groupId, replica, to, term, commit, context, transfer) => {
+          const numbers = { isAnswer, groupId, from: replica, to, term, commit, context, transfer };
+          return this.#rests.take(from, numbers, this.#ticks, nowMs, isHeard);
+        },
+        message: (groupId, message) => this.#receiveMessage(from, groupId, message, nowMs, leaseNowMs),
         snapshotChunk: (chunk) => this.#receiver.receiveChunk(from, chunk),
         snapshotAck: (ack) => this.#sender.receiveAck(from, ack),
       });
@@ -425,9 +447,11 @@ export class MultiRaft {
       this.#framesRefused++;
       this.options.onEvent({ type: 'raft.bad_frame', from, message: (error as Error).message });
     }
+    // Answers to heartbeats, of groups that need no turn.
+    if (!this.#outbox.isEmpty) this.#scheduleTurn();
   }
 
-  #receiveMessage(from: NodeId, groupId: number, message: Message): void {
+  #receiveMessage(from: NodeId, groupId: number, message: Message, nowMs: number, leaseNowMs: number): void {
     const group = this.#groups.get(groupId);
     if (group === undefined) {
       this.#unknownGroupMessages++;
@@ -435,7 +459,8 @@ export class MultiRaft {
       return;
     }
     // Snapshots come in chunks: one without its state could not be installed.
-    const reason = message.type === 'snapshot' ? 'malformed' : group.receive(from, message, this.#ticks);
+    const reason =
+      message.type === 'snapshot' ? 'malformed' : group.receive(from, message, this.#ticks, nowMs, leaseNowMs);
     if (reason === undefined) return;
     this.#messagesDropped++;
     if (reason !== 'stale-term' && reason !== 'leader-alive') {
@@ -463,18 +488,29 @@ export class MultiRaft {
     this.#ticks++;
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
-    const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
     // Entries that go on coming would keep a leader in office that cannot write.
-    this.#stalled = this.#isDiskStalled() ? (this.#stalled ?? diskStalled()) : undefined;
-    for (const group of this.#groups.values()) {
-      if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
+    const isStalled = this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+    this.#stalled = isStalled ? (this.#stalled ?? diskStalled()) : undefined;
+    this.#rests.tick(this.#ticks, leaseNowMs, this.#host.diskIsAlive);
+    this.#wheel.advance(this.#ticks, (group) => {
+      if (group.failure !== undefined) return false;
+      group.tick(this.#ticks, nowMs, leaseNowMs);
+      return true;
+    });
+    for (const group of this.#called) {
       group.expire(nowMs);
-      // Spread over the ticks, so that no tick is long.
-      if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
+      if (!group.hasCalls) this.#called.delete(group);
     }
+    if (this.#ticks % HOUSEKEEPING_TICKS === 0) this.#compact();
+    // Heartbeats of groups that need no turn.
+    if (!this.#outbox.isEmpty) this.#scheduleTurn();
     this.#balance(nowMs);
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);
+  }
+
+  #compact(): void {
+    for (const group of this.#groups.values()) if (group.mayCompact) group.compact();
   }
 
   #transfersLeft = 0;
@@ -486,9 +522,12 @@ export class MultiRaft {
     const earned = (transfersPerSecond * tickMs) / 1000;
     this.#transfersLeft = Math.min(this.#transfersLeft + earned, Math.max(1, transfersPerSecond));
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
-    for (const group of this.#groups.values()) {
+    for (const group of this.#misplaced) {
       const { preferredLeader } = group;
-      if (group.role !== 'leader' || preferredLeader === 0 || preferredLeader === group.replicaId) continue;
+      if (group.failure !== undefined) {
+        this.#misplaced.delete(group);
+        continue;
+      }
       const { progress, transferee, lastIndex } = group.status();
       const preferred = progress.find(({ id }) => id === preferredLeader);
       if (preferred === undefined || preferred.learner || transferee !== 0) continue;
@@ -510,6 +549,7 @@ export class MultiRaft {
       options: this.options,
       clock: this.#clock,
       outbox: this.#outbox,
+      rests: this.#rests,
       unappliedBytes: 0,
       unstoredBytes: 0,
       snapshotsOpened: 0,
@@ -517,6 +557,19 @@ export class MultiRaft {
         return multi.#ticks;
       },
       wake: (group) => multi.#wake(group),
+      roleChanged: (group) => {
+        const { role, preferredLeader, replicaId } = group;
+        if (role === 'leader' && preferredLeader !== 0 && preferredLeader !== replicaId) multi.#misplaced.add(group);
+        else multi.#misplaced.delete(group);
+      },
+      called: (group) => {
+        multi.#called.add(group);
+        multi.#wake(group);
+      },
+      dueEarlier: (group, tick) => {
+        group.dueTick = tick;
+        multi.#wheel.add(group);
+      },
       takeProposalBytes: (bytes) => {
         const { proposalBytesMax, unappliedBytesMax } = multi.options;
         if (multi.#host.unappliedBytes > unappliedBytesMax) return false;
@@ -528,7 +581,7 @@ export class MultiRaft {
         multi.#proposalBytes -= bytes;
       },
       get diskIsAlive() {
-        return !multi.#isDiskStalled() && multi.#noSpace === undefined;
+        return multi.#stalled === undefined && multi.#noSpace === undefined;
       },
       get refusal() {
         return multi.#noSpace ?? multi.#stalled;
@@ -539,10 +592,6 @@ export class MultiRaft {
       store: (group, write) => multi.#store(write, group),
       emit: (event: RaftEvent) => multi.options.onEvent(event),
     };
-  }
-
-  #isDiskStalled(): boolean {
-    return this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
   }
 
   #checkOpen(): void {

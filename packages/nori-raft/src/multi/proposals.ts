@@ -46,19 +46,20 @@ export class ProposalQueue<Result> {
     this.#queued = [];
     const bytes = this.queuedBytes;
     this.queuedBytes = 0;
-    const alive = queued.filter(({ waiter }) => !waiter.settled);
-    if (alive.length === 0) return bytes;
+    const data: Uint8Array[] = [];
+    for (let i = 0; i < queued.length; i++) if (!queued[i]!.waiter.settled) data.push(queued[i]!.data);
+    if (data.length === 0) return bytes;
     try {
-      const last = propose(alive.map(({ data }) => data));
-      const first = last.index - alive.length + 1;
-      this.#loseFrom(first);
-      for (let i = 0; i < alive.length; i++) {
-        const { waiter } = alive[i]!;
+      const { term, index } = propose(data);
+      let next = index - data.length + 1;
+      this.#loseFrom(next);
+      for (const { waiter } of queued) {
+        if (waiter.settled) continue;
         waiter.sent = true;
-        this.#appended.push({ term: last.term, index: first + i, waiter });
+        this.#appended.push({ term, index: next++, waiter });
       }
     } catch (error) {
-      for (const { waiter } of alive) waiter.reject(error);
+      for (const { waiter } of queued) waiter.reject(error);
     }
     return bytes;
   }

@@ -18,10 +18,8 @@ export class ReadQueue {
   #unasked: Reader[] = [];
   #waiting: (Reader & { readonly index: number })[] = [];
 
-  get pending(): number {
-    let n = this.#unasked.length + this.#waiting.length;
-    for (const { readers } of this.#asked.values()) n += readers.length;
-    return n;
+  get isEmpty(): boolean {
+    return this.#unasked.length === 0 && this.#waiting.length === 0 && this.#asked.size === 0;
   }
 
   get hasUnasked(): boolean {

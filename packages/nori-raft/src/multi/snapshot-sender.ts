@@ -9,6 +9,8 @@ import type { NodeId, SnapshotSource } from './ports.js';
 
 /** Chunks on their way to one receiver. */
 const WINDOW_CHUNKS = 4;
+/** Chunks that may follow each other at once after a pause. */
+const BURST_CHUNKS = 2;
 /** Without an answer for so many election timeouts a transfer begins again where the receiver stands, or ends. */
 const RESUME_TIMEOUTS = 2;
 const GIVE_UP_TIMEOUTS = 20;
@@ -39,13 +41,14 @@ export class SnapshotSender {
   readonly #streams = new Map<number, Stream>();
   #nextId: number;
   #nowMs = 0;
-  #budgetBytes: number;
-  #budgetAtMs = 0;
+  /** What may be sent now; below 0: how much too much was sent. */
+  #budgetBytes = 0;
+  #budgetAtMs: number;
 
   constructor(options: ResolvedMultiOptions) {
     this.#options = options;
     this.#nextId = Math.floor(options.random() * 2 ** 40) + 1;
-    this.#budgetBytes = options.snapshotBytesPerSecond;
+    this.#budgetAtMs = options.clock.monotonic();
   }
 
   /** Snapshots on their way. */
@@ -102,10 +105,7 @@ export class SnapshotSender {
   }
 
   tick(nowMs: number): void {
-    const { snapshotBytesPerSecond, electionTimeoutMs } = this.#options;
-    const earned = ((nowMs - this.#budgetAtMs) * snapshotBytesPerSecond) / 1000;
-    this.#budgetBytes = Math.min(this.#budgetBytes + earned, snapshotBytesPerSecond);
-    this.#budgetAtMs = nowMs;
+    const { electionTimeoutMs } = this.#options;
     this.#nowMs = nowMs;
     for (const stream of [...this.#streams.values()]) {
       if (nowMs - stream.answeredAtMs > GIVE_UP_TIMEOUTS * electionTimeoutMs) {
@@ -151,12 +151,26 @@ export class SnapshotSender {
 
   async #room(stream: Stream, goesOn: () => boolean): Promise<void> {
     const windowBytes = WINDOW_CHUNKS * this.#options.snapshotChunkBytes;
-    while (goesOn() && (stream.sent - stream.acked >= windowBytes || this.#budgetBytes <= 0)) {
+    while (goesOn()) {
+      const isFull = stream.sent - stream.acked >= windowBytes;
+      const pauseMs = isFull ? 0 : this.#pauseMs();
+      if (!isFull && pauseMs === 0) return;
       await new Promise<void>((resolve) => {
         stream.wake = resolve;
+        if (!isFull) this.#options.clock.setTimer(pauseMs, resolve, { unref: true });
       });
       stream.wake = undefined;
     }
+  }
+
+  /** How long nothing may be sent, to stay below the rate: chunks go one by one, since entries wait behind each burst. */
+  #pauseMs(): number {
+    const { clock, snapshotBytesPerSecond, snapshotChunkBytes } = this.#options;
+    const nowMs = clock.monotonic();
+    const earned = ((nowMs - this.#budgetAtMs) * snapshotBytesPerSecond) / 1000;
+    this.#budgetBytes = Math.min(this.#budgetBytes + earned, BURST_CHUNKS * snapshotChunkBytes);
+    this.#budgetAtMs = nowMs;
+    return this.#budgetBytes > 0 ? 0 : Math.max(1, (-this.#budgetBytes * 1000) / snapshotBytesPerSecond);
   }
 
   #sendChunk(stream: Stream, bytes: Uint8Array, last: boolean): void {

@@ -57,6 +57,8 @@ test('a replica joins as a learner, from a snapshot or from the log, is promoted
   const [away] = c.nodes.filter((node) => node !== leader && node !== spare && node !== c.leader(0));
   await away!.kill();
   await proposeAll(c, texts(60, 70));
+  // A follower learns of the last commit with the next heartbeat.
+  await c.until(() => spare.machine(0).list.length >= 70);
   expect(spare.machine(0).list).toEqual(texts(0, 70));
   await c.close();
 });

@@ -235,8 +235,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A heartbeat is answered before the term is stored, so that a restarted replica forgets that it has heard from a leader.',
     patch(
       'follower',
-      'if (r.durableTerm === r.term || r.options.etcd !== undefined) r.send(answer);',
-      'if (r.term >= 0) r.send(answer);',
+      'if (r.durableTerm === r.term || r.options.etcd !== undefined) r.sendHeartbeat(answer);',
+      'if (r.term >= 0) r.sendHeartbeat(answer);',
     ),
   ),
   mutant(

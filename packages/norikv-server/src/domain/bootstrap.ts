@@ -3,7 +3,9 @@
 //
 //   blank ── sees all nodes named, none initialised ──▶ lowest id: proposes ─┐
 //     │                                                                     ▼
-//     └── sees the proposal of the lowest id, of the same nodes ──────▶ accepted ── all have accepted ──▶ formed
+//     ├── sees the proposal of the lowest id, of the same nodes ──────▶ accepted ── all have accepted ──▶ formed
+//     │
+//     └── sees a node of a cluster ──▶ joins that cluster, or is refused there
 //
 // Safe because: a proposal is accepted durably, at most one by each node; forming needs all of the nodes that it names; so two
 // proposals with a node in common cannot both be formed, and those that were named together have all nodes in common.
@@ -34,80 +36,104 @@ export interface BootstrapNotice {
   readonly isFormed: boolean;
 }
 
+/** What a node was told on its command line. */
+export interface BootstrapOrder {
+  /** How many nodes form the cluster; only those that were named may. */
+  readonly expect: number;
+  /** This node is one of those that were named to form the cluster; others can only join it. */
+  readonly isNamed: boolean;
+}
+
 /** What to do. */
 export type BootstrapStep =
-  /** Wait: for `missing` nodes, or for what `why` says. */
+  /** Wait: for the nodes `missing`, if they are known by name, or for what `why` says. */
   | { readonly type: 'wait'; readonly missing: readonly string[]; readonly why: string }
   /** Store this proposal as accepted, then tell. */
   | { readonly type: 'accept'; readonly founding: Founding }
   /** Store that the cluster is formed. */
   | { readonly type: 'form'; readonly founding: Founding }
+  /** There is a cluster already: ask it to take this node in. */
+  | { readonly type: 'join'; readonly clusterId: string; readonly through: string }
   /** An operator must help. */
   | { readonly type: 'refuse'; readonly why: string };
 
-/** Names a set of nodes in few bytes; equal only for equal sets. */
+/** Names a set of nodes; equal only for equal sets. */
 export const membersKey = (members: readonly string[]): string => [...members].sort().join(',');
+
+const wait = (why: string, missing: readonly string[] = []): BootstrapStep => ({ type: 'wait', missing, why });
+const refuse = (why: string): BootstrapStep => ({ type: 'refuse', why });
+
+const EMPTY_ALL = 'empty the data directories of all nodes that have not formed a cluster, and start them again';
 
 /**
  * The next step of a node that is not formed.
  * @param nodeId this node
  * @param state what it has stored
  * @param seen notices of the nodes that were named to form the cluster, this one's not among them; those that are alive
- * @param expect how many nodes form the cluster
  * @param newClusterId called for a proposal of this node: 16 random bytes as hex
  */
 export const nextStep = (
   nodeId: string,
   state: BootstrapState,
   seen: readonly BootstrapNotice[],
-  expect: number,
+  order: BootstrapOrder,
   newClusterId: () => string,
 ): BootstrapStep => {
   const { accepted } = state;
   if (accepted !== undefined) return afterAccepting(nodeId, accepted, seen);
-  const formed = seen.find(({ isFormed }) => isFormed);
-  if (formed !== undefined) {
-    const why = `node ${formed.nodeId} belongs to cluster ${formed.clusterId} already, and this node's directory is blank: it can only join that cluster, as a new node`;
-    return { type: 'refuse', why };
+  const formed = seen.filter(({ isFormed }) => isFormed);
+  const other = formed.find(({ clusterId }) => clusterId !== formed[0]!.clusterId);
+  if (other !== undefined) {
+    const [first] = formed;
+    return refuse(
+      `--join names nodes of two clusters: ${first!.nodeId} belongs to ${first!.clusterId}, ${other.nodeId} to ${other.clusterId}`,
+    );
   }
-  if (seen.length + 1 < expect) {
-    return { type: 'wait', missing: [], why: `${seen.length + 1} of ${expect} nodes are there` };
-  }
-  if (seen.length + 1 > expect) {
-    const names = membersKey([nodeId, ...seen.map((notice) => notice.nodeId)]);
-    return { type: 'refuse', why: `--expect is ${expect}, but there are ${seen.length + 1} nodes: ${names}` };
-  }
+  if (formed.length > 0) return { type: 'join', clusterId: formed[0]!.clusterId, through: formed[0]!.nodeId };
+  if (!order.isNamed) return wait('no node of a cluster was found; this node is not among those that --join names');
+  return seen.length + 1 === order.expect
+    ? whenAllAreThere(nodeId, seen, newClusterId)
+    : wait(`${seen.length + 1} of ${order.expect} nodes are there`);
+};
+
+const whenAllAreThere = (
+  nodeId: string,
+  seen: readonly BootstrapNotice[],
+  newClusterId: () => string,
+): BootstrapStep => {
   const members = [nodeId, ...seen.map((notice) => notice.nodeId)].sort();
   const lowest = members[0]!;
   if (lowest === nodeId) {
     const other = seen.find(({ clusterId }) => clusterId !== '');
-    if (other !== undefined) {
-      const why = `node ${other.nodeId} has accepted cluster ${other.clusterId}, of which this node knows nothing: its directory was lost, or emptied. Empty the directories of all nodes that have not formed a cluster, and start again`;
-      return { type: 'refuse', why };
-    }
-    return { type: 'accept', founding: { clusterId: newClusterId(), members } };
+    if (other === undefined) return { type: 'accept', founding: { clusterId: newClusterId(), members } };
+    return refuse(
+      `node ${other.nodeId} has accepted cluster ${other.clusterId}, of which this node knows nothing: its directory was lost, or emptied; ${EMPTY_ALL}`,
+    );
   }
   const proposal = seen.find((notice) => notice.nodeId === lowest)!;
-  if (proposal.clusterId === '') return { type: 'wait', missing: [], why: `node ${lowest} is to propose the cluster` };
-  if (proposal.members !== membersKey(members)) {
-    const why = `node ${lowest} proposes a cluster of ${proposal.members}, this node was told of ${membersKey(members)}: give all nodes the same --join`;
-    return { type: 'refuse', why };
+  if (proposal.clusterId === '') return wait(`node ${lowest} is to propose the cluster`);
+  if (proposal.members === membersKey(members)) {
+    return { type: 'accept', founding: { clusterId: proposal.clusterId, members } };
   }
-  return { type: 'accept', founding: { clusterId: proposal.clusterId, members } };
+  return refuse(
+    `node ${lowest} proposes a cluster of other nodes than ${membersKey(members)}, which this node was told of: give all nodes the same --join`,
+  );
 };
 
 const afterAccepting = (nodeId: string, accepted: Founding, seen: readonly BootstrapNotice[]): BootstrapStep => {
   const others = accepted.members.filter((member) => member !== nodeId);
   const missing: string[] = [];
+  let isFormedElsewhere = false;
   for (const member of others) {
     const notice = seen.find((each) => each.nodeId === member);
     if (notice === undefined || notice.clusterId === '') missing.push(member);
     else if (notice.clusterId !== accepted.clusterId) {
-      const why = `this node has accepted cluster ${accepted.clusterId}, node ${member} cluster ${notice.clusterId}: empty the directories of all nodes that have not formed a cluster, and start again`;
-      return { type: 'refuse', why };
-    }
+      return refuse(
+        `this node has accepted cluster ${accepted.clusterId}, node ${member} cluster ${notice.clusterId}; ${EMPTY_ALL}`,
+      );
+    } else if (notice.isFormed) isFormedElsewhere = true;
   }
-  if (missing.length > 0)
-    return { type: 'wait', missing, why: `${missing.join(', ')} must accept cluster ${accepted.clusterId}` };
-  return { type: 'form', founding: accepted };
+  // Who has formed has seen that all have accepted.
+  if (missing.length === 0 || isFormedElsewhere) return { type: 'form', founding: accepted };
+  return wait(`${missing.join(', ')} must accept cluster ${accepted.clusterId}`, missing);
 };

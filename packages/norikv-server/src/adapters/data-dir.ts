@@ -1,15 +1,16 @@
 // A node's data directory: who owns it, and in which format it is.
 //
-//   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs }
+//   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs, phase, members }; missing while the node
+//                       has not accepted a proposal to form a cluster and joined none
 //   DIR/LOCK, LOCK.*    held while a node runs (nori-io)
 //   DIR/store-0/raft    the replicated log of store 0
 //   DIR/store-0/snapshots  copies of shards on their way to or from other nodes
 //   DIR/store-0/log     its log from before there was replication; empty once it has been taken over
 //   DIR/store-0/tables  its tables
+//   DIR/store-0/meta    what the cluster has agreed on, as this node has applied it
 //
 // Looking comes before touching: a directory that is refused is left as it was.
 import { type DirectoryLock, type FileSystem, IoError, syncParents } from 'nori-io';
-import { toHex } from '../domain/hex.js';
 import { SHARD_COUNT } from '../domain/placement.js';
 import { StartupError } from '../domain/startup-error.js';
 
@@ -31,13 +32,24 @@ export interface DataIdentity {
   readonly nodeId: string;
   readonly shardCount: number;
   readonly createdAtMs: number;
+  /**
+   * `accepted`: a proposal to form a cluster; `formed`: the node belongs to it; `joining`: it has asked to be taken in. Files of
+   * versions that did not replicate say nothing: formed, alone.
+   */
+  readonly phase?: 'accepted' | 'formed' | 'joining';
+  /** The first nodes of the cluster, if this node is one of them. */
+  readonly members?: readonly string[];
 }
+
+/** What changes of an identity. */
+export type IdentityChange = Required<Pick<DataIdentity, 'clusterId' | 'phase'>> & Pick<DataIdentity, 'members'>;
 
 /** An opened data directory. */
 export interface DataDir {
-  readonly identity: DataIdentity;
-  /** True if this start created it. */
-  readonly created: boolean;
+  /** Undefined while the directory is blank. */
+  readonly identity: DataIdentity | undefined;
+  /** Makes a new identity durable. */
+  become(change: IdentityChange): Promise<DataIdentity>;
   readonly lock: DirectoryLock;
   /** Directories of a store, created and durable. */
   store(number: number): Promise<StoreDirs>;
@@ -47,6 +59,7 @@ export interface DataDir {
 export interface StoreDirs {
   readonly raft: string;
   readonly tables: string;
+  readonly meta: string;
   /** Copies of groups on their way; emptied at each start. */
   readonly snapshots: string;
   /** Of versions that did not replicate; may be missing. */
@@ -59,7 +72,6 @@ export interface DataDirOptions {
   readonly dir: string;
   readonly nodeId: string;
   readonly nowMs: number;
-  readonly randomBytes: (length: number) => Uint8Array;
 }
 
 /**
@@ -73,10 +85,23 @@ export const openDataDir = async (options: DataDirOptions): Promise<DataDir> => 
     await fs.mkdir(dir);
     const lock = await fs.lock(`${dir}/${LOCK_FILE}`);
     try {
-      const found = await look(options);
-      const identity = found ?? (await create(options));
+      let identity = await look(options);
       await syncParents(fs, dir);
-      return { identity, created: found === undefined, lock, store: (number) => storeDirs(fs, dir, number) };
+      return {
+        get identity() {
+          return identity;
+        },
+        become: async (change) => {
+          try {
+            identity = await write(options, { createdAtMs: options.nowMs, ...identity, ...change });
+          } catch (error) {
+            throw explain(dir, error);
+          }
+          return identity;
+        },
+        lock,
+        store: (number) => storeDirs(fs, dir, number),
+      };
     } catch (error) {
       await lock.release();
       throw error;
@@ -120,11 +145,17 @@ const parse = (dir: string, text: string): DataIdentity => {
   } catch (cause) {
     throw new StartupError('DATA_CORRUPT', `${dir}/${IDENTITY_FILE} is damaged; restore it from a backup.`, { cause });
   }
-  const { format, clusterId, nodeId, shardCount } = value ?? {};
+  const { format, clusterId, nodeId, shardCount, phase, members } = value ?? {};
   if (typeof format === 'number' && format > DATA_FORMAT) {
     throw new StartupError(
       'DATA_DIR_NEWER_FORMAT',
       `${dir} has data format ${format}; this version reads up to ${DATA_FORMAT}. Start the version that wrote it, or a newer one.`,
+    );
+  }
+  if (format === DATA_FORMAT && typeof shardCount === 'number' && shardCount !== SHARD_COUNT) {
+    throw new StartupError(
+      'SHARD_COUNT_MISMATCH',
+      `${dir} has data of ${shardCount} shards, this version has ${SHARD_COUNT}; start the version that wrote it, or name another directory with --data-dir.`,
     );
   }
   const valid =
@@ -132,21 +163,28 @@ const parse = (dir: string, text: string): DataIdentity => {
     typeof nodeId === 'string' &&
     typeof clusterId === 'string' &&
     /^[0-9a-f]{32}$/.test(clusterId) &&
-    shardCount === SHARD_COUNT;
+    shardCount === SHARD_COUNT &&
+    (phase === undefined || ['accepted', 'formed', 'joining'].includes(phase)) &&
+    (members === undefined || (Array.isArray(members) && members.every((member) => typeof member === 'string')));
   if (!valid) {
     throw new StartupError('DATA_CORRUPT', `${dir}/${IDENTITY_FILE} is damaged; restore it from a backup.`);
   }
   return value as DataIdentity;
 };
 
-const create = async (options: DataDirOptions): Promise<DataIdentity> => {
-  const { fs, dir, nodeId, nowMs, randomBytes } = options;
+const write = async (
+  { fs, dir, nodeId }: DataDirOptions,
+  change: IdentityChange & { readonly createdAtMs: number },
+): Promise<DataIdentity> => {
+  const { clusterId, createdAtMs, phase, members } = change;
   const identity: DataIdentity = {
     format: DATA_FORMAT,
-    clusterId: toHex(randomBytes(16)),
+    clusterId,
     nodeId,
     shardCount: SHARD_COUNT,
-    createdAtMs: nowMs,
+    createdAtMs,
+    phase,
+    ...(members === undefined ? {} : { members }),
   };
   const temporary = `${dir}/${IDENTITY_TEMPORARY}`;
   if ((await fs.stat(temporary)) !== undefined) await fs.unlink(temporary);
@@ -167,6 +205,7 @@ const storeDirs = async (fs: FileSystem, dir: string, number: number) => {
   const dirs = {
     raft: `${store}/raft`,
     tables: `${store}/tables`,
+    meta: `${store}/meta`,
     snapshots: `${store}/snapshots`,
     foundationLog: `${store}/log`,
   };

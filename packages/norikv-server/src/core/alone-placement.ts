@@ -7,11 +7,15 @@ export class AlonePlacement implements Placement {
 
   constructor(nodeId: string) {
     const peers = new Map([[1, nodeId]]);
-    this.#replica = { replicaId: 1, voters: [1], peers, preferredLeader: 1, bootstrap: true };
+    this.#replica = { replicaId: 1, voters: [1], learners: [], peers, preferredLeader: 1, bootstrap: true };
   }
 
   replicaOf(group: number): ReplicaDescriptor | undefined {
     return group < GROUP_COUNT_MAX ? this.#replica : undefined;
+  }
+
+  expectedLeader(): undefined {
+    return undefined;
   }
 
   clientAddressOf(): undefined {

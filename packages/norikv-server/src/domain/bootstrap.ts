@@ -57,8 +57,19 @@ export type BootstrapStep =
   /** An operator must help. */
   | { readonly type: 'refuse'; readonly why: string };
 
-/** Names a set of nodes; equal only for equal sets. */
-export const membersKey = (members: readonly string[]): string => [...members].sort().join(',');
+/**
+ * Names a set of nodes in a few bytes, so that it fits into gossip: two FNV-1a of 32 bits each. It
+ * guards against nodes that were named differently, by mistake and not by design.
+ */
+export const membersKey = (members: readonly string[]): string => {
+  let low = 0x811c9dc5;
+  let high = 0x01234567;
+  for (const byte of new TextEncoder().encode([...members].sort().join(','))) {
+    low = Math.imul(low ^ byte, 0x01000193) >>> 0;
+    high = Math.imul(high ^ byte, 0x01000193) >>> 0;
+  }
+  return low.toString(36) + high.toString(36);
+};
 
 const wait = (why: string, missing: readonly string[] = []): BootstrapStep => ({ type: 'wait', missing, why });
 const refuse = (why: string): BootstrapStep => ({ type: 'refuse', why });
@@ -116,7 +127,7 @@ const whenAllAreThere = (
     return { type: 'accept', founding: { clusterId: proposal.clusterId, members } };
   }
   return refuse(
-    `node ${lowest} proposes a cluster of other nodes than ${membersKey(members)}, which this node was told of: give all nodes the same --join`,
+    `node ${lowest} proposes a cluster of other nodes than ${members.join(', ')}, which this node was told of: give all nodes the same --join`,
   );
 };
 

@@ -6,6 +6,8 @@ export interface ReplicaDescriptor {
   readonly replicaId: number;
   /** The replicas that the group began with. */
   readonly voters: readonly number[];
+  /** Replicas that listened only when the group began. */
+  readonly learners: readonly number[];
   /** Node ids by replica id. */
   readonly peers: ReadonlyMap<number, string>;
   /** The replica that leads when it can. */
@@ -18,6 +20,8 @@ export interface ReplicaDescriptor {
 export interface Placement {
   /** This node's replica of a group; undefined: it has none, as far as is known. */
   replicaOf(group: number): ReplicaDescriptor | undefined;
-  /** Where clients of a node connect, as host:port; undefined: not known. */
+  /** The node that leads a group, or is going to, as long as nobody has heard otherwise; undefined: not known. */
+  expectedLeader(group: number): string | undefined;
+  /** Where clients of a node connect, as host:port; undefined: not known, or the node is not there. */
   clientAddressOf(nodeId: string): string | undefined;
 }

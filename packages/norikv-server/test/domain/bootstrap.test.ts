@@ -177,7 +177,7 @@ describe('a node that cannot go on says why', () => {
   const order = { expect: 2, isNamed: true };
 
   test('its directory is blank, and the others belong to a cluster: it asks that one', () => {
-    const seen = [notice('b', 'x', 'a,b', true)];
+    const seen = [notice('b', 'x', membersKey(['a', 'b']), true)];
     expect(nextStep('a', BLANK, seen, order, never)).toEqual({ type: 'join', clusterId: 'x', through: 'b' });
   });
 
@@ -196,11 +196,11 @@ describe('a node that cannot go on says why', () => {
   });
 
   test('the lowest node has lost its directory after others accepted its proposal', () => {
-    expect(nextStep('a', BLANK, [notice('b', 'x', 'a,b')], order, never)).toMatchObject({ type: 'refuse' });
+    expect(nextStep('a', BLANK, [notice('b', 'x', membersKey(['a', 'b']))], order, never)).toMatchObject({ type: 'refuse' });
   });
 
   test('nodes were named differently', () => {
-    expect(nextStep('b', BLANK, [notice('a', 'x', 'a,c')], order, never)).toMatchObject({
+    expect(nextStep('b', BLANK, [notice('a', 'x', membersKey(['a', 'c']))], order, never)).toMatchObject({
       type: 'refuse',
       why: expect.stringContaining('--join'),
     });
@@ -208,6 +208,6 @@ describe('a node that cannot go on says why', () => {
 
   test('two proposals meet', () => {
     const state: BootstrapState = { accepted: { clusterId: 'x', members: ['a', 'b'] }, isFormed: false };
-    expect(nextStep('b', state, [notice('a', 'y', 'a,b')], order, never)).toMatchObject({ type: 'refuse' });
+    expect(nextStep('b', state, [notice('a', 'y', membersKey(['a', 'b']))], order, never)).toMatchObject({ type: 'refuse' });
   });
 });

@@ -13,6 +13,7 @@
 import { type DirectoryLock, type FileSystem, IoError, syncParents } from 'nori-io';
 import { SHARD_COUNT } from '../domain/placement.js';
 import { StartupError } from '../domain/startup-error.js';
+import type { Identity, IdentityKeeper, IdentityPhase } from '../ports/identity.js';
 
 /** The newest format this version writes and reads. */
 export const DATA_FORMAT = 1;
@@ -25,27 +26,17 @@ const BLANK_NAMES = new Set([IDENTITY_TEMPORARY, LOCK_FILE, 'lost+found']);
 const IDENTITY_BYTES_MAX = 64 * 1024;
 
 /** Who a data directory belongs to. */
-export interface DataIdentity {
+export interface DataIdentity extends Identity {
   readonly format: number;
-  /** 16 bytes as hex. */
-  readonly clusterId: string;
   readonly nodeId: string;
   readonly shardCount: number;
   readonly createdAtMs: number;
-  /**
-   * `accepted`: a proposal to form a cluster; `formed`: the node belongs to it; `joining`: it has asked to be taken in. Files of
-   * versions that did not replicate say nothing: formed, alone.
-   */
-  readonly phase?: 'accepted' | 'formed' | 'joining';
-  /** The first nodes of the cluster, if this node is one of them. */
-  readonly members?: readonly string[];
 }
 
-/** What changes of an identity. */
-export type IdentityChange = Required<Pick<DataIdentity, 'clusterId' | 'phase'>> & Pick<DataIdentity, 'members'>;
+type IdentityChange = Identity & { readonly phase: IdentityPhase };
 
 /** An opened data directory. */
-export interface DataDir {
+export interface DataDir extends IdentityKeeper {
   /** Undefined while the directory is blank. */
   readonly identity: DataIdentity | undefined;
   /** Makes a new identity durable. */

@@ -21,8 +21,8 @@ export interface NodeTransportOptions {
   readonly listen: string;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Whether to talk to a node that shows this incarnation of its log. */
-  readonly accepts: (nodeId: string, incarnation: string) => boolean;
+  /** Whether to talk to a node that shows this incarnation of its log; `known`: what it has shown since this one started. */
+  readonly accepts: (nodeId: string, incarnation: string, known: string | undefined) => boolean;
   readonly onEvent: (event: PeerEvent) => void;
   readonly handler: PeerHandler;
 }
@@ -54,8 +54,7 @@ export class NodeTransport implements PeerTransport, PeerCalls {
     this.#handler = handler;
     this.#tcp = new TcpTransport({
       ...rest,
-      acceptIncarnation: (peer, incarnation, known) =>
-        (known === undefined || known === incarnation) && accepts(peer, incarnation),
+      acceptIncarnation: accepts,
       onEvent: (event) => {
         this.#followConnection(event);
         onEvent(event);

@@ -1,6 +1,6 @@
 // One group of the store, as nori-raft drives it: where it stands, applying its entries, how far it is durable.
 import type { Entry, Mark, StateMachine as RaftStateMachine, SnapshotSource, StagedSnapshot } from 'nori-raft';
-import { votersOnly } from '../../domain/group-config.js';
+import type { GroupConfig } from '../../domain/group-config.js';
 import type { StateMachine } from '../../ports/replicated-log.js';
 
 /** What a new group's log begins with: an entry that holds its first configuration. */
@@ -9,20 +9,20 @@ const FOUNDATION = { term: 1, index: 1 };
 export class GroupMachine implements RaftStateMachine<unknown> {
   readonly #group: number;
   readonly #machine: StateMachine;
-  readonly #voters: readonly number[];
+  readonly #first: GroupConfig;
 
-  /** @param voters of the group when it was made; empty for a replica that joins later */
-  constructor(group: number, machine: StateMachine, voters: readonly number[]) {
+  /** @param first who replicated the group when it was made; nobody for a replica that joins later */
+  constructor(group: number, machine: StateMachine, first: GroupConfig) {
     this.#group = group;
     this.#machine = machine;
-    this.#voters = voters;
+    this.#first = first;
   }
 
   get mark(): Mark {
     const position = this.#machine.position(this.#group);
-    const config = position?.config ?? votersOnly(this.#voters);
+    const config = position?.config ?? this.#first;
     if (position !== undefined) return { term: position.term, index: position.index, config };
-    return this.#voters.length === 0 ? { term: 0, index: 0, config } : { ...FOUNDATION, config };
+    return this.#first.voters.length === 0 ? { term: 0, index: 0, config } : { ...FOUNDATION, config };
   }
 
   apply(entries: readonly Entry[]): readonly unknown[] | Promise<readonly unknown[]> {

@@ -6,10 +6,12 @@ import type { Clock } from 'nori-io';
 import type { Meter } from 'nori-observe';
 import { MultiRaft, type PeerTransport, type RaftEvent, type RaftGroup } from 'nori-raft';
 import type { WalStorage } from 'nori-raft/wal-storage';
+import { votersOnly } from '../../domain/group-config.js';
 import { NodeError } from '../../domain/node-error.js';
 import type { Placement } from '../../ports/placement.js';
 import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
 import { GroupMachine } from './group-machine.js';
+import { RaftGroupControl } from './raft-group-control.js';
 import { readError, writeError } from './raft-errors.js';
 import { RoleWaiters } from './role-waiters.js';
 
@@ -23,6 +25,8 @@ export interface RaftLogParts {
   /** Source of randomness in [0, 1). */
   readonly random: () => number;
   readonly meter: Meter;
+  /** Stands between the log and the state machine that it is started with. */
+  readonly wrap?: (machine: StateMachine) => StateMachine;
   /** The leaders of some groups have changed, as far as this node knows. */
   readonly onLeadersChanged?: () => void;
 }
@@ -33,6 +37,7 @@ export class RaftLog implements ReplicatedLog {
   readonly #parts: RaftLogParts;
   readonly #roles: RoleWaiters;
   readonly #making = new Map<number, Promise<void>>();
+  readonly #controls = new Map<number, RaftGroupControl>();
   #machine!: StateMachine;
   #multi!: MultiRaft;
   #open = false;
@@ -50,7 +55,7 @@ export class RaftLog implements ReplicatedLog {
   }
 
   async start(machine: StateMachine): Promise<ReplayReport> {
-    this.#machine = machine;
+    this.#machine = this.#parts.wrap?.(machine) ?? machine;
     const { nodeId, clock, storage, transport, random, placement } = this.#parts;
     this.#multi = await MultiRaft.open({
       nodeId,
@@ -63,7 +68,7 @@ export class RaftLog implements ReplicatedLog {
     });
     void this.#multi.failed.then((error) => this.#stop(error));
     this.#open = true;
-    const groups = new Set(machine.activeGroups());
+    const groups = new Set(this.#machine.activeGroups());
     for (const { groupId, removed } of storage.storedGroups) if (!removed) groups.add(groupId);
     await Promise.all([...groups].map((group) => this.#make(group)));
     const alone = [...groups].filter((group) => placement.replicaOf(group)?.voters.length === 1);
@@ -84,8 +89,9 @@ export class RaftLog implements ReplicatedLog {
     if (!this.#open || this.#multi.group(group) !== undefined) return undefined;
     const replica = this.#parts.placement.replicaOf(group);
     if (replica === undefined) return undefined;
-    const { replicaId, peers, preferredLeader, bootstrap, voters } = replica;
-    const stateMachine = new GroupMachine(group, this.#machine, bootstrap ? voters : []);
+    const { replicaId, peers, preferredLeader, bootstrap, voters, learners } = replica;
+    const config = bootstrap ? { ...votersOnly(voters), learners } : votersOnly([]);
+    const stateMachine = new GroupMachine(group, this.#machine, config);
     const made = this.#multi
       .createGroup({ groupId: group, replicaId, peers, bootstrap, preferredLeader, stateMachine })
       .then(() => {})
@@ -135,7 +141,35 @@ export class RaftLog implements ReplicatedLog {
   settled(group: number): Promise<void> | undefined {
     const replica = this.#multi.group(group);
     if (replica !== undefined) return replica.leader !== 0 ? undefined : this.#roles.wait(group);
+    // A new group is made where it shall be led: there it has a leader at once.
+    if (this.#isLedElsewhere(group)) return undefined;
     return this.#make(group)?.then(() => this.settled(group));
+  }
+
+  /** No replica was made here yet, and another node is the one that is to lead the group. */
+  #isLedElsewhere(group: number): boolean {
+    if (this.#making.has(group)) return false;
+    const expected = this.#parts.placement.expectedLeader(group);
+    return expected !== undefined && expected !== this.#parts.nodeId;
+  }
+
+  /** Who leads a group, as far as this node knows from the group itself. */
+  leaderOf(group: number): { readonly nodeId: string; readonly term: number } | undefined {
+    const replica = this.#multi.group(group);
+    const nodeId = replica?.leaderNode;
+    return replica === undefined || nodeId === undefined ? undefined : { nodeId, term: replica.term };
+  }
+
+  /** A group as such; undefined: it has no replica here, or none yet. */
+  control(group: number): RaftGroupControl | undefined {
+    const replica = this.#multi?.group(group);
+    if (replica === undefined) return undefined;
+    let control = this.#controls.get(group);
+    if (control?.group !== replica) {
+      control = new RaftGroupControl(replica);
+      this.#controls.set(group, control);
+    }
+    return control;
   }
 
   leaderTerm(group: number): number | undefined {
@@ -145,8 +179,8 @@ export class RaftLog implements ReplicatedLog {
 
   notLeader(group: number): NodeError {
     const replica = this.#multi.group(group);
-    const nodeId = replica?.leaderNode;
-    if (nodeId !== undefined) {
+    const nodeId = replica === undefined ? this.#parts.placement.expectedLeader(group) : replica.leaderNode;
+    if (nodeId !== undefined && nodeId !== this.#parts.nodeId) {
       const address = this.#parts.placement.clientAddressOf(nodeId) ?? '';
       return new NodeError('NOT_LEADER', `Node ${nodeId} leads the shard of the key.`, {
         leader: { id: nodeId, address },

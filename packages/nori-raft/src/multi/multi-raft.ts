@@ -28,6 +28,8 @@ import { TickWheel } from './tick-wheel.js';
 const NO_SPACE_RETRY_MS = 500;
 /** Bytes of data in one write, if it is of more than one turn: much may have gathered while the disk stood still. */
 const WRITE_BYTES_MAX = 64 * 1024 * 1024;
+/** Messages that are kept for a group that is being created: the first vote requests and appends of a new group. */
+const PARKED_MAX = 16;
 /** Ticks between looks at what may be compacted, and at who should lead. */
 const HOUSEKEEPING_TICKS = 10;
 
@@ -65,7 +67,7 @@ export class MultiRaft {
   /** What the log holds: what it was found to hold, and what has been created and removed since. */
   readonly #stored = new Map<number, StoredGroup>();
   /** Groups whose creation waits for the log. */
-  readonly #creating = new Set<number>();
+  readonly #creating = new Map<number, { readonly from: NodeId; readonly message: Message }[]>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #sender: SnapshotSender;
@@ -136,9 +138,14 @@ export class MultiRaft {
     const { groupId } = options;
     this.#checkOpen();
     if (this.#creating.has(groupId)) throw groupExists(groupId, 'it is being created');
-    this.#creating.add(groupId);
+    const parked: { readonly from: NodeId; readonly message: Message }[] = [];
+    this.#creating.set(groupId, parked);
     try {
-      return await this.#create(options);
+      const group = await this.#create(options);
+      for (const { from, message } of parked) {
+        this.#receiveMessage(from, groupId, message, this.#clock.nowMs(), this.#clock.leaseNowMs());
+      }
+      return group;
     } finally {
       this.#creating.delete(groupId);
     }
@@ -455,7 +462,10 @@ export class MultiRaft {
     const group = this.#groups.get(groupId);
     if (group === undefined) {
       this.#unknownGroupMessages++;
-      this.options.onUnknownGroup(groupId, from);
+      if (!this.#creating.has(groupId)) this.options.onUnknownGroup(groupId, from);
+      // It may be created because of this very message, which would come once more only after an election timeout.
+      const parked = this.#creating.get(groupId);
+      if (parked !== undefined && parked.length < PARKED_MAX) parked.push({ from, message });
       return;
     }
     // Snapshots come in chunks: one without its state could not be installed.

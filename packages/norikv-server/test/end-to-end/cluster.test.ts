@@ -94,12 +94,12 @@ test('three nodes form one cluster and agree on all shards, their leaders spread
   }
 });
 
-test('what is written through one node is read through every other', async () => {
+test('what is written through one node is read through every other', { timeout: 60_000 }, async () => {
   await put(1, 0, 'first');
   for (const number of NODES) expect(await missing(number, 0, 'first'), `through n${number}`).toEqual([]);
 });
 
-test('one node is killed: the others go on; it comes back and takes part again', async () => {
+test('one node is killed: the others go on; it comes back and takes part again', { timeout: 120_000 }, async () => {
   await nodes.get(2)!.kill();
   await put(3, 1000, 'second');
   expect(await missing(1, 0, 'first')).toEqual([]);
@@ -121,7 +121,7 @@ test('one node is killed: the others go on; it comes back and takes part again',
   });
 });
 
-test('all end, all start again, and everything is there', async () => {
+test('all end, all start again, and everything is there', { timeout: 60_000 }, async () => {
   const codes = await Promise.all([...nodes.values()].map((node) => node.stop()));
   expect(codes).toEqual([0, 0, 0]);
   await Promise.all(NODES.map(launch));

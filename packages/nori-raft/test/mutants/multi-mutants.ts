@@ -471,10 +471,10 @@ const REST_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'rest-promise-forgotten',
-    [10],
-    'A follower that has answered its leader at rest votes for others as if it had not.',
-    patch('rest', 'r.guard.heardAgain(r.nowMs);', ''),
+    'rest-heard-nothing',
+    [8, 10],
+    'A follower that is woken is not told of the heartbeats that it has answered at rest.',
+    multi('resting-core', 'if (heard !== undefined) {', 'if (heard !== undefined && heard.tick < 0) {'),
   ),
   mutant(
     'rest-commit-not-compared',
@@ -483,22 +483,10 @@ const REST_MUTANTS: readonly Mutant[] = [
     multi('rest-table', ' || m.commit !== rows[row + COMMIT]) return false;', ') return false;'),
   ),
   mutant(
-    'rest-term-not-compared',
-    ['general'],
-    'A replica at rest answers heartbeats of any term.',
-    multi('rest-table', ' || m.term !== rows[row + TERM]) return false;', ') return false;'),
-  ),
-  mutant(
     'rest-before-all-hold-all',
     ['general'],
     'A leader rests though a follower lacks entries, which are not sent again.',
     patch('rest', "pr.state !== 'replicate' || pr.match !== last || pr.isPaused", "pr.state !== 'replicate'"),
-  ),
-  mutant(
-    'rest-goes-on-after-the-end',
-    [23],
-    'A replica that was removed at rest goes on to send its heartbeats.',
-    multi('resting-core', 'this.#host.rests.remove(this.#host.groupId);', ''),
   ),
   mutant(
     'rest-heard-with-a-stalled-disk',

@@ -43,20 +43,16 @@ const DISK_MUTANTS: readonly Mutant[] = [
     [18],
     'The driver takes a failed write of the log for success.',
     multi(
-      'multi-raft',
-      "error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);",
-      "error.code === 'RAFT_NO_SPACE')) for (const { done } of batch) done();",
+      'log-writer',
+      'if (this.#end === undefined) this.#host.failed(error);',
+      'if (this.#end === undefined) {\n      for (const { done } of batch) done();\n      return;\n    }',
     ),
   ),
   mutant(
     'storage-failure-waited-out',
     [18],
     'The driver tries a failed write of the log again and again, as on a full disk.',
-    multi(
-      'multi-raft',
-      "if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);",
-      'if (!(error instanceof RaftError)) this.#fail(error, batch);',
-    ),
+    multi('log-writer', "error instanceof RaftError && error.code === 'RAFT_NO_SPACE';", 'error instanceof RaftError;'),
   ),
   mutant(
     'node-lives-on-without-its-log',
@@ -64,7 +60,7 @@ const DISK_MUTANTS: readonly Mutant[] = [
     'A log that fails while a group is created or removed is not taken for the end.',
     multi(
       'multi-raft',
-      "if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);",
+      "if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error);",
       '',
     ),
   ),
@@ -194,9 +190,9 @@ const DURABILITY_MUTANTS: readonly Mutant[] = [
     [20],
     'A write counts as durable when it has been handed to the log.',
     multi(
-      'multi-raft',
-      'await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));',
-      'void this.options.storage.write(mergeWrites(batch.map(writesOfLiving))).catch(() => undefined);',
+      'log-writer',
+      'await this.#host.storage.write(mergeWrites(batch.map(writesOfLiving)));',
+      'void this.#host.storage.write(mergeWrites(batch.map(writesOfLiving))).catch(() => undefined);',
     ),
   ),
   mutant(
@@ -396,7 +392,7 @@ const NODE_MUTANTS: readonly Mutant[] = [
     [23, 'general'],
     'What a removed group had to store is handed to the log, which does not know it any more.',
     multi(
-      'multi-raft',
+      'log-writer',
       'if (groups.every((group) => group?.failure === undefined)) return writes;',
       'if (groups.length >= 0) return writes;',
     ),

@@ -9,7 +9,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^(nori(?:kv)?-[a-z]+)$/, replacement: source('$1/src/index.ts') },
-      { find: /^(nori-(?:observe|io|lsm|raft))\/([a-z-]+)$/, replacement: source('$1/src/$2.ts') },
+      { find: /^(nori-(?:observe|io|lsm|raft|swim))\/([a-z-]+)$/, replacement: source('$1/src/$2.ts') },
     ],
   },
   test: {

@@ -1,4 +1,4 @@
-// Installs an example the way its users would, from packed packages, and runs it. Everything comes from this checkout: nori-lsm and
+// Installs an example the way its users would, from packed packages, and runs it. Everything comes from this checkout: the package and
 // what it depends on are packed as they would be published, the others as they were installed. The network is not used, and
 // nothing is compiled.
 //
@@ -63,16 +63,17 @@ function packageFolders(name, from, found = new Map()) {
 }
 
 /**
- * Packs nori-lsm and all it depends on into a folder. The packages of this repository must have been built.
+ * Packs a package of this repository and all it depends on into a folder. Those of this repository must have been built.
  * @returns {Promise<Map<string, string>>} the archive of each, by name
  */
-export async function packAll(target) {
+export async function packAll(target, name = 'nori-lsm') {
   const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter);
   const ours = [];
   const others = [];
-  for (const [name, dir] of packageFolders('nori-lsm', root)) {
-    (dir.startsWith(join(root, 'packages')) ? ours : others).push([name, dir]);
-  }
+  const found = new Map([[name, join(root, 'packages', name)]]);
+  for (const each of Object.keys(readJson(join(root, 'packages', name, 'package.json')).dependencies ?? {}))
+    packageFolders(each, join(root, 'packages', name), found);
+  for (const [each, dir] of found) (dir.startsWith(join(root, 'packages')) ? ours : others).push([each, dir]);
   mkdirSync(target, { recursive: true });
   const into = ['--json', '--pack-destination', target];
   const [packedOurs, packedOthers] = await Promise.all([
@@ -80,7 +81,7 @@ export async function packAll(target) {
     run('pnpm', [...ours.flatMap(([name]) => ['--filter', name]), 'pack', ...into], {
       env: { ...process.env, PATH: path },
     }),
-    run('npm', ['pack', '--ignore-scripts', ...into, ...others.map(([, dir]) => dir)]),
+    others.length === 0 ? '[]' : run('npm', ['pack', '--ignore-scripts', ...into, ...others.map(([, dir]) => dir)]),
   ]);
   const packed = [...JSON.parse(packedOurs), ...JSON.parse(packedOthers)];
   return new Map(packed.map(({ name, filename }) => [name, resolve(target, filename)]));
@@ -100,8 +101,16 @@ export async function install(name, dir, archives, env = process.env) {
   if (missing.length > 0)
     throw new Error(`examples/${name} depends on ${missing.join(', ')}, which nori-lsm does not bring`);
   writeFileSync(join(dir, 'package.json'), JSON.stringify({ ...manifest, dependencies }, undefined, 2));
+  await npmInstall(dir, [], env);
+}
+
+/**
+ * Runs `npm install` in a folder, without a network and without scripts.
+ * @param {readonly string[]} what archives; none: what its package.json says
+ */
+export async function npmInstall(dir, what, env = process.env) {
   const options = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier'];
-  await run('npm', ['install', ...options], { cwd: dir, env });
+  await run('npm', ['install', ...options, ...what], { cwd: dir, env });
 }
 
 if (import.meta.filename === process.argv[1]) {

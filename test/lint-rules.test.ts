@@ -58,6 +58,7 @@ const ADAPTERS = [
   'packages/norikv-server/src/adapters/http/server.ts',
   'packages/norikv-server/src/cli/start.ts',
   'packages/norikv-server/src/node.ts',
+  'packages/nori-swim/src/node/sockets.ts',
   'packages/nori-io/src/node-file-system.ts',
   'packages/nori-wal/test/wal.test.ts',
 ];

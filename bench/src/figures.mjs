@@ -9,3 +9,5 @@ export const mibPerSecond = (figure) => `${figure.toFixed(0)} MiB/s`;
 export const microseconds = (figure) => `${figure.toFixed(figure < 10 ? 2 : 1)} µs`;
 export const kibibytes = (figure) => `${figure.toFixed(1)} KiB`;
 export const factor = (figure) => `${figure.toFixed(2)} x`;
+export const fineMilliseconds = (figure) => `${figure.toFixed(2)} ms`;
+export const percent = (figure) => `${figure.toFixed(1)} %`;

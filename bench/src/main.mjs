@@ -13,10 +13,11 @@ import { STORES } from './storage/settings.mjs';
 import { embedded } from './tables/embedded.mjs';
 import { foundation } from './tables/foundation.mjs';
 import { raftCore } from './tables/raft-core.mjs';
+import { raftMulti } from './tables/raft-multi.mjs';
 import { storage } from './tables/storage.mjs';
 
 /** A list of rows that are measured one after the other, or `measurements` made with several stores side by side. */
-const TABLES = { foundation, storage, embedded, 'raft-core': raftCore };
+const TABLES = { foundation, storage, embedded, 'raft-core': raftCore, 'raft-multi': raftMulti };
 const USAGE = `npm run bench -- [TABLE] [options]
 
 Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
@@ -25,8 +26,8 @@ Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
   --only ROW,...     only these rows
   --cpu-prof ROW     all but foundation: profiles one measurement of ROW with nori, and shows where its threads spend their time
   --repetitions N    how often each row is measured; the median is shown (default 3)
-  --duration-s N     foundation: how long each measurement takes after its warm-up (default 30)
-  --warmup-s N       foundation: how long the warm-up takes (default 5)
+  --duration-s N     foundation, raft-multi: how long each measurement takes after its warm-up (default 30)
+  --warmup-s N       foundation, raft-multi: how long the warm-up takes (default 5)
 `;
 
 const options = {

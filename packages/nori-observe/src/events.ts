@@ -56,5 +56,34 @@ export type NodeEvent = EventBase &
     | { readonly type: 'node.writes_resumed' }
   );
 
+/** Events of nori-swim, about other members as one node sees them. */
+export type SwimEvent = EventBase &
+  (
+    | {
+        readonly type: 'swim.alive';
+        readonly memberId: string;
+        readonly incarnation: number;
+        readonly reason: 'joined' | 'restarted' | 'returned' | 'refuted';
+      }
+    | {
+        /** `helpers` were asked to ping it as well; `nacks` of them got no answer either. */
+        readonly type: 'swim.suspect';
+        readonly memberId: string;
+        readonly incarnation: number;
+        readonly by: string;
+        readonly helpers: number;
+        readonly nacks: number;
+      }
+    | {
+        /** It counts as dead. */
+        readonly type: 'swim.confirm';
+        readonly memberId: string;
+        readonly incarnation: number;
+        readonly by: string;
+        readonly suspectedBy: readonly string[];
+      }
+    | { readonly type: 'swim.leave'; readonly memberId: string; readonly incarnation: number }
+  );
+
 /** Every event a NoriKV component can emit, told apart by `type`. */
-export type VizEvent = WalEvent | LsmEvent | NodeEvent;
+export type VizEvent = WalEvent | LsmEvent | NodeEvent | SwimEvent;

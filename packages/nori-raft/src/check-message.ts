@@ -38,7 +38,7 @@ export function checkMessage(r: Replica, m: Message): DropReason | undefined {
     return 'malformed';
   if (m.to !== r.id || m.from === 0) return 'wrong-address';
   if (m.from === r.id) return 'wrong-address';
-  if (kind === 'response' && r.progressOf(m.from) === undefined) return 'unknown-replica';
+  if (kind === 'response' && r.progressOf(m.from) === undefined && !isLeadersAnswer(r, m)) return 'unknown-replica';
   if ((kind === 'termless') !== (m.term === 0)) return 'malformed';
   if (m.term - r.term > TERM_JUMP_MAX) return 'far-future';
   if (m.type !== 'append' && m.type !== 'propose' && m.entries.length > 0) return 'malformed';
@@ -63,6 +63,11 @@ export function checkMessage(r: Replica, m: Message): DropReason | undefined {
     default:
       return undefined;
   }
+}
+
+/** A leader that was added by a change that is not applied here may not be known yet: what was asked of it, it may answer. */
+function isLeadersAnswer(r: Replica, m: Message): boolean {
+  return m.type === 'read-index-response' && m.from === r.leader;
 }
 
 function hasNumbers(m: Message): boolean {

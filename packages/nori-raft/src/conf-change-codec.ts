@@ -106,7 +106,10 @@ function varintSize(value: number): number {
 }
 
 function corrupt(offset: number, why: string): RaftError {
-  return new RaftError('RAFT_CORRUPT_STATE', `A configuration change is unreadable at offset ${offset}: ${why}.`);
+  return new RaftError(
+    'RAFT_CORRUPT_STATE',
+    `A configuration change is unreadable at offset ${offset}: ${why}. Stop this replica; restore it from another one.`,
+  );
 }
 
 function invalid(why: string): RaftError {

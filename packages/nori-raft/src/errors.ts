@@ -22,7 +22,7 @@ export type RaftErrorCode =
   | 'RAFT_BAD_FRAME'
   /** A transport cannot listen where it should. */
   | 'RAFT_LISTEN_FAILED'
-  /** Too much waits already on this node; nothing happened. Try again later. */
+  /** Too much waits already on this node, or its disk stands still; nothing happened. Try again later. */
   | 'RAFT_BUSY'
   /** The proposal was overtaken by another leader's entry: it did not happen and will not. Propose it again. */
   | 'RAFT_PROPOSAL_LOST'

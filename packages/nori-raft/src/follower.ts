@@ -63,7 +63,7 @@ export function handleHeartbeat(r: Replica, m: Message): DropReason | undefined 
   const answer = blankMessage('heartbeat-response', r.id, m.from, r.term);
   answer.context = m.context;
   // A lease may rest on this answer: after a crash this replica must know that it has heard from a leader.
-  if (r.durableTerm === r.term || r.options.etcd !== undefined) r.send(answer);
+  if (r.durableTerm === r.term || r.options.etcd !== undefined) r.sendHeartbeat(answer);
   else r.sendAfterAppend(answer);
   return undefined;
 }

@@ -13,7 +13,7 @@ export interface ReadBatch {
   readonly remote: readonly { readonly from: number; readonly token: number }[];
 }
 
-/** Beginnings of rounds that are remembered while nobody acknowledges them. */
+/** Beginnings that are remembered of rounds that nobody has acknowledged. */
 const STARTS_MAX = 64;
 
 export class HeartbeatRounds {
@@ -21,17 +21,28 @@ export class HeartbeatRounds {
   last = 0;
   /** Last round that a quorum has acknowledged. */
   confirmed = 0;
-  /** When that round began, or undefined. */
+  /** When that round began, or an earlier one that is remembered in its place; undefined: none was confirmed. */
   confirmedStartMs: number | undefined;
-  /** When the rounds behind `confirmed` began, oldest first; the last of them belongs to `last`. */
-  #startsMs: number[] = [];
+  /**
+   * Rounds behind `confirmed`, oldest first, as pairs: number, and when it began. With reads at every turn and a long way to the
+   * followers many are under way: then only those are remembered whose number `#stride` divides.
+   */
+  #starts: number[] = [];
+  #stride = 1;
   #batches: ReadBatch[] = [];
 
   begin(nowMs: number): number {
     this.last++;
-    this.#startsMs.push(nowMs);
-    if (this.#startsMs.length > STARTS_MAX) this.#startsMs.shift();
+    if (this.last % this.#stride === 0) this.#starts.push(this.last, nowMs);
+    if (this.#starts.length > 2 * STARTS_MAX) this.#thin();
     return this.last;
+  }
+
+  /** Forgets every other one: the one before it stands for it, and a lease from there ends earlier, which is safe. */
+  #thin(): void {
+    this.#stride *= 2;
+    const starts = this.#starts;
+    this.#starts = starts.filter((_, i) => starts[i - (i % 2)]! % this.#stride === 0);
   }
 
   /** Lets a batch of reads wait for the round that began last. */
@@ -48,11 +59,12 @@ export class HeartbeatRounds {
   confirm(round: number): readonly ReadBatch[] {
     if (round <= this.confirmed) return NONE;
     this.confirmed = round;
-    const kept = this.last - round;
-    // The start is forgotten only if over STARTS_MAX rounds went unanswered: then this one proves nothing for a lease.
-    const start = this.#startsMs[this.#startsMs.length - 1 - kept];
-    if (start !== undefined) this.confirmedStartMs = start;
-    this.#startsMs = kept === 0 ? [] : this.#startsMs.slice(-kept);
+    const starts = this.#starts;
+    let known = 0;
+    while (known < starts.length && starts[known]! <= round) known += 2;
+    if (known > 0) this.confirmedStartMs = starts[known - 1]!;
+    this.#starts = known === starts.length ? [] : starts.slice(known);
+    if (this.#stride > 1 && this.#starts.length < STARTS_MAX / 2) this.#stride /= 2;
     let n = 0;
     while (n < this.#batches.length && this.#batches[n]!.round <= round) n++;
     return n === 0 ? NONE : this.#batches.splice(0, n);
@@ -64,7 +76,8 @@ export class HeartbeatRounds {
     this.last = 0;
     this.confirmed = 0;
     this.confirmedStartMs = undefined;
-    if (this.#startsMs.length > 0) this.#startsMs = [];
+    if (this.#starts.length > 0) this.#starts = [];
+    this.#stride = 1;
     if (this.#batches.length > 0) this.#batches = [];
     return lost;
   }

@@ -89,13 +89,14 @@ export function broadcastHeartbeat(r: Replica): void {
     m.commit = Math.min(pr.match, r.log.committed);
     m.context = round;
     m.transfer = r.transfersGivenUp;
-    r.send(m);
+    r.sendHeartbeat(m);
     pr.sentCommit = m.commit;
   }
   confirmRounds(r);
 }
 
-function confirmRounds(r: Replica): void {
+/** Answers the reads that waited for what a quorum has acknowledged. */
+export function confirmRounds(r: Replica): void {
   for (const batch of r.rounds.confirm(Math.min(r.quorumRound, r.rounds.last))) answerReads(r, batch);
 }
 
@@ -106,6 +107,8 @@ function answerReads(r: Replica, { index, tokens, remote }: ReadBatch): void {
     m.index = index;
     m.context = token;
     r.send(m);
+    const pr = r.progressOf(from);
+    if (r.options.commitsWithHeartbeats && pr?.canBumpCommit(index)) sendAppend(r, pr, true);
   }
 }
 
@@ -133,7 +136,11 @@ export function checkQuorumActive(r: Replica): void {
   const { voters, votersOutgoing } = r.members.config;
   const result = jointVote(voters, votersOutgoing, (id) => r.progressOf(id)?.recentActive);
   if (result !== 'won') r.becomeFollower(r.term, 0);
-  for (const pr of r.members.progress) if (pr.id !== r.id) pr.recentActive = false;
+  for (const pr of r.members.progress) {
+    if (pr.id === r.id) continue;
+    pr.wasActive = pr.recentActive;
+    pr.recentActive = false;
+  }
 }
 
 /** Handles a message as leader; its term is this replica's, or none. */
@@ -180,8 +187,11 @@ function handleAppendResponse(r: Replica, pr: Progress, m: Message): DropReason 
     pr.becomeProbe();
     pr.becomeReplicate();
   }
-  if (r.maybeCommit()) broadcastAppend(r);
-  else if (pr.id !== r.id && pr.canBumpCommit(log.committed)) sendAppend(r, pr, true);
+  const isNew = r.maybeCommit();
+  if (tellsCommitsAtOnce(r)) {
+    if (isNew) broadcastAppend(r);
+    else if (pr.id !== r.id && pr.canBumpCommit(log.committed)) sendAppend(r, pr, true);
+  }
   if (pr.id === r.id) return undefined;
   // There may be room for several appends now.
   while (sendAppend(r, pr, false)) {}
@@ -200,6 +210,12 @@ function handleHeartbeatResponse(r: Replica, pr: Progress, m: Message): DropReas
     confirmRounds(r);
   }
   return undefined;
+}
+
+/** Whether followers learn of commits by a message of their own. Always while the configuration changes, or the leader. */
+function tellsCommitsAtOnce(r: Replica): boolean {
+  if (!r.options.commitsWithHeartbeats || r.transferee !== 0) return true;
+  return r.pendingConfIndex > r.log.applied || r.members.config.votersOutgoing.length > 0;
 }
 
 /** The transport could not deliver to `id`: what is on the way is probably lost. */

@@ -123,7 +123,10 @@ export function applyChange(m: Membership, lastIndex: number, limits: InflightLi
 export function restoreMembership(config: ConfState, lastIndex: number, limits: InflightLimits): Membership {
   const problem = configProblem(config);
   if (problem !== undefined) {
-    throw new RaftError('RAFT_CORRUPT_STATE', `The stored configuration contradicts itself: ${problem}.`);
+    throw new RaftError(
+      'RAFT_CORRUPT_STATE',
+      `The stored configuration contradicts itself: ${problem}. Do not start this replica; replace it by a new one.`,
+    );
   }
   const ids = new Set([...config.voters, ...config.votersOutgoing, ...config.learners]);
   const progress = [...ids]

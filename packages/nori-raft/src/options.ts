@@ -1,7 +1,7 @@
 // Options of the core, with their defaults and limits.
 import { RaftError } from './errors.js';
 import type { InflightLimits } from './progress.js';
-import type { LogReader } from './types.js';
+import type { LogReader, Message } from './types.js';
 
 /**
  * Leader leases (docs: README, "Leases"). The lease runs from the moment a heartbeat round began that a quorum
@@ -58,7 +58,10 @@ export interface RaftOptions {
   readonly inflightAppendsMax?: number;
   /** Bytes on the way to one follower. Default 64 MiB. */
   readonly inflightBytesMax?: number;
-  /** Bytes of entries that are not committed yet, above which proposals are refused. Default 64 MiB. */
+  /**
+   * Bytes of entries that this leader has appended and not applied yet, above which proposals are refused; one is always taken.
+   * Default 64 MiB.
+   */
   readonly uncommittedBytesMax?: number;
   /** Bytes of entries handed out to be applied and not reported as applied. Default 64 MiB. */
   readonly applyingBytesMax?: number;
@@ -66,15 +69,27 @@ export interface RaftOptions {
   readonly entryBytesMax?: number;
   /** Default: no leases; `leaseExpiresAtMs` stays 0. Needs `checkQuorum`. */
   readonly lease?: LeaseOptions;
+  /**
+   * Followers learn what is committed with the next append or heartbeat, not at once: half as many messages for a proposal that no other
+   * follows, and followers apply it up to a heartbeat later. Default false.
+   */
+  readonly commitsWithHeartbeats?: boolean;
+  /**
+   * Takes heartbeats, and answers that need not wait for the disk, as they come up, within the call that made them. They may be sent at
+   * once. Default: they come with the next Ready. A replica at rest has nothing else to say, so that many at rest cost no Readys.
+   */
+  readonly sendHeartbeat?: (message: Message) => void;
   readonly etcd?: EtcdOptions;
 }
 
 const MIB = 1024 * 1024;
 
 /** {@link RaftOptions}, checked and complete. */
-export interface ResolvedOptions extends Required<Omit<RaftOptions, 'appliedIndex' | 'lease' | 'etcd'>> {
+export interface ResolvedOptions
+  extends Required<Omit<RaftOptions, 'appliedIndex' | 'lease' | 'sendHeartbeat' | 'etcd'>> {
   readonly appliedIndex: number | undefined;
   readonly lease: LeaseOptions | undefined;
+  readonly sendHeartbeat: ((message: Message) => void) | undefined;
   readonly etcd: EtcdOptions | undefined;
   readonly inflight: InflightLimits;
 }
@@ -99,6 +114,8 @@ export function resolveOptions(options: RaftOptions): ResolvedOptions {
     applyingBytesMax: options.applyingBytesMax ?? 64 * MIB,
     entryBytesMax: options.entryBytesMax ?? 16 * MIB,
     lease: options.lease,
+    commitsWithHeartbeats: options.commitsWithHeartbeats ?? false,
+    sendHeartbeat: options.sendHeartbeat,
     etcd: options.etcd,
   };
   positiveInteger('id', resolved.id);

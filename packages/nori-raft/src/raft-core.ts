@@ -10,6 +10,7 @@ import { blankMessage } from './message.js';
 import { type RaftOptions, resolveOptions } from './options.js';
 import { propose, proposeConfChange, refuseToFollow } from './proposals.js';
 import { type Payload, Replica } from './replica.js';
+import { mayRestAsFollower, mayRestAsLeader, resumeFollower, resumeLeader } from './rest.js';
 import type {
   AppendToken,
   ConfChange,
@@ -18,6 +19,7 @@ import type {
   Entry,
   EntryId,
   HardState,
+  LeaderRest,
   Message,
   RaftStatus,
   ReadState,
@@ -33,6 +35,9 @@ interface Applying {
   readonly bytes: number;
   readonly payloadBytes: number;
 }
+
+/** Questions of a follower that wait for answers; lost ones would wait for ever. */
+const FORWARDED_READS_MAX = 1024;
 
 const NO_MESSAGES: readonly Message[] = Object.freeze([]);
 const NO_READS: readonly ReadState[] = Object.freeze([]);
@@ -90,6 +95,16 @@ export class RaftCore {
     return this.#r.log.lastIndex;
   }
 
+  /** What all followers hold that keep up with this leader: their logs need nothing before it. Infinity: there are none. */
+  get lowestMatch(): number {
+    let lowest = Infinity;
+    if (this.#r.role !== 'leader') return lowest;
+    for (const { match, recentActive, wasActive, state } of this.#r.members.progress) {
+      if ((recentActive || wasActive) && state === 'replicate' && match < lowest) lowest = match;
+    }
+    return lowest;
+  }
+
   /** The configuration in force: the last one that was applied. */
   get config(): ConfState {
     return this.#r.members.config;
@@ -118,6 +133,51 @@ export class RaftCore {
    */
   skipTicks(count: number): void {
     this.#r.skipTicks(count);
+  }
+
+  /**
+   * Whether nothing can come of this replica for now but heartbeats that are the same each time: `leader`, then all that follow hold
+   * all there is. A driver may then exchange them without it (see {@link RaftCore.resumeLeader}). Answers false too often rather than
+   * too rarely.
+   */
+  get mayRest(): 'leader' | 'follower' | false {
+    const { role } = this.#r;
+    if (role === 'leader') return mayRestAsLeader(this.#r) && !this.hasReady() ? 'leader' : false;
+    return mayRestAsFollower(this.#r) && !this.hasReady() ? 'follower' : false;
+  }
+
+  /**
+   * A leader that rested is told what there was meanwhile: rounds of heartbeats that began for it, and the last round that each replica
+   * has answered. To be called before anything else is asked of it.
+   */
+  resumeLeader(rest: LeaderRest): void {
+    const { startsMs } = rest;
+    if (startsMs.length > 0) this.#setNow(this.#r.nowMs, startsMs[startsMs.length - 1]!);
+    resumeLeader(this.#r, rest);
+  }
+
+  /**
+   * A follower that rested is told when the last heartbeat that it had stepped came again most recently, the same but for its number, and
+   * was answered. To be called before anything else is asked of it.
+   */
+  resumeFollower(nowMs: number): void {
+    this.#setNow(nowMs, this.#r.leaseNowMs);
+    resumeFollower(this.#r);
+  }
+
+  /** Ticks until a leader asks itself whether it has heard from a quorum. */
+  get ticksUntilQuorumCheck(): number {
+    return Math.max(1, this.#r.options.electionTicks - this.#r.electionElapsed);
+  }
+
+  /** Number of the last round of heartbeats; 0: none. */
+  get heartbeatRound(): number {
+    return this.#r.rounds.last;
+  }
+
+  /** Transfers of leadership that this leader has given up. */
+  get transfersGivenUp(): number {
+    return this.#r.transfersGivenUp;
   }
 
   /**
@@ -426,6 +486,7 @@ export class RaftCore {
       startReads(r);
       return;
     }
+    if (r.forwardedReads.size >= FORWARDED_READS_MAX) r.failOldestForwardedReads();
     const m = blankMessage('read-index', r.id, r.leader, 0);
     m.context = r.newReads[0]!;
     r.forwardedReads.set(m.context, r.newReads);
@@ -434,7 +495,9 @@ export class RaftCore {
   }
 
   #handOut(committed: readonly Entry[]): void {
-    for (const { type, index } of committed) if (type === 'conf-change') this.#confChangesDue.push(index);
+    for (let i = 0; i < committed.length; i++) {
+      if (committed[i]!.type === 'conf-change') this.#confChangesDue.push(committed[i]!.index);
+    }
     this.#r.log.acceptApplying(committed, this.#appliesUnstable);
     const last = committed[committed.length - 1]!.index;
     this.#applying.push({ last, bytes: entriesBytes(committed), payloadBytes: payloadBytes(committed) });

@@ -272,12 +272,12 @@ export class RaftLog {
 
   /** Whether a configuration change is committed and not applied: until then this replica does not know who votes. */
   hasUnappliedConfChange(): boolean {
-    return this.hasConfChangeAfterApplied(this.committed);
+    return this.hasConfChange(this.applied + 1, this.committed);
   }
 
-  /** Whether a configuration change stands behind what is applied, up to `to`. */
-  hasConfChangeAfterApplied(to: number): boolean {
-    let from = this.applied + 1;
+  /** Whether there is a configuration change among the entries from `first` to `to`, both included. */
+  hasConfChange(first: number, to: number): boolean {
+    let from = first;
     while (from <= to) {
       const entries = this.slice(from, to + 1, this.#applyingBytesMax);
       // Compacted: it waits to be applied by way of a snapshot.

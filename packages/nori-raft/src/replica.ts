@@ -132,9 +132,12 @@ export class Replica {
     this.becomeFollower(this.term, 0);
   }
 
-  /** Whether nobody else can have led since what is applied: the only voter need not wait before it leads again. */
+  /**
+   * Whether nobody else can lead, or have led just now: then the only voter need not wait before it leads again. A change in
+   * the log may add others; or it has removed them, and they may not know it yet.
+   */
   get #wasAlwaysAlone(): boolean {
-    return this.isSoleVoter && !this.log.hasConfChangeAfterApplied(this.log.lastIndex);
+    return this.isSoleVoter && !this.log.hasConfChange(this.log.firstIndex, this.log.lastIndex);
   }
 
   // Membership.
@@ -250,6 +253,14 @@ export class Replica {
     if (this.newRemoteReads.length > 0) this.newRemoteReads = [];
   }
 
+  failOldestForwardedReads(): void {
+    for (const [context, tokens] of this.forwardedReads) {
+      this.forwardedReads.delete(context);
+      this.#failReads(tokens);
+      return;
+    }
+  }
+
   #failReads(tokens: readonly number[]): void {
     for (const token of tokens) this.readsFailed.push(token);
   }
@@ -302,6 +313,12 @@ export class Replica {
   /** Queues a message that says nothing about what is durable here. */
   send(message: Message): void {
     this.messages.push(message);
+  }
+
+  /** Sends a heartbeat, or an answer to one that says nothing about what is not durable here. */
+  sendHeartbeat(message: Message): void {
+    if (this.options.sendHeartbeat === undefined) this.messages.push(message);
+    else this.options.sendHeartbeat(message);
   }
 
   /** Queues a vote or an acknowledgement: it promises what must be durable before it is sent. */
@@ -366,6 +383,8 @@ export class Replica {
       if (this.isPromotable && this.electionElapsed >= this.randomizedElectionTicks) {
         this.electionElapsed = 0;
         campaign(this, 0);
+        // Who may not campaign now has waited for the leader in vain all the same, and votes for others. etcd goes on waiting.
+        if (this.role === 'follower' && this.options.etcd === undefined) this.setLeader(0);
       }
     }
   }
@@ -447,9 +466,13 @@ export class Replica {
       (this.vote === 0 && this.leader === 0) ||
       // or a term that has not begun.
       (m.type === 'pre-vote' && m.term > this.term);
-    // Learners vote too: one may have been promoted without knowing it yet, and be needed.
     const answerType = m.type === 'vote' ? 'vote-response' : 'pre-vote-response';
-    if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {
+    if (this.#goesFirst(m)) {
+      this.#refuseVote(answerType, m.from);
+      return;
+    }
+    // Learners vote too: one may have been promoted without knowing it yet, and be needed.
+    if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {
       // The term asked for, not the own: an answer of an older term would be ignored.
       this.sendAfterAppend(blankMessage(answerType, this.id, m.from, m.term));
       if (m.type === 'vote') {
@@ -459,6 +482,26 @@ export class Replica {
     } else {
       this.#refuseVote(answerType, m.from);
     }
+  }
+
+  /**
+   * Whether a vote would be one too early. It may be asked for in a term that is this replica's already, by way of something
+   * other than a vote: what was promised to the leader of an earlier one holds in it, too.
+   */
+  #wouldBreakPromise(m: Message): boolean {
+    if (m.type === 'pre-vote' || this.vote === m.from) return false;
+    return this.guard.forbids(this.guard.isConsented(m.term, m.transfer), this.nowMs);
+  }
+
+  /**
+   * Whether this replica asks for the same votes at the same moment, and is the one of both to get them: if each let the other
+   * go ahead, both would become candidates, and neither would win before another timeout. Only for a moment: who cannot win must not
+   * stand in the way for longer.
+   */
+  #goesFirst(m: Message): boolean {
+    if (m.type !== 'pre-vote' || this.role !== 'pre-candidate' || this.options.etcd !== undefined) return false;
+    if (m.term !== this.term + 1 || this.electionElapsed > 1 || this.id < m.from) return false;
+    return m.index === this.log.lastIndex && m.logTerm === this.log.lastTerm;
   }
 
   /**

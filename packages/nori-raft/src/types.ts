@@ -241,6 +241,18 @@ export type DropReason =
   /** A forwarded proposal that the leader refused. */
   | 'refused';
 
+/** What happened while a leader rested. */
+export interface LeaderRest {
+  /** Ticks that passed. */
+  readonly ticks: number;
+  /** Ticks since the last round began. */
+  readonly ticksSinceRound: number;
+  /** When rounds began, on the clock of leases, oldest first. */
+  readonly startsMs: readonly number[];
+  /** Last round that each replica has answered; who has answered none is missing. */
+  readonly answered: ReadonlyMap<number, number>;
+}
+
 /** How things stand. */
 export interface RaftStatus extends HardState, SoftState {
   readonly id: number;

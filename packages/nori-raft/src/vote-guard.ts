@@ -40,6 +40,11 @@ export class VoteGuard {
     }
   }
 
+  /** The leader that was heard last has said the same again. */
+  heardAgain(nowMs: number): void {
+    this.#heardAtMs = nowMs;
+  }
+
   /** Whether a vote asked for in the name of a transfer (number `transfer`, 0: none) for `term` has the leader's consent. */
   isConsented(term: number, transfer: number): boolean {
     if (transfer === 0) return false;

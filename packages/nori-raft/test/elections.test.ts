@@ -88,6 +88,20 @@ test('nobody campaigns while a committed configuration change is not applied', (
   expect(c.core(2).role).toBe('pre-candidate');
 });
 
+test('who may not campaign because it does not know the voters does not keep others from being elected', () => {
+  const c = new Cluster();
+  c.elect(1);
+  c.node(2).slowApply = true;
+  c.core(1).proposeConfChange({ transition: 'auto', steps: [{ type: 'update', id: 3 }] });
+  c.settle();
+  c.tick(1);
+  // Its timer runs out as soon as it might vote again.
+  c.core(2).setRandomizedElectionTicks(10);
+  c.isolate(1);
+  c.tick(100, [2, 3]);
+  expect(c.core(3).role).toBe('leader');
+});
+
 test('learners and removed replicas never campaign', () => {
   const c = new Cluster({ voters: [1, 2], learners: [3] });
   c.core(3).campaign(0);
@@ -126,4 +140,29 @@ test('a candidate that cannot win does not put off the election of one that can'
     c.settle();
   }
   expect(c.core(2).role).toBe('leader');
+});
+
+test('of two that ask for votes at the same moment one is elected, without another timeout', () => {
+  const c = new Cluster();
+  // Replica 3 is dead.
+  c.isolate(3);
+  for (const id of [1, 2]) c.core(id).setRandomizedElectionTicks(15);
+  c.tick(14, [1, 2], false);
+  for (const id of [1, 2]) expect(c.core(id).role).toBe('follower');
+  c.tick(1, [1, 2]);
+  expect(c.core(2).role).toBe('leader');
+  expect(c.core(1).leader).toBe(2);
+});
+
+test('who asks for votes and does not get them stands in the way of others for a moment only', () => {
+  const c = new Cluster();
+  c.isolate(3);
+  c.core(2).setRandomizedElectionTicks(10);
+  c.core(1).setRandomizedElectionTicks(12);
+  c.tick(10, [1, 2], false);
+  c.work();
+  c.queue = [];
+  expect(c.core(2).role).toBe('pre-candidate');
+  c.tick(2, [1, 2]);
+  expect(c.core(1).role).toBe('leader');
 });

@@ -205,3 +205,55 @@ test('without the option there is never a lease', () => {
   expect(core.leaseExpiresAtMs).toBe(0);
   expect(core.leaseRead(c.nowMs)).toBeUndefined();
 });
+
+test('who has been moved to a later term without voting in it still keeps its promise there', () => {
+  const c = cluster();
+  c.elect(1);
+  c.tick(1);
+  const { term, lastIndex } = c.core(2);
+  expect(c.core(1).leaseExpiresAtMs).toBeGreaterThan(c.nowMs);
+  // Replica 3 refuses a pre-vote of long ago, as a candidate of the next term; then its request for votes arrives.
+  const refusal = { ...blankMessage('pre-vote-response', 3, 2, term + 1), reject: true };
+  c.core(2).step(refusal, c.nowMs);
+  expect(c.core(2).term).toBe(term + 1);
+  const vote = { ...blankMessage('vote', 3, 2, term + 1), index: lastIndex, logTerm: term };
+  c.core(2).step(vote, c.nowMs);
+  let ready = c.core(2).ready();
+  expect(ready.hardState).toMatchObject({ term: term + 1, vote: 0 });
+  expect(ready.afterAppend).toMatchObject([{ type: 'vote-response', to: 3, reject: true }]);
+  c.nowMs += 900;
+  c.core(2).step(vote, c.nowMs);
+  ready = c.core(2).ready();
+  expect(ready.hardState).toMatchObject({ vote: 3 });
+  expect(ready.afterAppend).toMatchObject([{ type: 'vote-response', to: 3, reject: false }]);
+});
+
+test('who restarts in a term in which it has not voted keeps the promises of before there, too', () => {
+  const c = cluster();
+  c.elect(1);
+  c.tick(1);
+  const { term, lastIndex } = c.core(2);
+  c.core(2).step({ ...blankMessage('pre-vote-response', 3, 2, term + 1), reject: true }, c.nowMs);
+  c.node(2).work(() => {});
+  c.node(2).restart({ lease: { ...lease, nowMs: c.nowMs } });
+  const vote = { ...blankMessage('vote', 3, 2, term + 1), index: lastIndex, logTerm: term };
+  c.core(2).step(vote, c.nowMs);
+  expect(c.core(2).ready().afterAppend).toMatchObject([{ type: 'vote-response', reject: true }]);
+});
+
+test('who has just become the only voter keeps its promise to the leader of before after a restart', () => {
+  const c = cluster({ voters: [1, 2] });
+  c.elect(2);
+  // The leader is slow to learn that it was removed, and has its lease until then.
+  c.node(2).slowApply = true;
+  c.core(2).proposeConfChange({ transition: 'auto', steps: [{ type: 'remove', id: 2 }] });
+  c.settle();
+  c.tick(1, [2]);
+  expect(c.core(1).config.voters).toEqual([1]);
+  expect(c.core(2).leaseExpiresAtMs).toBeGreaterThan(c.nowMs);
+  c.node(1).restart({ lease: { ...lease, nowMs: c.nowMs } });
+  c.isolate(2);
+  c.core(1).campaign(c.nowMs);
+  c.settle();
+  expect(c.core(1).role).toBe('follower');
+});

@@ -2,11 +2,11 @@
 //
 // Short form: each mutant gets the seed that MUTANTS.md says finds it, and some more if that does not, since seeds do other
 // things whenever the simulator changes. Long form: NORI_RAFT_MUTANT_SEEDS=2000 hunts all of them from seed 1 on.
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { patched } from './mutants/build.js';
 import { COARSE_PROBES } from './mutants/core-mutants.js';
 import { MUTANTS } from './mutants/mutants.js';
+import { recordedSeeds } from './mutants/recorded-seeds.js';
 import { type Hunt, hunt } from './mutants/run-mutant.js';
 
 const SEEDS_MAX = process.env.NORI_RAFT_MUTANT_SEEDS;
@@ -14,12 +14,7 @@ const SEEDS_MAX = process.env.NORI_RAFT_MUTANT_SEEDS;
 const SEEDS_MORE = 150;
 const TIMEOUT_MS = 900_000;
 
-/** Seeds that found mutants, by the table. */
-const recorded = new Map<string, number>();
-for (const line of readFileSync(new URL('../MUTANTS.md', import.meta.url), 'utf8').split('\n')) {
-  const found = /^\|[^|]*\| `([a-z0-9-]+)` \|.*\| (\d+) \|$/.exec(line);
-  if (found !== null && !line.includes('**')) recorded.set(found[1]!, Number(found[2]));
-}
+const recorded = recordedSeeds();
 
 test('the simulator finds nothing wrong with the code as it is', { timeout: TIMEOUT_MS }, async () => {
   const { result, seeds, violation } = await hunt([], { seedsMax: Number(SEEDS_MAX ?? 20) });

@@ -24,6 +24,7 @@ describe('Progress', () => {
       pendingSnapshot: 0,
       inflight: 0,
       inflightFull: false,
+      ackedRound: 0,
     });
   });
 

@@ -1,108 +1,85 @@
-// The replicated map of the README on three processes, one of which is killed and comes back.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+// The replicated map of the README on three processes, each of which is killed and comes back: as this repository has the
+// package built, and as its users have it, packed and installed by npm.
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { transform } from 'esbuild';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+// @ts-expect-error a script without declarations
+import { npmInstall, packAll } from '../../../scripts/examples.mjs';
+import { MapProcesses } from './helpers/map-processes.js';
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url));
-/** Inside the package, so that it finds itself by its name. */
-const SCRIPT = join(PACKAGE, '.reports', 'map.mjs');
 
 let dir: string;
-let httpPort: number;
-const processes = new Map<number, ChildProcess>();
+let map: MapProcesses | undefined;
 
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nori-raft-map-'));
-  const source = await readFile(join(PACKAGE, 'test', 'readme-map.ts'), 'utf8');
-  const [peerPort, http] = [await freePorts(), await freePorts()];
-  httpPort = http;
-  const placed = source.replace('[7000, 9000]', `[${peerPort}, ${http}]`);
-  expect(placed).not.toBe(source);
-  const { code } = await transform(placed, { loader: 'ts', format: 'esm', target: 'node20' });
-  await mkdir(join(PACKAGE, '.reports'), { recursive: true });
-  await writeFile(SCRIPT, code);
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'nori-raft-map-'));
 });
 
-afterAll(async () => {
-  await Promise.all([...processes.keys()].map(kill));
-  await rm(dir, { recursive: true, force: true });
-  await rm(join(PACKAGE, '.reports'), { recursive: true, force: true });
+afterEach(async () => {
+  await map?.killAll();
+  map = undefined;
+  rmSync(dir, { recursive: true, force: true });
 });
 
-/** A port p such that p + 1 to p + 3 are free. */
-async function freePorts(): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const base = 20_000 + Math.floor(Math.random() * 10_000);
-    if ((await Promise.all([1, 2, 3].map((n) => isFree(base + n)))).every(Boolean)) return base;
-  }
-  throw new Error('There are no three free ports in a row.');
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
-
-async function start(number: number): Promise<void> {
-  const child = spawn(process.execPath, [SCRIPT, String(number)], { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
-  processes.set(number, child);
-  await new Promise<void>((resolve, reject) => {
-    let output = '';
-    const take = (chunk: unknown) => {
-      output += String(chunk);
-      if (output.includes(' at http://')) resolve();
-    };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
-    child.once('exit', () => reject(new Error(`Node ${number} ended: ${output}`)));
-  });
-}
-
-async function kill(number: number): Promise<void> {
-  const child = processes.get(number)!;
-  processes.delete(number);
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await exited;
-}
-
-/** Asks a node until it answers: there may be no leader for a moment. */
-async function ask(number: number, key: string, value?: string): Promise<string> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const options = value === undefined ? {} : { method: 'PUT', body: value };
-      const response = await fetch(`http://127.0.0.1:${httpPort + number}/${key}`, options);
-      const text = (await response.text()).trim();
-      if (response.ok) return text;
-      if (attempt === 200) throw new Error(text);
-    } catch (error) {
-      if (attempt === 200) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+async function survivesEachDeath(one: MapProcesses): Promise<void> {
+  await Promise.all([1, 2, 3].map((number) => one.start(number)));
+  expect(await one.ask(1, 'color', 'red')).toMatch(/^created at \d+$/);
+  for (const number of [1, 2, 3]) expect(await one.ask(number, 'color')).toBe('red');
+  for (const number of [1, 2, 3]) {
+    await one.kill(number);
+    const others = [1, 2, 3].filter((n) => n !== number);
+    expect(await one.ask(others[0]!, 'color', `without ${number}`)).toMatch(/^changed at \d+$/);
+    expect(await one.ask(others[1]!, 'color')).toBe(`without ${number}`);
+    await one.start(number);
+    expect(await one.ask(number, 'color')).toBe(`without ${number}`);
   }
 }
 
 test('the replicated map of the README survives the death of its leader', { timeout: 60_000 }, async () => {
-  const readme = await readFile(join(PACKAGE, 'README.md'), 'utf8');
-  expect(readme).toContain(`\`\`\`ts\n${await readFile(join(PACKAGE, 'test', 'readme-map.ts'), 'utf8')}\`\`\``);
+  const [readme, source] = ['README.md', 'test/readme-map.mjs'].map((path) =>
+    readFileSync(join(PACKAGE, path), 'utf8'),
+  );
+  expect(readme).toContain(`\`\`\`js\n${source}\`\`\``);
+  // Inside the package, so that it finds itself by its name.
+  const script = join(PACKAGE, '.reports', 'map.mjs');
+  mkdirSync(join(PACKAGE, '.reports'), { recursive: true });
+  map = await MapProcesses.prepare(script, dir);
+  await survivesEachDeath(map);
+  rmSync(script);
+});
 
-  await Promise.all([1, 2, 3].map(start));
-  expect(await ask(1, 'color', 'red')).toMatch(/^created at \d+$/);
-  for (const number of [1, 2, 3]) expect(await ask(number, 'color')).toBe('red');
-  for (const number of [1, 2, 3]) {
-    await kill(number);
-    const others = [1, 2, 3].filter((n) => n !== number);
-    expect(await ask(others[0]!, 'color', `without ${number}`)).toMatch(/^changed at \d+$/);
-    expect(await ask(others[1]!, 'color')).toBe(`without ${number}`);
-    await start(number);
-    expect(await ask(number, 'color')).toBe(`without ${number}`);
-  }
+test('installed from its archive, without a network, the package runs the replicated map', {
+  timeout: 120_000,
+}, async () => {
+  // Holds node and npm, and nothing else; and an empty cache: what npm installs can only come from the archives.
+  const bin = join(dir, 'bin');
+  mkdirSync(bin);
+  symlinkSync(process.execPath, join(bin, 'node'));
+  const npm = process.env.PATH?.split(delimiter).find((folder) => existsSync(join(folder, 'npm')));
+  symlinkSync(realpathSync(join(npm!, 'npm')), join(bin, 'npm'));
+  const env = { PATH: bin, HOME: dir, npm_config_cache: join(dir, 'cache') };
+  const archives: Map<string, string> = await packAll(join(dir, 'packed'), 'nori-raft');
+  expect([...archives.keys()]).toEqual(expect.arrayContaining(['nori-raft', 'nori-wal', 'nori-io', 'nori-observe']));
+  const home = join(dir, 'home');
+  mkdirSync(home);
+  await npmInstall(home, [...archives.values()], env);
+  expect(
+    readdirSync(join(home, 'node_modules'))
+      .filter((name) => !name.startsWith('.'))
+      .sort(),
+  ).toEqual([...archives.keys()].sort());
+  map = await MapProcesses.prepare(join(home, 'map.mjs'), home, env);
+  await survivesEachDeath(map);
 });

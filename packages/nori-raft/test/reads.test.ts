@@ -105,3 +105,37 @@ test('without a leader a read is refused', () => {
   const c = new Cluster();
   expect(() => c.core(1).readIndex()).toThrow(expect.objectContaining({ code: 'RAFT_NOT_LEADER', leader: 0 }));
 });
+
+test('a follower that does not know yet who the leader is reads by it all the same', () => {
+  const c = new Cluster({ spare: [4] });
+  c.elect(1);
+  c.node(3).slowApply = true;
+  c.core(1).proposeConfChange({ transition: 'auto', steps: [{ type: 'add-voter', id: 4 }] });
+  c.settle();
+  c.tick(2);
+  c.core(1).transferLeader(4);
+  c.settle();
+  expect(c.core(4).role).toBe('leader');
+  expect(c.core(3).leader).toBe(4);
+  expect(c.core(3).config.voters).toEqual([1, 2, 3]);
+  const token = c.core(3).readIndex();
+  c.settle();
+  expect(c.node(3).reads).toEqual([{ token, index: c.core(4).commitIndex }]);
+});
+
+test('questions whose answers never come are bounded: the oldest fail', () => {
+  const c = new Cluster();
+  c.elect(1);
+  const { core, readsFailed, reads } = c.node(2);
+  c.passes = ({ type }) => type !== 'read-index';
+  const tokens: number[] = [];
+  for (let i = 0; i < 1030; i++) {
+    tokens.push(core.readIndex());
+    c.settle();
+  }
+  expect(readsFailed).toEqual(tokens.slice(0, 6));
+  c.heal();
+  const last = core.readIndex();
+  c.settle();
+  expect(reads.map(({ token }) => token)).toEqual([last]);
+});

@@ -41,12 +41,13 @@ export class Applier {
   }
 
   push(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#committed.push(entry);
+    if (this.#committed.length === 0) this.#committed = entries.slice();
+    else for (const entry of entries) this.#committed.push(entry);
     this.#host.unappliedBytes += bytesOf(entries);
   }
 
   run(): void {
-    if (!this.#running && !this.#ended) void this.#run();
+    if (!this.#running && !this.#ended) this.#run();
   }
 
   /** Resolves when the state machine is at rest. */
@@ -71,28 +72,52 @@ export class Applier {
     this.#wake?.();
   }
 
-  async #run(): Promise<void> {
+  /** Applies until there is nothing left, with pauses where something has to be waited for. */
+  #run(): void {
     this.#running = true;
     try {
-      let startMs = this.#host.clock.nowMs();
-      while (this.#committed.length > 0) {
-        const applying = this.#applySlice();
-        if (applying !== undefined) await applying;
-        if (this.#ended) return;
-        if (this.#committed.length > 0 && this.#host.clock.nowMs() - startMs > TURN_MS) {
-          await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
-          if (this.#ended) return;
-          startMs = this.#host.clock.nowMs();
-        }
+      const waits = this.#applyAll();
+      if (waits !== undefined) {
+        waits.then(
+          () => (this.#ended ? this.#stop() : this.#run()),
+          (error: unknown) => this.#fail(error),
+        );
+        return;
       }
     } catch (error) {
-      this.#listener.failed(error);
-    } finally {
-      this.#running = false;
-      this.#wake?.();
-      this.#wake = undefined;
+      this.#fail(error);
+      return;
     }
+    this.#stop();
+  }
+
+  #fail(error: unknown): void {
+    this.#listener.failed(error);
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.#running = false;
+    this.#wake?.();
+    this.#wake = undefined;
     if (!this.#ended) this.#listener.idle();
+  }
+
+  /** @returns what has to be waited for: the state machine, or the turns of others */
+  #applyAll(): Promise<void> | undefined {
+    let startMs: number | undefined;
+    while (this.#committed.length > 0) {
+      const applying = this.#applySlice();
+      if (applying !== undefined) return applying;
+      if (this.#ended) return undefined;
+      if (this.#committed.length === 0) return undefined;
+      const nowMs = this.#host.clock.nowMs();
+      startMs ??= nowMs;
+      if (nowMs - startMs > TURN_MS) {
+        return new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
+      }
+    }
+    return undefined;
   }
 
   /** Applies up to SLICE_ENTRIES, or one configuration change. */

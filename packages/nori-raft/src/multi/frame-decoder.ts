@@ -67,9 +67,14 @@ interface DataCursor {
   entriesLeft: number;
 }
 
+/** Numbers of the columns that are being read; used again and again. */
+let scratch: number[] = [];
+
 function readColumns(reader: ByteReader, type: MessageType, count: number, visitor: FrameVisitor): void {
   if (count === 0) return;
-  const columns = new Float64Array(count * COLUMNS);
+  // Not a Float64Array: small integers then stay what they are.
+  const columns = scratch;
+  scratch = [];
   let groupId = 0;
   for (let i = 0; i < count; i++) {
     const { at } = reader;
@@ -78,7 +83,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
     if (groupId < 0 || groupId >= GROUP_ID_END) throw badFrame(at, 'a group id is out of range');
     columns[i] = groupId;
   }
-  for (let i = count; i < columns.length; i++) columns[i] = reader.varint();
+  for (let i = count; i < count * COLUMNS; i++) columns[i] = reader.varint();
   for (let i = 0; i < count; i++) {
     let at = i;
     const id = columns[at]!;
@@ -88,6 +93,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
     const commit = columns[(at += count)]!;
     const context = columns[(at += count)]!;
     const transfer = columns[at + count]!;
+    if (visitor.heartbeat?.(type !== 'heartbeat', id, from, to, term, commit, context, transfer) === true) continue;
     visitor.message(id, {
       type,
       from,
@@ -104,6 +110,7 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
       transfer,
     });
   }
+  scratch = columns;
 }
 
 function readMessage(reader: ByteReader, data: DataCursor, visitor: FrameVisitor): void {

@@ -5,6 +5,7 @@ import type { Entry, Message, MessageType } from '../types.js';
 import { ByteWriter, varintSize, zigzag } from './byte-writer.js';
 import {
   ACK_STATUSES,
+  COLUMNS,
   DEFAULT_FRAME_LIMITS,
   ENTRY_FLAG,
   ENTRY_HEAD_BYTES_MIN,
@@ -27,22 +28,56 @@ const MESSAGE_BYTES_MAX = 2 + 11 * 8;
 /** Flags and three numbers. */
 const ENTRY_HEAD_BYTES_MAX = 25;
 
+/** A heartbeat, or the answer to one, as far as it goes into the columns. */
+export type HeartbeatColumns = Pick<Message, 'from' | 'to' | 'term' | 'commit' | 'context' | 'transfer'>;
+
+/** Heartbeats or answers, their numbers one behind the other. */
+class ColumnSection {
+  /** The first `length` are in use; what is behind them is kept, so that nothing has to grow again. */
+  readonly numbers: number[] = [];
+  length = 0;
+  lastGroupId = 0;
+
+  get count(): number {
+    return this.length / COLUMNS;
+  }
+
+  /** @returns how many bytes it takes */
+  add(groupId: number, m: HeartbeatColumns): number {
+    const bytes = columnsSize(groupId - this.lastGroupId, m);
+    const { numbers } = this;
+    let at = this.length;
+    numbers[at++] = groupId;
+    numbers[at++] = m.from;
+    numbers[at++] = m.to;
+    numbers[at++] = m.term;
+    numbers[at++] = m.commit;
+    numbers[at++] = m.context;
+    numbers[at++] = m.transfer;
+    this.length = at;
+    this.lastGroupId = groupId;
+    return bytes;
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.lastGroupId = 0;
+  }
+}
+
 /** Messages of one section, with the groups they are for. */
 class Section {
   readonly groupIds: number[] = [];
   readonly messages: Message[] = [];
-  lastGroupId = 0;
 
   add(groupId: number, message: Message): void {
     this.groupIds.push(groupId);
     this.messages.push(message);
-    this.lastGroupId = groupId;
   }
 
   clear(): void {
     this.groupIds.length = 0;
     this.messages.length = 0;
-    this.lastGroupId = 0;
   }
 }
 
@@ -54,8 +89,8 @@ class Section {
  */
 export class FrameEncoder {
   readonly #limits: FrameLimits;
-  readonly #heartbeats = new Section();
-  readonly #answers = new Section();
+  readonly #heartbeats = new ColumnSection();
+  readonly #answers = new ColumnSection();
   readonly #others = new Section();
   #bytes = MESSAGES_HEADER_BYTES;
   #dataBytes = 0;
@@ -72,15 +107,18 @@ export class FrameEncoder {
 
   /** Messages added since the last frame. */
   get messageCount(): number {
-    return this.#heartbeats.messages.length + this.#answers.messages.length + this.#others.messages.length;
+    return this.#heartbeats.count + this.#answers.count + this.#others.messages.length;
   }
 
   /** Whether the frame stays within the limits with this message. A message that does not even fit in an empty one never can be sent. */
   fits(message: Message): boolean {
+    return this.#fits(message, dataSize(message.entries));
+  }
+
+  #fits(message: Message, dataBytes: number): boolean {
     const { frameBytesMax, messagesMax, entriesMax } = this.#limits;
     if (this.messageCount >= messagesMax || this.#entries + message.entries.length > entriesMax) return false;
-    let bytes = this.#bytes + MESSAGE_BYTES_MAX + message.entries.length * ENTRY_HEAD_BYTES_MAX;
-    if (message.entries.length > 0) bytes += dataSize(message.entries);
+    let bytes = this.#bytes + MESSAGE_BYTES_MAX + message.entries.length * ENTRY_HEAD_BYTES_MAX + dataBytes;
     if (message.snapshot !== undefined) bytes += snapshotHeadSize(message.snapshot);
     return bytes <= frameBytesMax;
   }
@@ -90,20 +128,36 @@ export class FrameEncoder {
    * {@link FrameEncoder.fits}); then it is not added
    */
   add(groupId: number, message: Message): void {
-    checkGroupId(groupId);
-    if (!this.fits(message))
+    if (!this.offer(groupId, message)) {
       throw new RaftError('RAFT_MISUSE', 'A message does not fit in the frame; ask `fits` before.');
-    if (isPlain(message)) {
-      const section = message.type === 'heartbeat' ? this.#heartbeats : this.#answers;
-      this.#bytes += columnsSize(groupId - section.lastGroupId, message);
-      section.add(groupId, message);
-      return;
     }
+  }
+
+  /** As {@link FrameEncoder.add}. @returns false: it does not fit, and was not added */
+  offer(groupId: number, message: Message): boolean {
+    checkGroupId(groupId);
     const dataBytes = dataSize(message.entries);
+    if (!this.#fits(message, dataBytes)) return false;
+    if (isPlain(message)) {
+      this.#bytes += (message.type === 'heartbeat' ? this.#heartbeats : this.#answers).add(groupId, message);
+      return true;
+    }
     this.#bytes += messageSize(groupId, message) + dataBytes;
     this.#dataBytes += dataBytes;
     this.#entries += message.entries.length;
     this.#others.add(groupId, message);
+    return true;
+  }
+
+  /** Whether there is room for one more heartbeat, or answer to one. */
+  get fitsHeartbeat(): boolean {
+    const { frameBytesMax, messagesMax } = this.#limits;
+    return this.messageCount < messagesMax && this.#bytes + MESSAGE_BYTES_MAX <= frameBytesMax;
+  }
+
+  /** As {@link FrameEncoder.add}, for a heartbeat or an answer to one; see {@link FrameEncoder.fitsHeartbeat}. */
+  addHeartbeat(isAnswer: boolean, groupId: number, numbers: HeartbeatColumns): void {
+    this.#bytes += (isAnswer ? this.#answers : this.#heartbeats).add(groupId, numbers);
   }
 
   /** The frame, in a buffer of its own. The encoder is empty afterwards. */
@@ -111,15 +165,18 @@ export class FrameEncoder {
     const out = new ByteWriter(this.#bytes);
     out.u8(FRAME_VERSION);
     out.u8(FRAME_KIND.messages);
-    out.u32(this.#heartbeats.messages.length);
-    out.u32(this.#answers.messages.length);
+    out.u32(this.#heartbeats.count);
+    out.u32(this.#answers.count);
     out.u32(this.#others.messages.length);
     out.u32(this.#dataBytes);
     writeColumns(out, this.#heartbeats);
     writeColumns(out, this.#answers);
     const { groupIds, messages } = this.#others;
     for (let i = 0; i < messages.length; i++) writeMessage(out, groupIds[i]!, messages[i]!);
-    for (const { entries } of messages) for (const { data } of entries) out.raw(data);
+    for (let i = 0; i < messages.length; i++) {
+      const { entries } = messages[i]!;
+      for (let j = 0; j < entries.length; j++) out.raw(entries[j]!.data);
+    }
     if (out.at !== this.#bytes)
       throw new RaftError('RAFT_MISUSE', 'A message was changed after it was added to a frame.');
     this.clear();
@@ -191,7 +248,7 @@ function checkGroupId(groupId: number): void {
   }
 }
 
-function columnsSize(difference: number, m: Message): number {
+function columnsSize(difference: number, m: HeartbeatColumns): number {
   return (
     varintSize(zigzag(difference)) +
     varintSize(m.from) +
@@ -203,19 +260,16 @@ function columnsSize(difference: number, m: Message): number {
   );
 }
 
-function writeColumns(out: ByteWriter, { groupIds, messages }: Section): void {
+function writeColumns(out: ByteWriter, { numbers, length }: ColumnSection): void {
   let before = 0;
-  for (let i = 0; i < groupIds.length; i++) {
-    const groupId = groupIds[i]!;
+  for (let i = 0; i < length; i += COLUMNS) {
+    const groupId = numbers[i]!;
     out.varint(zigzag(groupId - before));
     before = groupId;
   }
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.from);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.to);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.term);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.commit);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.context);
-  for (let i = 0; i < messages.length; i++) out.varint(messages[i]!.transfer);
+  for (let column = 1; column < COLUMNS; column++) {
+    for (let i = column; i < length; i += COLUMNS) out.varint(numbers[i]!);
+  }
 }
 
 function typeCode(type: MessageType): number {
@@ -230,14 +284,17 @@ function messageSize(groupId: number, m: Message): number {
   size += varintSize(m.index) + varintSize(m.logTerm) + varintSize(m.commit) + varintSize(m.rejectHint);
   size += varintSize(m.context) + varintSize(m.transfer) + varintSize(m.entries.length);
   if (m.snapshot !== undefined) size += snapshotHeadSize(m.snapshot);
+  const { entries } = m;
   let { index, term } = m;
-  for (const entry of m.entries) {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
     size += ENTRY_HEAD_BYTES_MIN - 1 + varintSize(entry.data.length);
     // Computed in any case: it refuses what is no number.
     const indexSize = varintSize(entry.index);
     if (entry.index !== index + 1) size += indexSize;
     if (entry.term !== term) size += varintSize(entry.term);
-    ({ index, term } = entry);
+    index = entry.index;
+    term = entry.term;
   }
   return size;
 }
@@ -257,8 +314,10 @@ function writeMessage(out: ByteWriter, groupId: number, m: Message): void {
   out.varint(m.transfer);
   out.varint(m.entries.length);
   if (m.snapshot !== undefined) writeSnapshotHead(out, m.snapshot);
+  const { entries } = m;
   let { index, term } = m;
-  for (const entry of m.entries) {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
     const hasIndex = entry.index !== index + 1;
     const hasTerm = entry.term !== term;
     const type = entry.type === 'conf-change' ? ENTRY_FLAG.confChange : 0;
@@ -266,12 +325,13 @@ function writeMessage(out: ByteWriter, groupId: number, m: Message): void {
     if (hasIndex) out.varint(entry.index);
     if (hasTerm) out.varint(entry.term);
     out.varint(entry.data.length);
-    ({ index, term } = entry);
+    index = entry.index;
+    term = entry.term;
   }
 }
 
 function dataSize(entries: readonly Entry[]): number {
   let size = 0;
-  for (const { data } of entries) size += data.length;
+  for (let i = 0; i < entries.length; i++) size += entries[i]!.data.length;
   return size;
 }

@@ -92,6 +92,17 @@ export interface SnapshotAck {
 
 /** Is told what is in a frame, in order. */
 export interface FrameVisitor {
+  /** Takes a heartbeat, or an answer to one, before a message is made of it. False, or no such method: it comes as a message. */
+  heartbeat?(
+    isAnswer: boolean,
+    groupId: number,
+    from: number,
+    to: number,
+    term: number,
+    commit: number,
+    context: number,
+    transfer: number,
+  ): boolean;
   message(groupId: number, message: Message): void;
   snapshotChunk(chunk: SnapshotChunk): void;
   snapshotAck(ack: SnapshotAck): void;

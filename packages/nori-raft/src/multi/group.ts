@@ -21,20 +21,22 @@ import type {
   Snapshot,
 } from '../types.js';
 import { Applier } from './applier.js';
+import { ConfChangeCalls } from './conf-changes.js';
 import type { GroupHost, Turn } from './group-host.js';
-import type { ResolvedMultiOptions } from './multi-options.js';
-import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachine } from './ports.js';
-import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
+import { OpenedSnapshots } from './opened-snapshots.js';
+import type { GroupLog, Mark, NodeId, StagedSnapshot, StateMachine } from './ports.js';
+import { type Applied, ProposalQueue } from './proposals.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
+import { busy, emptyProposal, notLeader, READS_MAX, refusalOf, tooLarge } from './refusals.js';
+import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
-
-const NO_DATA = new Uint8Array(0);
 
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
   readonly replicaId: number;
-  readonly core: RaftCore;
+  readonly #core: RaftCore;
+  readonly #rest: RestingCore;
   readonly machine: StateMachine;
   readonly preferredLeader: number;
   readonly #host: GroupHost;
@@ -42,36 +44,41 @@ export class GroupDriver implements RaftGroup {
   readonly #peers: Map<number, NodeId>;
   readonly #proposals = new ProposalQueue<unknown>();
   readonly #reads = new ReadQueue();
-  /** Waits for the configuration change at an index. */
-  #confWaiters: { readonly id: EntryId; readonly waiter: Waiter<ConfState> }[] = [];
+  readonly #confChanges = new ConfChangeCalls();
   /** Readys whose messages wait for writes, oldest first. */
   #unstored: { readonly ready: Ready; readonly written: boolean }[] = [];
   /** A commit index that is not worth a write of its own. */
   #lazyHardState: HardState | undefined;
   readonly #applier: Applier;
-  #openedSource: SnapshotSource | undefined;
+  readonly #opened: OpenedSnapshots;
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
-  /** The tick at which the core has something to do by itself: most groups at rest need one a second. */
+  /**
+   * The tick at which the core may have something to do by itself. Heard heartbeats put an election off without changing it, so most
+   * groups at rest are asked once a second.
+   */
   dueTick = 0;
-  /** The last tick that the core knows of. */
-  #toldTick: number;
+  /** Since when the replica that should lead has followed this leader without a break; undefined: it does not. */
+  preferredSinceMs: number | undefined;
+  slotTick = 0;
   /** In the set of groups with work. */
   awake = false;
+  /** The log may have entries that could be dropped. */
+  mayCompact = true;
   failure: RaftError | undefined;
 
   constructor(host: GroupHost, log: GroupLog, options: GroupOptions<unknown>) {
     this.#host = host;
     this.#log = log;
+    this.#opened = new OpenedSnapshots(host);
     this.groupId = options.groupId;
     this.replicaId = options.replicaId;
-    this.#toldTick = host.tick;
     this.machine = options.stateMachine;
     this.preferredLeader = options.preferredLeader ?? 0;
     this.#peers = new Map(options.peers);
     const { mark } = this.machine;
     const { clock, options: o } = host;
-    this.core = new RaftCore({
+    this.#core = new RaftCore({
       id: options.replicaId,
       storage: this.#reader(mark),
       random: o.random,
@@ -86,12 +93,24 @@ export class GroupDriver implements RaftGroup {
         maxClockDrift: o.maxClockDrift,
         nowMs: clock.nowMs(),
       },
+      commitsWithHeartbeats: true,
+      // Most groups have nothing else to say most of the time: they need no turn.
+      sendHeartbeat: (message) => this.#send(message),
     });
-    this.#applier = new Applier(host, this.core, this.machine, {
+    const restingHost = {
+      groupId: this.groupId,
+      rests: host.rests,
+      nodeOf: (id: number) => this.#peers.get(id),
+      tick: () => host.tick,
+      dueAt: (tick: number) => this.#dueAt(tick),
+    };
+    this.#rest = new RestingCore(restingHost, this.#core);
+    this.#applier = new Applier(host, this.#core, this.machine, {
       applied: (term, index, confState) => this.#applied(term, index, confState),
       result: ({ term, index }, result) => this.#proposals.applied(term, index, result),
       idle: () => {
-        if (this.core.hasReady()) host.wake(this);
+        this.#proposals.passed(this.#core.appliedIndex);
+        if (this.#core.hasReady()) host.wake(this);
       },
       failed: (error) => this.fail(error),
     });
@@ -116,11 +135,11 @@ export class GroupDriver implements RaftGroup {
   // What users call.
 
   get role(): Role {
-    return this.core.role;
+    return this.#core.role;
   }
 
   get term(): number {
-    return this.core.term;
+    return this.#core.term;
   }
 
   /** Nobody else has a say: it need not wait before it leads. */
@@ -130,46 +149,50 @@ export class GroupDriver implements RaftGroup {
   }
 
   get leader(): number {
-    return this.core.leader;
+    return this.#core.leader;
   }
 
   get leaderNode(): NodeId | undefined {
-    return this.#peers.get(this.core.leader);
+    return this.#peers.get(this.#core.leader);
   }
 
   get appliedIndex(): number {
-    return this.core.appliedIndex;
+    return this.#core.appliedIndex;
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
-    const refusal = this.failure ?? this.#host.refusal;
+    // Before room is taken for it.
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
     if (refusal !== undefined) return Promise.reject(refusal);
     // Said now rather than in the next turn: the caller can go to the leader at once.
-    if (this.core.role !== 'leader') return Promise.reject(this.#notLeader());
+    if (this.#core.role !== 'leader') return Promise.reject(notLeader(this));
     if (data.length > this.#host.options.entryBytesMax)
       return Promise.reject(tooLarge(data.length, this.#host.options));
+    if (data.length === 0) return Promise.reject(emptyProposal());
     if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
       options.signal,
-      (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
+      (waiter, reason) => waiter.reject(waiter.sent ? outcomeUnknown(reason) : reason),
       (waiter) => {
         this.#proposals.push(data, waiter);
-        this.#host.wake(this);
+        this.#host.called(this);
       },
     );
   }
 
   read(options: CallOptions = {}): Promise<number> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.core.leader === 0) return Promise.reject(this.#notLeader());
+    const refusal = this.failure ?? refusalOf(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#core.leader === 0) return Promise.reject(notLeader(this));
+    if (this.#reads.size >= READS_MAX) return Promise.reject(busy());
     return Waiter.promise<number>(
       this.#deadline(options),
       options.signal,
       (waiter, reason) => waiter.reject(reason),
       (waiter) => {
         this.#reads.push(waiter);
-        this.#host.wake(this);
+        this.#host.called(this);
       },
     );
   }
@@ -177,15 +200,15 @@ export class GroupDriver implements RaftGroup {
   leaseRead<T>(read: () => T): { readonly value: T } | undefined {
     const { core } = this;
     const { clock } = this.#host;
-    const index = this.failure === undefined ? core.leaseRead(clock.leaseNowMs()) : undefined;
+    const index = this.failure === undefined ? core.leaseRead(clock.leaseLatestMs()) : undefined;
     if (index === undefined || core.appliedIndex < index || this.#installing !== undefined) return undefined;
     const value = read();
     // The process may have been held up meanwhile.
-    return clock.leaseNowMs() < core.leaseExpiresAtMs ? { value } : undefined;
+    return clock.leaseLatestMs() < core.leaseExpiresAtMs ? { value } : undefined;
   }
 
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {
-    const refusal = this.failure ?? this.#host.refusal;
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
     if (refusal !== undefined) return Promise.reject(refusal);
     let id: EntryId;
     try {
@@ -193,12 +216,14 @@ export class GroupDriver implements RaftGroup {
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    this.#host.wake(this);
     return Waiter.promise<ConfState>(
       this.#deadline(options),
       options.signal,
       (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
-      (waiter) => this.#confWaiters.push({ id, waiter }),
+      (waiter) => {
+        this.#confChanges.push(id, waiter);
+        this.#host.called(this);
+      },
     );
   }
 
@@ -208,6 +233,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   setPeer(replicaId: number, node: NodeId): void {
+    // At rest it would go on to send to where it was.
+    this.#rest.wake(this.#host.tick);
     this.#peers.set(replicaId, node);
   }
 
@@ -226,57 +253,71 @@ export class GroupDriver implements RaftGroup {
     this.#host.wake(this);
   }
 
-  /** Tick number `tick` has come, and the core has something to do by itself. */
+  /** Tick number `tick` has come, and the core may have something to do by itself. */
   tick(tick: number, nowMs: number, leaseNowMs: number): void {
     if (this.failure !== undefined) return;
-    this.#tellTicks(tick - 1);
-    this.core.tick(nowMs, leaseNowMs);
-    this.#toldTick = tick;
-    this.dueTick = tick + this.core.ticksUntilDue;
-    if (this.core.hasReady()) this.#host.wake(this);
+    try {
+      this.dueTick = this.#rest.tick(tick, nowMs, leaseNowMs);
+      if (this.#rest.isResting) return;
+      const core = this.#core;
+      if (core.hasReady()) this.#host.wake(this);
+      else if (core.role === 'leader' && this.#mayRest) this.dueTick = this.#rest.restAsLeader(tick) ?? this.dueTick;
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
-  /** Tells the core of ticks up to `tick` in which it had nothing to do. */
-  #tellTicks(tick: number): void {
-    if (tick <= this.#toldTick) return;
-    this.core.skipTicks(tick - this.#toldTick);
-    this.#toldTick = tick;
+  /** The core. Whoever asks for it this way wakes it; `#core` is for what is the same at rest. */
+  get core(): RaftCore {
+    return this.#rest.awake;
+  }
+
+  get #mayRest(): boolean {
+    return !this.awake && this.#unstored.length === 0 && this.#installing === undefined && !this.hasCalls;
+  }
+
+  /** Whether anybody waits for an answer. */
+  get hasCalls(): boolean {
+    return this.#proposals.pending > 0 || !this.#reads.isEmpty || !this.#confChanges.isEmpty;
   }
 
   /** Ends calls that are past their deadline. */
   expire(nowMs: number): void {
     if (this.#proposals.pending > 0) this.#host.releaseProposalBytes(this.#proposals.expire(nowMs));
-    if (this.#reads.pending > 0) this.#reads.expire(nowMs);
-    if (this.#confWaiters.length > 0) {
-      for (const { waiter } of this.#confWaiters) if (waiter.deadlineMs <= nowMs) waiter.reject(outcomeUnknown());
-      this.#confWaiters = this.#confWaiters.filter(({ waiter }) => !waiter.settled);
+    if (!this.#reads.isEmpty) {
+      this.#reads.expire(nowMs, this.#host.options.electionTimeoutMs);
+      if (this.#reads.hasUnasked) this.#host.wake(this);
     }
+    this.#confChanges.expire(nowMs);
   }
 
   /** A message has come from another replica. */
-  receive(from: NodeId, message: Message, tick: number): DropReason | undefined {
+  receive(from: NodeId, message: Message, tick: number, nowMs: number, leaseNowMs: number): DropReason | undefined {
     if (this.failure !== undefined) return undefined;
-    const { clock, options, unappliedBytes } = this.#host;
-    // Too much is waiting to be applied: what is not acknowledged makes leaders wait.
-    if (message.type === 'append' && message.entries.length > 0 && unappliedBytes > options.unappliedBytesMax) {
-      return undefined;
-    }
-    this.#tellTicks(tick);
+    const { options, unappliedBytes, unstoredBytes } = this.#host;
+    // Too much is waiting to be stored or applied: what is not acknowledged makes leaders wait.
+    const isFull = unappliedBytes + unstoredBytes > options.unappliedBytesMax;
+    if (isFull && message.type === 'append' && message.entries.length > 0) return undefined;
+    const core = this.#rest.wakeAndTell(tick);
     let reason: DropReason | undefined;
     try {
-      reason = this.core.step(message, clock.nowMs(), clock.leaseNowMs());
+      reason = core.step(message, nowMs, leaseNowMs);
     } catch (error) {
       this.fail(error);
       return undefined;
     }
     // Only what the core took shows who is where.
     if (reason === undefined && this.#peers.get(message.from) !== from) this.#peers.set(message.from, from);
-    this.#host.wake(this);
+    if (core.hasReady()) this.#host.wake(this);
+    else if (message.type === 'heartbeat' && reason === undefined && this.#mayRest) {
+      this.#rest.restAsFollower(from, message, tick);
+    }
     return reason;
   }
 
   unreachable(node: NodeId): void {
-    if (this.core.role !== 'leader') return;
+    if (this.#core.role !== 'leader') return;
+    if (this.#peers.get(this.preferredLeader) === node) this.preferredSinceMs = undefined;
     for (const [replicaId, at] of this.#peers) if (at === node) this.core.reportUnreachable(replicaId);
   }
 
@@ -295,7 +336,7 @@ export class GroupDriver implements RaftGroup {
     if (this.#proposals.hasQueued) {
       this.#host.releaseProposalBytes(this.#proposals.append((data) => core.proposeMany(data)));
     }
-    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex());
+    if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex(), this.#host.clock.nowMs());
     while (core.hasReady()) {
       const ready = core.ready();
       if (ready.softState !== undefined) this.#tellRole();
@@ -319,8 +360,12 @@ export class GroupDriver implements RaftGroup {
       }
       this.#store(ready, turn);
     }
-    // Whatever has happened may have changed the role, or put an election off.
-    this.dueTick = this.#toldTick + core.ticksUntilDue;
+    // What has happened may have changed the role.
+    this.#dueAt(this.#rest.dueTick);
+  }
+
+  #dueAt(tick: number): void {
+    if (tick < this.dueTick) this.#host.dueEarlier(this, tick);
   }
 
   #store(ready: Ready, turn: Turn): void {
@@ -328,6 +373,7 @@ export class GroupDriver implements RaftGroup {
     if (ready.entries.length > 0 || ready.mustSync) {
       turn.writes.push({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: undefined });
       turn.groups.push(this);
+      this.mayCompact = true;
       this.#lazyHardState = undefined;
       this.#unstored.push({ ready, written: true });
       return;
@@ -360,14 +406,11 @@ export class GroupDriver implements RaftGroup {
 
   #send(message: Message): void {
     const node = this.#peers.get(message.to);
-    if (node === undefined) return;
     if (message.type === 'snapshot') {
-      const source = this.#openedSource;
-      this.#openedSource = undefined;
-      if (source === undefined) this.core.reportSnapshot(message.to, false);
-      else this.#host.sendSnapshot(this, message.to, node, message, source);
+      this.#sendSnapshot(message, node);
       return;
     }
+    if (node === undefined) return;
     // A node whose disk stands still must not look alive, or it would lead without being able to.
     if (KEEPS_ALIVE.has(message.type) && !this.#host.diskIsAlive) return;
     this.#host.outbox.add(node, this.groupId, message);
@@ -381,26 +424,29 @@ export class GroupDriver implements RaftGroup {
   }
 
   #applied(term: number, index: number, config: ConfState | undefined): void {
-    this.#confWaiters = this.#confWaiters.filter(({ id, waiter }) => {
-      if (id.index > index) return true;
-      if (id.index === index && id.term === term && config !== undefined) waiter.resolve(config);
-      else waiter.reject(proposalLost());
-      return false;
-    });
+    this.#confChanges.applied(term, index, config);
     this.#reads.applied(index);
-    this.#host.wake(this);
+    // Else `idle` sees to what there is to do.
+    if (config !== undefined) this.#host.wake(this);
   }
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
   compact(): void {
-    let index = Math.min(this.machine.durableIndex(), this.core.appliedIndex);
-    if (index < this.#log.firstIndex()) return;
-    if (this.core.role === 'leader') {
-      for (const { match, recentActive, state } of this.core.status().progress) {
-        if (recentActive && state === 'replicate') index = Math.min(index, match);
-      }
+    if (this.failure !== undefined) return;
+    try {
+      this.#compact();
+    } catch (error) {
+      this.fail(error);
     }
-    if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
+  }
+
+  #compact(): void {
+    let index = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
+    if (index >= this.#log.firstIndex()) {
+      index = Math.min(index, this.#core.lowestMatch);
+      if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
+    }
+    this.mayCompact = this.#log.firstIndex() <= this.#log.lastIndex();
   }
 
   // Snapshots.
@@ -408,10 +454,19 @@ export class GroupDriver implements RaftGroup {
   #openSnapshot(): Snapshot | undefined {
     // In the middle of an application the state is ahead of its mark.
     if (!this.#host.maySendSnapshot() || this.#applier.isBetweenMarks) return undefined;
-    this.#openedSource?.release();
-    const source = this.machine.snapshot();
-    this.#openedSource = source;
-    return { term: source.term, index: source.index, config: source.config, data: NO_DATA };
+    return this.#opened.add(this.machine.snapshot());
+  }
+
+  #sendSnapshot(message: Message, node: NodeId | undefined): void {
+    const source = this.#opened.take(message.snapshot!);
+    if (source !== undefined) {
+      if (node !== undefined) {
+        this.#host.sendSnapshot(this, message.to, node, message, source);
+        return;
+      }
+      source.release();
+    }
+    this.core.reportSnapshot(message.to, false);
   }
 
   snapshotSent(to: number, ok: boolean): void {
@@ -427,7 +482,8 @@ export class GroupDriver implements RaftGroup {
       return;
     }
     this.#staged = { mark: snapshot, snapshot: staged };
-    this.receive(from, message, this.#toldTick);
+    const { clock } = this.#host;
+    this.receive(from, message, this.#host.tick, clock.nowMs(), clock.leaseNowMs());
     // If the core wants it, it comes with the next Ready.
     this.#host.wake(this);
     await new Promise<void>((resolve) => this.#host.options.clock.nextTurn(resolve));
@@ -446,17 +502,22 @@ export class GroupDriver implements RaftGroup {
       // What was committed before is part of the snapshot.
       this.#applier.drop();
       await this.#applier.settled();
-      if (this.failure !== undefined) return;
+      if (this.failure !== undefined) {
+        await staged.snapshot.discard();
+        return;
+      }
       // First the state with its mark, then the log (a mark beyond the log restarts the log at the mark).
       await staged.snapshot.install();
       if (this.failure !== undefined) return;
       const hardState = ready.hardState ?? this.#lazyHardState;
       this.#lazyHardState = undefined;
       const { term, index } = snapshot;
-      await this.#host.store({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } });
+      const write = { groupId: this.groupId, hardState, entries: ready.entries, snapshot: { term, index } };
+      this.mayCompact = true;
+      await this.#host.store(this, write);
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
-      for (const { id, waiter } of this.#confWaiters) if (id.index <= index) waiter.reject(outcomeUnknown());
+      this.#confChanges.skippedTo(index);
       this.#stored(ready);
       this.#reads.applied(this.core.appliedIndex);
       this.#host.emit({ type: 'raft.snapshot_installed', groupId: this.groupId, index });
@@ -491,38 +552,29 @@ export class GroupDriver implements RaftGroup {
   end(error: RaftError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
+    this.#rest.end();
     this.#host.releaseProposalBytes(this.#proposals.fail(error));
     this.#reads.fail(error);
-    for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
+    this.#confChanges.fail(error);
     this.#applier.end();
-    this.#openedSource?.release();
-    this.#openedSource = undefined;
+    this.#opened.end();
   }
 
   #tellRole(): void {
-    const { role, term, leader } = this.core;
+    const { role, term, leader } = this.#core;
+    this.preferredSinceMs = undefined;
+    this.#host.roleChanged(this);
     this.#host.emit({ type: 'raft.role_changed', groupId: this.groupId, role, term, leader });
   }
 
   #deadline({ timeoutMs }: CallOptions): number {
     return this.#host.clock.nowMs() + (timeoutMs ?? this.#host.options.timeoutMs);
   }
-
-  #notLeader(): RaftError {
-    const { leader, term } = this.core;
-    const node = this.#peers.get(leader);
-    return new RaftError(
-      'RAFT_NOT_LEADER',
-      leader === 0
-        ? `Group ${this.groupId} has no leader that this node knows of (term ${term}). Try again after an election.`
-        : `Group ${this.groupId} is led by replica ${leader}${node === undefined ? '' : ` on node ${node}`}. Ask there.`,
-      leader,
-    );
-  }
 }
 
-/** Messages that a node whose disk stands still does not send. */
+/** Messages that a node whose disk stands still does not send: they would keep a leader in office, or make one. */
 const KEEPS_ALIVE: ReadonlySet<string> = new Set([
+  'append',
   'heartbeat',
   'heartbeat-response',
   'vote',
@@ -530,17 +582,3 @@ const KEEPS_ALIVE: ReadonlySet<string> = new Set([
   'pre-vote',
   'pre-vote-response',
 ]);
-
-function tooLarge(bytes: number, { entryBytesMax }: ResolvedMultiOptions): RaftError {
-  return new RaftError(
-    'RAFT_ENTRY_TOO_LARGE',
-    `An entry of ${bytes} bytes is over the limit of ${entryBytesMax} (entryBytesMax). Split it.`,
-  );
-}
-
-function busy(): RaftError {
-  return new RaftError(
-    'RAFT_BUSY',
-    'Too many proposals wait on this node already (proposalBytesMax). Try again in a moment.',
-  );
-}

@@ -1,4 +1,5 @@
 // Makes one write of several: what turns have brought while the disk was busy goes together, each group named once.
+import { payloadBytes } from '../entry-size.js';
 import type { Entry } from '../types.js';
 import type { GroupWrite } from './ports.js';
 
@@ -13,6 +14,13 @@ export function mergeWrites(lists: readonly (readonly GroupWrite[])[]): readonly
     }
   }
   return [...merged.values()];
+}
+
+/** Bytes of data of all entries. */
+export function dataBytes(writes: readonly GroupWrite[]): number {
+  let bytes = 0;
+  for (let i = 0; i < writes.length; i++) bytes += payloadBytes(writes[i]!.entries);
+  return bytes;
 }
 
 function mergePair(earlier: GroupWrite, later: GroupWrite): GroupWrite {

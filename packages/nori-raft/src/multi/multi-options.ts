@@ -25,20 +25,24 @@ export interface MultiRaftOptions {
   readonly entryBytesMax?: number;
   /** Bytes of proposals that wait for their turn, over all groups. Default 64 MiB. */
   readonly proposalBytesMax?: number;
-  /** Bytes committed here and not applied, over all groups, above which no appends are acknowledged. Default 64 MiB. */
+  /**
+   * Bytes that wait to be stored here, or are committed and wait to be applied, over all groups, above which no more are taken from
+   * leaders, and (of what waits to be applied) no proposals. Default 64 MiB.
+   */
   readonly unappliedBytesMax?: number;
-  /** Bytes that one group has appended and not committed, above which its proposals are refused. Default 16 MiB. */
+  /** Bytes that one group has appended here and not applied, above which its proposals are refused. Default 16 MiB. */
   readonly uncommittedBytesMax?: number;
   /** Snapshots sent at once, and received at once. Default 2. */
   readonly snapshotsMax?: number;
-  /** Bytes of a snapshot in one frame. Default 256 KiB. */
+  /** Bytes of a snapshot in one frame. Default 256 KiB, at most 7 MiB. */
   readonly snapshotChunkBytes?: number;
-  /** Bytes of snapshots sent in a second, all together. Default 128 MiB. */
+  /** Bytes of snapshots sent in a second, all together. Default 64 MiB. */
   readonly snapshotBytesPerSecond?: number;
   /** Leaderships handed back to preferred replicas in a second. Default 20. */
   readonly transfersPerSecond?: number;
-  /** A message came for a group that is not here. */
+  /** A message came for a group that is not here. Must not throw. */
   readonly onUnknownGroup?: (groupId: number, from: NodeId) => void;
+  /** Is told what happens. Must not throw. */
   readonly onEvent?: (event: RaftEvent) => void;
 }
 
@@ -69,7 +73,7 @@ export function resolveMultiOptions(options: MultiRaftOptions): ResolvedMultiOpt
     uncommittedBytesMax: options.uncommittedBytesMax ?? 16 * MIB,
     snapshotsMax: options.snapshotsMax ?? 2,
     snapshotChunkBytes: options.snapshotChunkBytes ?? 256 * 1024,
-    snapshotBytesPerSecond: options.snapshotBytesPerSecond ?? 128 * MIB,
+    snapshotBytesPerSecond: options.snapshotBytesPerSecond ?? 64 * MIB,
     transfersPerSecond: options.transfersPerSecond ?? 20,
     onUnknownGroup: options.onUnknownGroup ?? (() => {}),
     onEvent: options.onEvent ?? (() => {}),
@@ -98,7 +102,12 @@ export function resolveMultiOptions(options: MultiRaftOptions): ResolvedMultiOpt
     const value = resolved[name];
     if (!(value > 0 && value < Number.MAX_SAFE_INTEGER)) refuse(`${name} must be above 0, not ${String(value)}`);
   }
-  if (resolved.entryBytesMax > 7 * MIB) refuse('entryBytesMax must not be above 7 MiB');
+  for (const name of ['entryBytesMax', 'snapshotsMax', 'snapshotChunkBytes'] as const) {
+    if (!Number.isInteger(resolved[name])) refuse(`${name} must be an integer, not ${resolved[name]}`);
+  }
+  for (const name of ['entryBytesMax', 'snapshotChunkBytes'] as const) {
+    if (resolved[name] > 7 * MIB) refuse(`${name} must not be above 7 MiB: it has to fit into a frame`);
+  }
   if (!(resolved.maxClockDrift >= 0 && resolved.maxClockDrift < 1)) refuse('maxClockDrift must be from 0 to below 1');
   if (electionTimeoutMs < 2 * heartbeatMs) refuse('electionTimeoutMs must be at least twice heartbeatMs');
   // Three ticks a heartbeat: fine enough to spread elections.

@@ -14,24 +14,20 @@ import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
-import { mergeWrites } from './merge-writes.js';
+import { LogWriter } from './log-writer.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
-import type { GroupWrite, Lane, NodeId, SnapshotSource } from './ports.js';
+import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
+import { RestTable } from './rest-table.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
+import { TickWheel } from './tick-wheel.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
 /** Ticks between looks at what may be compacted, and at who should lead. */
 const HOUSEKEEPING_TICKS = 10;
-
-interface PendingWrite {
-  readonly writes: readonly GroupWrite[];
-  readonly done: () => void;
-  readonly failed: (error: RaftError) => void;
-}
 
 /** How a node stands. */
 export interface MultiRaftStats {
@@ -56,25 +52,36 @@ export class MultiRaft {
   readonly failed: Promise<RaftError>;
   readonly #host: Host;
   readonly #groups = new Map<number, GroupDriver>();
+  /** What the log holds: what it was found to hold, and what has been created and removed since. */
+  readonly #stored = new Map<number, StoredGroup>();
+  /** Groups whose creation waits for the log. */
+  readonly #creating = new Set<number>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
+  readonly #writer: LogWriter;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
+  readonly #rests: RestTable;
+  /** Groups that lead and would rather be led by another. */
+  readonly #misplaced = new Set<GroupDriver>();
+  readonly #wheel = new TickWheel<GroupDriver>();
+  /** Groups at which calls wait. */
+  readonly #called = new Set<GroupDriver>();
   #awake: GroupDriver[] = [];
   #turnScheduled = false;
-  #pendingWrites: PendingWrite[] = [];
-  #writing = false;
   #timer: { cancel(): void } | undefined;
   #nextTickMs = 0;
   #ticks = 0;
   #closed = false;
+  #closing: Promise<void> | undefined;
   #failure: RaftError | undefined;
   #tellFailed!: (error: RaftError) => void;
   #proposalBytes = 0;
   #noSpace: RaftError | undefined;
+  /** Set while the disk stands still. */
+  #stalled: RaftError | undefined;
   #turns = 0;
-  #writes = 0;
   #framesRefused = 0;
   #unknownGroupMessages = 0;
   #messagesDropped = 0;
@@ -84,8 +91,24 @@ export class MultiRaft {
     this.failed = new Promise((resolve) => {
       this.#tellFailed = resolve;
     });
+    for (const group of options.storage.storedGroups) this.#stored.set(group.groupId, group);
     this.#clock = new LeaseClock(options.clock);
     this.#outbox = new Outbox(options.transport);
+    this.#rests = new RestTable(
+      this.#outbox,
+      options.heartbeatTicks,
+      options.electionTicks + 2 * options.heartbeatTicks,
+    );
+    this.#writer = new LogWriter({
+      storage: options.storage,
+      // What is durable is told at once, not in the next turn.
+      written: () => {
+        this.#noSpace = undefined;
+        this.#outbox.flush();
+      },
+      waitForSpace: (error) => this.#waitForSpace(error),
+      failed: (cause) => this.#fail(cause),
+    });
     this.#host = this.#makeHost();
     this.#sender = new SnapshotSender(options);
     this.#receiver = new SnapshotReceiver(options, (groupId) => this.#groups.get(groupId));
@@ -108,13 +131,25 @@ export class MultiRaft {
    * @throws RaftError RAFT_GROUP_EXISTS, RAFT_CORRUPT_STATE, RAFT_CLOSED
    */
   async createGroup<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
-    const { groupId, replicaId, bootstrap = false } = options;
+    const { groupId } = options;
     this.#checkOpen();
+    if (this.#creating.has(groupId)) throw groupExists(groupId, 'it is being created');
+    this.#creating.add(groupId);
+    try {
+      return await this.#create(options);
+    } finally {
+      this.#creating.delete(groupId);
+    }
+  }
+
+  async #create<Result>(options: GroupOptions<Result>): Promise<RaftGroup<Result>> {
+    const { groupId, replicaId, bootstrap = false } = options;
     const { storage } = this.options;
-    const stored = storage.storedGroups.find((group) => group.groupId === groupId);
+    const stored = this.#stored.get(groupId);
     if (this.#groups.has(groupId)) throw groupExists(groupId, 'it is running');
     if (stored === undefined || (stored.removed && stored.replicaId < replicaId)) {
-      await storage.createGroup({ groupId, replicaId, bootstrap });
+      await this.#changed(storage.createGroup({ groupId, replicaId, bootstrap }));
+      this.#stored.set(groupId, { groupId, replicaId, removed: false });
     } else if (stored.removed) {
       throw groupExists(groupId, `replica ${stored.replicaId} was removed from here, and ids are not used again`);
     } else if (stored.replicaId !== replicaId) {
@@ -135,6 +170,7 @@ export class MultiRaft {
     this.#checkOpen();
     const group = new GroupDriver(this.#host, log, options);
     this.#groups.set(groupId, group);
+    this.#wheel.add(group);
     this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
     const fresh = stored === undefined || stored.removed;
     if (group.isSoleVoter || (fresh && bootstrap && options.preferredLeader === replicaId)) group.campaign();
@@ -142,17 +178,44 @@ export class MultiRaft {
     return group as RaftGroup as RaftGroup<Result>;
   }
 
-  /** Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. */
+  /**
+   * Ends a replica here and leaves a tombstone; its state machine is the caller's to drop. One that was found in the log need not have
+   * been taken up before. On a full disk it waits for space.
+   * @throws RaftError RAFT_UNKNOWN_GROUP, RAFT_BUSY while it is being created, RAFT_STORAGE_FAILED, RAFT_CLOSED
+   */
   async removeGroup(groupId: number): Promise<void> {
     this.#checkOpen();
+    if (this.#creating.has(groupId)) {
+      throw new RaftError('RAFT_BUSY', `Group ${groupId} is being created. Remove it when that is done.`);
+    }
     const group = this.#groups.get(groupId);
-    if (group === undefined) throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node.`);
-    this.#groups.delete(groupId);
-    group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
-    this.#sender.drop(groupId);
-    this.#receiver.drop(groupId);
-    await this.options.storage.removeGroup(groupId);
-    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId: group.replicaId });
+    const stored = this.#stored.get(groupId);
+    if (stored === undefined || stored.removed) {
+      throw new RaftError('RAFT_UNKNOWN_GROUP', `There is no group ${groupId} on this node. Create it first.`);
+    }
+    if (group !== undefined) {
+      this.#groups.delete(groupId);
+      group.end(new RaftError('RAFT_CLOSED', `The replica of group ${groupId} on this node was removed.`));
+      this.#sender.drop(groupId);
+      this.#receiver.drop(groupId);
+    }
+    await this.#bury(groupId);
+    const { replicaId } = stored;
+    this.#stored.set(groupId, { groupId, replicaId, removed: true });
+    this.options.onEvent({ type: 'raft.group_removed', groupId, replicaId });
+  }
+
+  /** Stores a tombstone, as soon as there is space for it. */
+  async #bury(groupId: number): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#changed(this.options.storage.removeGroup(groupId));
+      } catch (error) {
+        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) throw error;
+        await this.#pause();
+        this.#checkOpen();
+      }
+    }
   }
 
   group(groupId: number): RaftGroup | undefined {
@@ -172,7 +235,7 @@ export class MultiRaft {
       proposalBytes: this.#proposalBytes,
       unappliedBytes: this.#host.unappliedBytes,
       turns: this.#turns,
-      writes: this.#writes,
+      writes: this.#writer.writes,
       framesSent: this.#outbox.framesSent,
       framesDropped: this.#outbox.framesDropped,
       framesRefused: this.#framesRefused,
@@ -181,20 +244,29 @@ export class MultiRaft {
     };
   }
 
-  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#timer?.cancel();
-    this.#endAll(new RaftError('RAFT_CLOSED', 'The node was closed.'));
-    this.#sender.close();
-    this.#receiver.close();
-    await this.options.transport.close();
-    await this.options.storage.close();
+  /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent: all calls end with the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    const error = nodeClosed();
+    this.#endAll(error);
+    this.#sender.close();
+    this.#receiver.close();
+    this.#writer.end(error);
+    try {
+      await this.options.transport.close();
+    } finally {
+      await this.options.storage.close();
+    }
   }
 
   // Turns.
@@ -226,8 +298,9 @@ export class MultiRaft {
     }
     this.#outbox.flush();
     if (turn.writes.length > 0) {
-      this.#enqueueWrite({
+      this.#writer.push({
         writes: turn.writes,
+        groups: turn.groups,
         done: () => {
           for (let i = 0; i < turn.groups.length; i++) turn.groups[i]!.stored();
         },
@@ -239,37 +312,20 @@ export class MultiRaft {
 
   // Writes.
 
-  #store(write: GroupWrite): Promise<void> {
-    return new Promise((resolve, reject) => this.#enqueueWrite({ writes: [write], done: resolve, failed: reject }));
+  #store(write: GroupWrite, group?: GroupDriver): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writer.push({ writes: [write], groups: [group], done: resolve, failed: reject });
+    });
   }
 
-  #enqueueWrite(write: PendingWrite): void {
-    if (this.#failure !== undefined) write.failed(this.#failure);
-    this.#pendingWrites.push(write);
-    if (!this.#writing) void this.#writeAll();
-  }
-
-  async #writeAll(): Promise<void> {
-    this.#writing = true;
-    while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
-      const batch = this.#pendingWrites;
-      this.#pendingWrites = [];
-      try {
-        await this.options.storage.write(mergeWrites(batch.map(({ writes }) => writes)));
-        this.#writes++;
-        this.#noSpace = undefined;
-        for (const { done } of batch) done();
-        // What is durable is told at once, not in the next turn.
-        this.#outbox.flush();
-      } catch (error) {
-        if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
-        else {
-          this.#pendingWrites = [...batch, ...this.#pendingWrites];
-          await this.#waitForSpace(error);
-        }
-      }
+  /** A log that fails while groups come or go has failed for all of them. */
+  async #changed(done: Promise<void>): Promise<void> {
+    try {
+      await done;
+    } catch (error) {
+      if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error);
+      throw error;
     }
-    this.#writing = false;
   }
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
@@ -282,11 +338,16 @@ export class MultiRaft {
         if (target !== undefined) group.transferLeader(target.id);
       }
     }
-    await new Promise<void>((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
+    await this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.options.clock.setTimer(NO_SPACE_RETRY_MS, resolve, { unref: true }));
   }
 
   /** A write failed: nobody knows what is on disk. This node says nothing any more. */
-  #fail(cause: unknown, batch: readonly PendingWrite[]): void {
+  #fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
     const message = cause instanceof Error ? cause.message : String(cause);
     const failure = new RaftError(
       'RAFT_STORAGE_FAILED',
@@ -297,7 +358,9 @@ export class MultiRaft {
     this.#failure = failure;
     this.#timer?.cancel();
     this.#endAll(failure);
-    for (const { failed } of [...batch, ...this.#pendingWrites.splice(0)]) failed(failure);
+    this.#sender.close();
+    this.#receiver.close();
+    this.#writer.end(failure);
     this.options.onEvent({ type: 'raft.storage_failed', message });
     this.#tellFailed(failure);
   }
@@ -311,9 +374,17 @@ export class MultiRaft {
 
   #receive(from: NodeId, _lane: Lane, frame: Uint8Array): void {
     if (this.#closed || this.#failure !== undefined) return;
+    // Once a frame: all of it was sent before now.
+    const nowMs = this.#clock.nowMs();
+    const leaseNowMs = this.#clock.leaseNowMs();
+    const isHeard = this.#host.diskIsAlive;
     try {
       decodeFrame(frame, {
-        message: (groupId, message) => this.#receiveMessage(from, groupId, message),
+        heartbeat: (isAnswer, groupId, replica, to, term, commit, context, transfer) => {
+          const numbers = { isAnswer, groupId, from: replica, to, term, commit, context, transfer };
+          return this.#rests.take(from, numbers, this.#ticks, nowMs, isHeard);
+        },
+        message: (groupId, message) => this.#receiveMessage(from, groupId, message, nowMs, leaseNowMs),
         snapshotChunk: (chunk) => this.#receiver.receiveChunk(from, chunk),
         snapshotAck: (ack) => this.#sender.receiveAck(from, ack),
       });
@@ -321,16 +392,20 @@ export class MultiRaft {
       this.#framesRefused++;
       this.options.onEvent({ type: 'raft.bad_frame', from, message: (error as Error).message });
     }
+    // Answers to heartbeats, of groups that need no turn.
+    if (!this.#outbox.isEmpty) this.#scheduleTurn();
   }
 
-  #receiveMessage(from: NodeId, groupId: number, message: Message): void {
+  #receiveMessage(from: NodeId, groupId: number, message: Message, nowMs: number, leaseNowMs: number): void {
     const group = this.#groups.get(groupId);
     if (group === undefined) {
       this.#unknownGroupMessages++;
       this.options.onUnknownGroup(groupId, from);
       return;
     }
-    const reason = group.receive(from, message, this.#ticks);
+    // Snapshots come in chunks: one without its state could not be installed.
+    const reason =
+      message.type === 'snapshot' ? 'malformed' : group.receive(from, message, this.#ticks, nowMs, leaseNowMs);
     if (reason === undefined) return;
     this.#messagesDropped++;
     if (reason !== 'stale-term' && reason !== 'leader-alive') {
@@ -358,32 +433,54 @@ export class MultiRaft {
     this.#ticks++;
     const nowMs = this.#clock.nowMs();
     const leaseNowMs = this.#clock.leaseNowMs();
-    const housekeeping = this.#ticks % HOUSEKEEPING_TICKS;
-    for (const group of this.#groups.values()) {
-      if (group.dueTick <= this.#ticks) group.tick(this.#ticks, nowMs, leaseNowMs);
+    // Entries that go on coming would keep a leader in office that cannot write.
+    const isStalled = this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+    this.#stalled = isStalled ? (this.#stalled ?? diskStalled()) : undefined;
+    this.#rests.tick(this.#ticks, leaseNowMs, this.#host.diskIsAlive);
+    this.#wheel.advance(this.#ticks, (group) => {
+      if (group.failure !== undefined) return false;
+      group.tick(this.#ticks, nowMs, leaseNowMs);
+      return true;
+    });
+    for (const group of this.#called) {
       group.expire(nowMs);
-      // Spread over the ticks, so that no tick is long.
-      if (group.groupId % HOUSEKEEPING_TICKS === housekeeping) group.compact();
+      if (!group.hasCalls) this.#called.delete(group);
     }
-    this.#balance();
+    if (this.#ticks % HOUSEKEEPING_TICKS === 0) this.#compact();
+    // Heartbeats of groups that need no turn.
+    if (!this.#outbox.isEmpty) this.#scheduleTurn();
+    this.#balance(nowMs);
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);
+  }
+
+  #compact(): void {
+    for (const group of this.#groups.values()) if (group.mayCompact) group.compact();
   }
 
   #transfersLeft = 0;
 
   /** Hands leaderships to the replicas that are meant to have them, a few at a time. */
-  #balance(): void {
-    const { transfersPerSecond, tickMs } = this.options;
-    this.#transfersLeft = Math.min(this.#transfersLeft + (transfersPerSecond * tickMs) / 1000, transfersPerSecond);
+  #balance(nowMs: number): void {
+    const { transfersPerSecond, tickMs, electionTimeoutMs, maxClockDrift } = this.options;
+    const settledMs = 2 * electionTimeoutMs * (1 + maxClockDrift);
+    const earned = (transfersPerSecond * tickMs) / 1000;
+    this.#transfersLeft = Math.min(this.#transfersLeft + earned, Math.max(1, transfersPerSecond));
     if (this.#transfersLeft < 1 || this.#noSpace !== undefined) return;
-    for (const group of this.#groups.values()) {
+    for (const group of this.#misplaced) {
       const { preferredLeader } = group;
-      if (group.role !== 'leader' || preferredLeader === 0 || preferredLeader === group.replicaId) continue;
+      if (group.failure !== undefined) {
+        this.#misplaced.delete(group);
+        continue;
+      }
       const { progress, transferee, lastIndex } = group.status();
       const preferred = progress.find(({ id }) => id === preferredLeader);
       if (preferred === undefined || preferred.learner || transferee !== 0) continue;
-      if (!preferred.recentActive || preferred.state !== 'replicate' || preferred.match < lastIndex) continue;
+      if (preferred.state !== 'replicate') group.preferredSinceMs = undefined;
+      else group.preferredSinceMs ??= nowMs;
+      // Who has just come back is not elected before that: proposals would be refused meanwhile, in vain.
+      if (group.preferredSinceMs === undefined || nowMs - group.preferredSinceMs < settledMs) continue;
+      if (!preferred.recentActive || preferred.match < lastIndex) continue;
       group.transferLeader(preferredLeader);
       if (--this.#transfersLeft < 1) return;
     }
@@ -397,13 +494,33 @@ export class MultiRaft {
       options: this.options,
       clock: this.#clock,
       outbox: this.#outbox,
+      rests: this.#rests,
       unappliedBytes: 0,
+      get unstoredBytes() {
+        return multi.#writer.bytes;
+      },
+      snapshotsOpened: 0,
       get tick() {
         return multi.#ticks;
       },
       wake: (group) => multi.#wake(group),
+      roleChanged: (group) => {
+        const { role, preferredLeader, replicaId } = group;
+        if (role === 'leader' && preferredLeader !== 0 && preferredLeader !== replicaId) multi.#misplaced.add(group);
+        else multi.#misplaced.delete(group);
+      },
+      called: (group) => {
+        multi.#called.add(group);
+        multi.#wake(group);
+      },
+      dueEarlier: (group, tick) => {
+        group.dueTick = tick;
+        multi.#wheel.add(group);
+      },
       takeProposalBytes: (bytes) => {
-        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > multi.options.proposalBytesMax) return false;
+        const { proposalBytesMax, unappliedBytesMax } = multi.options;
+        if (multi.#host.unappliedBytes > unappliedBytesMax) return false;
+        if (multi.#proposalBytes > 0 && multi.#proposalBytes + bytes > proposalBytesMax) return false;
         multi.#proposalBytes += bytes;
         return true;
       },
@@ -411,26 +528,38 @@ export class MultiRaft {
         multi.#proposalBytes -= bytes;
       },
       get diskIsAlive() {
-        return multi.options.storage.stalledMs() < multi.options.electionTimeoutMs && multi.#noSpace === undefined;
+        return multi.#stalled === undefined && multi.#noSpace === undefined;
       },
       get refusal() {
-        return multi.#noSpace;
+        return multi.#noSpace ?? multi.#stalled;
       },
-      maySendSnapshot: () => multi.#sender.hasRoom,
+      maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,
       sendSnapshot: (group, to, node, message, source: SnapshotSource) =>
         multi.#sender.send(group, to, node, message, source),
-      store: (write) => multi.#store(write),
+      store: (group, write) => multi.#store(write, group),
       emit: (event: RaftEvent) => multi.options.onEvent(event),
     };
   }
 
   #checkOpen(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#closed) throw new RaftError('RAFT_CLOSED', 'The node was closed.');
+    if (this.#closed) throw nodeClosed();
   }
 }
 
 type Host = { -readonly [K in keyof GroupHost]: GroupHost[K] };
+
+function diskStalled(): RaftError {
+  return new RaftError(
+    'RAFT_BUSY',
+    'The disk of this node has not ended a write for an election timeout: nothing is taken until it does. Try again in a ' +
+      'moment, at the next leader.',
+  );
+}
+
+function nodeClosed(): RaftError {
+  return new RaftError('RAFT_CLOSED', 'The node was closed. Open it again.');
+}
 
 function groupExists(groupId: number, why: string): RaftError {
   return new RaftError('RAFT_GROUP_EXISTS', `Group ${groupId} cannot be created on this node: ${why}.`);

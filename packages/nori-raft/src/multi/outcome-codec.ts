@@ -60,7 +60,7 @@ export function decodeOutcomes(bytes: Uint8Array, limits: OutcomeLimits): Indexe
     return readOutcomes(new ByteReader(bytes), limits);
   } catch (error) {
     if (!(error instanceof RaftError)) throw error;
-    throw corruptOutcomes('The outcomes of clients do not decode.', error);
+    throw corruptOutcomes('The outcomes of clients do not decode. Replace this replica by a new one.', error);
   }
 }
 

@@ -71,7 +71,8 @@ export interface RaftStorage {
   removeGroup(groupId: number): Promise<void>;
   /**
    * Entries up to `index` are durable in the state machine; the log may drop them. Costs nothing: disk space comes back
-   * when no group needs it any more.
+   * when no group needs it any more. They are committed; a later write that states a lower commit, because it was made before
+   * and waited, is stored with this one.
    */
   compact(groupId: number, index: number): void;
   /** Milliseconds since the oldest write that is not durable yet began; 0: none is under way. */
@@ -123,7 +124,7 @@ export interface Mark extends EntryId {
 export interface SnapshotSource extends Mark {
   /** The state as bytes from `offset` on, in chunks of any size; the same bytes each time it is asked. */
   read(offset: number): AsyncIterable<Uint8Array>;
-  /** Lets go of what it holds. */
+  /** Lets go of what it holds. May be called while it is read: the reading then ends, one way or the other, and is not looked at. */
   release(): void;
 }
 
@@ -152,7 +153,8 @@ export interface StateMachine<Result = unknown> {
   snapshot(): SnapshotSource;
   /**
    * Receives a snapshot without touching the state yet. Chunks come as the leader's {@link SnapshotSource} gave them;
-   * the iteration throws if the transfer is given up, and then nothing is staged.
+   * the iteration throws if the transfer is given up, and then nothing is staged. The next one may begin before what was given up is
+   * cleared away.
    */
   stage(mark: Mark, chunks: AsyncIterable<Uint8Array>): Promise<StagedSnapshot>;
   close?(): Promise<void>;

@@ -46,16 +46,20 @@ export class ProposalQueue<Result> {
     this.#queued = [];
     const bytes = this.queuedBytes;
     this.queuedBytes = 0;
-    const alive = queued.filter(({ waiter }) => !waiter.settled);
-    if (alive.length === 0) return bytes;
+    const data: Uint8Array[] = [];
+    for (let i = 0; i < queued.length; i++) if (!queued[i]!.waiter.settled) data.push(queued[i]!.data);
+    if (data.length === 0) return bytes;
     try {
-      const last = propose(alive.map(({ data }) => data));
-      const first = last.index - alive.length + 1;
-      for (let i = 0; i < alive.length; i++) {
-        this.#appended.push({ term: last.term, index: first + i, waiter: alive[i]!.waiter });
+      const { term, index } = propose(data);
+      let next = index - data.length + 1;
+      this.#loseFrom(next);
+      for (const { waiter } of queued) {
+        if (waiter.settled) continue;
+        waiter.sent = true;
+        this.#appended.push({ term, index: next++, waiter });
       }
     } catch (error) {
-      for (const { waiter } of alive) waiter.reject(error);
+      for (const { waiter } of queued) waiter.reject(error);
     }
     return bytes;
   }
@@ -73,6 +77,21 @@ export class ProposalQueue<Result> {
     if (this.#head > 64 && this.#head * 2 > appended.length) {
       this.#appended = appended.slice(this.#head);
       this.#head = 0;
+    }
+  }
+
+  /** Everything up to `index` is applied, and all results are told: what is still waiting there was overtaken. */
+  passed(index: number): void {
+    while (this.#head < this.#appended.length && this.#appended[this.#head]!.index <= index) {
+      this.#appended[this.#head++]!.waiter.reject(proposalLost());
+    }
+  }
+
+  /** A leader that comes back appends from `index` on: what it had there and behind in an earlier term is lost. */
+  #loseFrom(index: number): void {
+    const appended = this.#appended;
+    while (appended.length > this.#head && appended[appended.length - 1]!.index >= index) {
+      appended.pop()!.waiter.reject(proposalLost());
     }
   }
 

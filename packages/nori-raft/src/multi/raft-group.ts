@@ -14,7 +14,10 @@ export interface GroupOptions<Result> {
   readonly peers: ReadonlyMap<number, NodeId>;
   /** One of the first replicas of a new group, as opposed to one that joins later. Default false. */
   readonly bootstrap?: boolean;
-  /** Replica that shall lead when it can; it campaigns at once when the group is new. Default: none. */
+  /**
+   * Replica that shall lead when it can: it campaigns at once when the group is new, and is handed leadership once it has followed for
+   * the longest election timeout. Default: none.
+   */
   readonly preferredLeader?: number;
 }
 
@@ -29,9 +32,9 @@ export interface RaftGroup<Result = unknown> {
   readonly leaderNode: NodeId | undefined;
   readonly appliedIndex: number;
   /**
-   * Proposes an entry; resolves when it is applied here.
+   * Proposes an entry, of a byte at least; resolves when it is applied here.
    * @throws RaftError RAFT_NOT_LEADER, RAFT_BUSY, RAFT_PROPOSAL_DROPPED, RAFT_PROPOSAL_LOST, RAFT_TIMEOUT,
-   * RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE, RAFT_CLOSED: it did not happen; RAFT_OUTCOME_UNKNOWN: nobody knows
+   * RAFT_TRANSFER_IN_PROGRESS, RAFT_ENTRY_TOO_LARGE, RAFT_MISUSE, RAFT_CLOSED: it did not happen; RAFT_OUTCOME_UNKNOWN: nobody knows
    */
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied<Result>>;
   /**

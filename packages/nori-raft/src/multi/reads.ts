@@ -7,16 +7,25 @@ interface Reader {
   readonly waiter: Waiter<number>;
 }
 
+interface Question {
+  readonly readers: Reader[];
+  readonly askedAtMs: number;
+}
+
 export class ReadQueue {
   /** By the token of the core. All reads of a turn share one. */
-  readonly #asked = new Map<number, Reader[]>();
+  readonly #asked = new Map<number, Question>();
+  #askedCount = 0;
   #unasked: Reader[] = [];
   #waiting: (Reader & { readonly index: number })[] = [];
 
-  get pending(): number {
-    let n = this.#unasked.length + this.#waiting.length;
-    for (const readers of this.#asked.values()) n += readers.length;
-    return n;
+  /** Reads that wait. */
+  get size(): number {
+    return this.#unasked.length + this.#waiting.length + this.#askedCount;
+  }
+
+  get isEmpty(): boolean {
+    return this.#unasked.length === 0 && this.#waiting.length === 0 && this.#asked.size === 0;
   }
 
   get hasUnasked(): boolean {
@@ -28,11 +37,12 @@ export class ReadQueue {
   }
 
   /** Asks for a read point, by way of `readIndex`, which returns a token or throws. */
-  ask(readIndex: () => number): void {
+  ask(readIndex: () => number, nowMs: number): void {
     const readers = this.#unasked;
     this.#unasked = [];
     try {
-      this.#asked.set(readIndex(), readers);
+      this.#asked.set(readIndex(), { readers, askedAtMs: nowMs });
+      this.#askedCount += readers.length;
     } catch (error) {
       for (const { waiter } of readers) waiter.reject(error);
     }
@@ -40,17 +50,25 @@ export class ReadQueue {
 
   answered(states: readonly ReadState[]): void {
     for (const { token, index } of states) {
-      for (const { waiter } of this.#asked.get(token) ?? []) this.#waiting.push({ waiter, index });
-      this.#asked.delete(token);
+      for (const { waiter } of this.#take(token)) this.#waiting.push({ waiter, index });
     }
   }
 
   /** Leadership changed: ask again. */
   failed(tokens: readonly number[]): void {
-    for (const token of tokens) {
-      this.#unasked.push(...(this.#asked.get(token) ?? []));
-      this.#asked.delete(token);
-    }
+    for (const token of tokens) this.#askAgain(this.#take(token));
+  }
+
+  #askAgain(readers: readonly Reader[]): void {
+    for (const reader of readers) this.#unasked.push(reader);
+  }
+
+  /** Those whose question this is, which is asked no longer. */
+  #take(token: number): readonly Reader[] {
+    const readers = this.#asked.get(token)?.readers ?? [];
+    this.#asked.delete(token);
+    this.#askedCount -= readers.length;
+    return readers;
   }
 
   applied(index: number): void {
@@ -62,19 +80,27 @@ export class ReadQueue {
     });
   }
 
-  expire(nowMs: number): void {
+  /** Gives up what is past its deadline, and lets that be asked again which was asked `againAfterMs` ago: a message was lost. */
+  expire(nowMs: number, againAfterMs: number): void {
     const error = () => timedOut('The read');
+    for (const [token, { readers, askedAtMs }] of this.#asked) {
+      this.#askedCount -= readers.length;
+      expire(readers, nowMs, error);
+      this.#askedCount += readers.length;
+      if (readers.length === 0 || nowMs - askedAtMs >= againAfterMs) this.#askAgain(this.#take(token));
+    }
     expire(this.#unasked, nowMs, error);
     expire(this.#waiting, nowMs, error);
-    for (const [token, readers] of this.#asked) {
-      expire(readers, nowMs, error);
-      if (readers.length === 0) this.#asked.delete(token);
-    }
   }
 
   fail(error: RaftError): void {
-    const all = [...this.#unasked.splice(0), ...this.#waiting.splice(0), ...[...this.#asked.values()].flat()];
+    const all = [
+      ...this.#unasked.splice(0),
+      ...this.#waiting.splice(0),
+      ...[...this.#asked.values()].flatMap(({ readers }) => readers),
+    ];
     this.#asked.clear();
+    this.#askedCount = 0;
     for (const { waiter } of all) waiter.reject(error);
   }
 }

@@ -54,7 +54,10 @@ export async function readPrefixed(chunks: AsyncIterable<Uint8Array>, limits: Ou
       throw corruptOutcomes('A snapshot does not begin with outcomes of clients: its sender does not use exactlyOnce.');
     }
     const length = new DataView(head.buffer).getUint32(MAGIC.length, true);
-    if (length > outcomeBytesMax(limits)) throw corruptOutcomes(`A snapshot says it has ${length} bytes of outcomes.`);
+    if (length > outcomeBytesMax(limits))
+      throw corruptOutcomes(
+        `A snapshot says it has ${length} bytes of outcomes, which no version makes. Stop its sender.`,
+      );
     const prefix = await buffer.take(length);
     return { prefix, rest: restOf(buffer.left, iterator), giveUp };
   } catch (error) {
@@ -86,7 +89,10 @@ class ChunkBuffer {
   async take(count: number): Promise<Uint8Array> {
     while (this.#bytes < count) {
       const { value, done } = await this.#iterator.next();
-      if (done === true) throw corruptOutcomes('A snapshot ends within its outcomes of clients.');
+      if (done === true)
+        throw corruptOutcomes(
+          'A snapshot ends within its outcomes of clients: the state machine of its sender does not give all it has.',
+        );
       this.#chunks.push(value);
       this.#bytes += value.length;
     }

@@ -52,8 +52,12 @@ export class SnapshotReceiver {
       stream = undefined;
     }
     if (stream === undefined) {
-      const refused = chunk.offset !== 0 || this.#streams.size >= this.#options.snapshotsMax;
-      if (refused || chunk.snapshot.index <= group.appliedIndex) {
+      if (chunk.snapshot.index <= group.appliedIndex) {
+        // What it stands for is here. A leader that was told no would offer it again and again: it does not know better.
+        this.#answer(node, chunk, 'complete', 0);
+        return;
+      }
+      if (chunk.offset !== 0 || this.#streams.size >= this.#options.snapshotsMax) {
         this.#answer(node, chunk, 'refused', 0);
         return;
       }

@@ -9,6 +9,8 @@ import type { NodeId, SnapshotSource } from './ports.js';
 
 /** Chunks on their way to one receiver. */
 const WINDOW_CHUNKS = 4;
+/** Chunks that may follow each other at once after a pause. */
+const BURST_CHUNKS = 2;
 /** Without an answer for so many election timeouts a transfer begins again where the receiver stands, or ends. */
 const RESUME_TIMEOUTS = 2;
 const GIVE_UP_TIMEOUTS = 20;
@@ -24,6 +26,8 @@ interface Stream {
   /** What the receiver has. */
   acked: number;
   sent: number;
+  /** The last chunk was sent: `sent` is the whole length. */
+  isWhole: boolean;
   /** Counts resumptions; a reading of the source that sees it change stops. */
   attempt: number;
   answeredAtMs: number;
@@ -37,20 +41,23 @@ export class SnapshotSender {
   readonly #streams = new Map<number, Stream>();
   #nextId: number;
   #nowMs = 0;
-  #budgetBytes: number;
-  #budgetAtMs = 0;
+  /** What may be sent now; below 0: how much too much was sent. */
+  #budgetBytes = 0;
+  #budgetAtMs: number;
 
   constructor(options: ResolvedMultiOptions) {
     this.#options = options;
     this.#nextId = Math.floor(options.random() * 2 ** 40) + 1;
-    this.#budgetBytes = options.snapshotBytesPerSecond;
+    this.#budgetAtMs = options.clock.monotonic();
   }
 
-  get hasRoom(): boolean {
-    return this.#streams.size < this.#options.snapshotsMax;
+  /** Snapshots on their way. */
+  get size(): number {
+    return this.#streams.size;
   }
 
   send(group: GroupDriver, to: number, node: NodeId, message: Message, source: SnapshotSource): void {
+    this.#replace(group, to);
     const { term, index, config } = message.snapshot!;
     const stream: Stream = {
       id: this.#nextId++,
@@ -62,6 +69,7 @@ export class SnapshotSender {
       source,
       acked: 0,
       sent: 0,
+      isWhole: false,
       attempt: 0,
       answeredAtMs: this.#nowMs,
       resumedAtMs: this.#nowMs,
@@ -70,6 +78,15 @@ export class SnapshotSender {
     };
     this.#streams.set(stream.id, stream);
     void this.#run(stream);
+  }
+
+  /**
+   * An earlier transfer to the same replica is not what the core waits for any more: how it ends must not be taken for the end of the
+   * next one, which would be begun anew for that, and so on for ever.
+   */
+  #replace(group: GroupDriver, to: number): void {
+    for (const stream of [...this.#streams.values()])
+      if (stream.group === group && stream.to === to) this.#close(stream);
   }
 
   receiveAck(from: NodeId, ack: SnapshotAck): void {
@@ -81,14 +98,14 @@ export class SnapshotSender {
       stream.acked = ack.offset;
       stream.answeredAtMs = this.#nowMs;
       stream.wake?.();
+    } else if (stream.isWhole && ack.offset === stream.sent) {
+      // It has everything, and says so when it is asked: its state machine takes its time.
+      stream.answeredAtMs = this.#nowMs;
     }
   }
 
   tick(nowMs: number): void {
-    const { snapshotBytesPerSecond, electionTimeoutMs } = this.#options;
-    const earned = ((nowMs - this.#budgetAtMs) * snapshotBytesPerSecond) / 1000;
-    this.#budgetBytes = Math.min(this.#budgetBytes + earned, snapshotBytesPerSecond);
-    this.#budgetAtMs = nowMs;
+    const { electionTimeoutMs } = this.#options;
     this.#nowMs = nowMs;
     for (const stream of [...this.#streams.values()]) {
       if (nowMs - stream.answeredAtMs > GIVE_UP_TIMEOUTS * electionTimeoutMs) {
@@ -118,6 +135,7 @@ export class SnapshotSender {
     const goesOn = () => !stream.done && stream.attempt === attempt;
     try {
       stream.sent = stream.acked;
+      stream.isWhole = false;
       for await (const bytes of stream.source.read(stream.acked)) {
         for (let at = 0; at < bytes.length; at += this.#options.snapshotChunkBytes) {
           await this.#room(stream, goesOn);
@@ -133,18 +151,33 @@ export class SnapshotSender {
 
   async #room(stream: Stream, goesOn: () => boolean): Promise<void> {
     const windowBytes = WINDOW_CHUNKS * this.#options.snapshotChunkBytes;
-    while (goesOn() && (stream.sent - stream.acked >= windowBytes || this.#budgetBytes <= 0)) {
+    while (goesOn()) {
+      const isFull = stream.sent - stream.acked >= windowBytes;
+      const pauseMs = isFull ? 0 : this.#pauseMs();
+      if (!isFull && pauseMs === 0) return;
       await new Promise<void>((resolve) => {
         stream.wake = resolve;
+        if (!isFull) this.#options.clock.setTimer(pauseMs, resolve, { unref: true });
       });
       stream.wake = undefined;
     }
+  }
+
+  /** How long nothing may be sent, to stay below the rate: chunks go one by one, since entries wait behind each burst. */
+  #pauseMs(): number {
+    const { clock, snapshotBytesPerSecond, snapshotChunkBytes } = this.#options;
+    const nowMs = clock.monotonic();
+    const earned = ((nowMs - this.#budgetAtMs) * snapshotBytesPerSecond) / 1000;
+    this.#budgetBytes = Math.min(this.#budgetBytes + earned, BURST_CHUNKS * snapshotChunkBytes);
+    this.#budgetAtMs = nowMs;
+    return this.#budgetBytes > 0 ? 0 : Math.max(1, (-this.#budgetBytes * 1000) / snapshotBytesPerSecond);
   }
 
   #sendChunk(stream: Stream, bytes: Uint8Array, last: boolean): void {
     const { id: streamId, group, to, term, head: snapshot, sent: offset } = stream;
     this.#budgetBytes -= bytes.length;
     stream.sent += bytes.length;
+    stream.isWhole = last;
     const { groupId, replicaId: from } = group;
     const frame = encodeSnapshotChunk({ groupId, from, to, term, snapshot, streamId, offset, last, bytes });
     // A frame that is lost is sent again once the answers stop.
@@ -153,13 +186,18 @@ export class SnapshotSender {
 
   #end(stream: Stream, ok: boolean, message: string): void {
     if (stream.done) return;
-    stream.done = true;
-    this.#streams.delete(stream.id);
-    stream.wake?.();
-    stream.source.release();
+    this.#close(stream);
     stream.group.snapshotSent(stream.to, ok);
     const { groupId } = stream.group;
     if (ok) this.#options.onEvent({ type: 'raft.snapshot_sent', groupId, to: stream.node, bytes: stream.sent });
     else this.#options.onEvent({ type: 'raft.snapshot_failed', groupId, to: stream.node, message });
+  }
+
+  /** Nothing more is sent of it. */
+  #close(stream: Stream): void {
+    stream.done = true;
+    this.#streams.delete(stream.id);
+    stream.wake?.();
+    stream.source.release();
   }
 }

@@ -13,6 +13,8 @@ export class Waiter<T> {
   readonly deadlineMs: number;
   /** Whether the call has been answered, one way or the other. */
   settled = false;
+  /** It may happen from now on, whether anybody waits for it or not. */
+  sent = false;
   readonly #resolve: (value: T) => void;
   readonly #reject: (error: unknown) => void;
   #signal: AbortSignal | undefined;

@@ -43,7 +43,7 @@ export interface TcpTransportOptions {
   readonly acceptIncarnation?: (peer: NodeId, incarnation: string, known: string | undefined) => boolean;
   /** Is told of connections that come and go, of refusals, of frames that are dropped. Must not throw. */
   readonly onEvent?: (event: PeerEvent) => void;
-  /** Bytes of one frame. Default 8 MiB. The same on all nodes. */
+  /** Bytes of one frame. Default 8 MiB, which MultiRaft needs. The same on all nodes. */
   readonly frameBytesMax?: number;
   /** Bytes that wait for a peer on its control connection. Default 16 MiB; not below `frameBytesMax`. */
   readonly controlQueueBytesMax?: number;

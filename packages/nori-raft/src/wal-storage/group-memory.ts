@@ -122,7 +122,7 @@ export class GroupMemory implements GroupLog {
    */
   check({ hardState, snapshot, entries }: GroupWrite): number {
     const old = this.hardState;
-    const { term, vote, commit } = hardState ?? old;
+    const { term, vote, commit } = this.asStored(hardState) ?? old;
     if (term < old.term) throw this.#refuse(`its term would go back from ${old.term} to ${term}`);
     if (term === old.term && vote !== old.vote && old.vote !== 0) {
       throw this.#refuse(`its vote in term ${term} would change from ${old.vote} to ${vote}`);
@@ -140,11 +140,17 @@ export class GroupMemory implements GroupLog {
     return bytes;
   }
 
+  /** A hard state as it is stored. What is compacted is committed, though a write that waited for its turn did not know. */
+  asStored(hardState: HardState | undefined): HardState | undefined {
+    const { index } = this.#start;
+    return hardState === undefined || hardState.commit >= index ? hardState : { ...hardState, commit: index };
+  }
+
   /** Carries out a write that was checked. */
   write({ hardState, snapshot, entries }: GroupWrite, span: number): Step {
     const step = new WriteStep(this, this.hardState, this.lastIndex());
     if (snapshot !== undefined) this.#restart(snapshot, step);
-    if (hardState !== undefined) this.hardState = hardState;
+    if (hardState !== undefined) this.hardState = this.asStored(hardState)!;
     if (entries.length > 0) this.#append(entries, span, step);
     step.lastAfter = this.lastIndex();
     step.version = this.#version;

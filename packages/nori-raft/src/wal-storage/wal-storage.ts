@@ -157,8 +157,9 @@ export class WalStorage implements RaftStorage {
       for (const write of writes) {
         if (isEmpty(write)) continue;
         const { groupId, hardState, snapshot, entries } = write;
-        this.#writer.change(groupId, snapshot, hardState, entries);
-        steps.push(this.#groups.get(groupId)!.write(write, this.#checkpoints.span));
+        const group = this.#groups.get(groupId)!;
+        this.#writer.change(groupId, snapshot, group.asStored(hardState), entries);
+        steps.push(group.write(write, this.#checkpoints.span));
         if (entries.length > 0) lists.push(entries);
       }
       return this.#push(lists, bodyBytes, steps);

@@ -134,12 +134,37 @@ export class TestNode {
     });
   }
 
+  /** What a removed replica's state machine had made durable is dropped. */
+  forget(groupId: number): void {
+    this.#disks.delete(groupId);
+  }
+
   group(groupId: number): RaftGroup<number> {
     return this.multi.group(groupId) as RaftGroup<number>;
   }
 
   machine(groupId: number): ListMachine {
     return this.machines.get(groupId)!;
+  }
+
+  /** The disk ends no sync until the function that is returned is called. */
+  stallDisk(): () => void {
+    const { fs } = this;
+    let release!: () => void;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    fs.onOperation = ({ kind }) => (kind === 'datasync' ? held : undefined);
+    return () => {
+      fs.onOperation = undefined;
+      release();
+    };
+  }
+
+  /** Writes find no space until the function that is returned is called. */
+  fillDisk(): () => void {
+    const fault = this.fs.inject({ on: 'write', code: 'IO_NO_SPACE', times: Number.POSITIVE_INFINITY });
+    return () => fault.remove();
   }
 
   /** Ends without a word, as by SIGKILL; what was not synced is lost with `power`. */
@@ -218,6 +243,13 @@ export class MultiCluster {
       if (spent >= ms) throw new Error(`Not done within ${ms} ms.`);
       await this.run(5);
     }
+  }
+
+  /** Runs until a promise is settled, and is as it is. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    const outcome = outcomeOf(promise);
+    await this.until(() => outcome.settled);
+    return promise;
   }
 
   leader(groupId: number): TestNode | undefined {

@@ -7,7 +7,7 @@ import { build, type Plugin } from 'esbuild';
 
 /** One place of the source text, and what stands there instead. */
 export interface Patch {
-  /** Relative to packages/nori-raft: in src/ or test/sim/. */
+  /** Relative to packages/nori-raft: in src/, test/sim/ or another package's src/. */
   readonly file: string;
   /** Must stand in the file exactly once. */
   readonly find: string;
@@ -28,7 +28,10 @@ export const patched = (text: string, patches: readonly Patch[]): string =>
 const patching = (patches: readonly Patch[], applied: Set<string>): Plugin => ({
   name: 'mutant',
   setup: ({ onLoad, onResolve }) => {
-    onResolve({ filter: /^nori-[a-z]+$/ }, ({ path }) => ({ path: join(WORKSPACE, 'packages', path, 'src/index.ts') }));
+    onResolve({ filter: /^nori-[a-z]+(\/[a-z-]+)?$/ }, ({ path }) => {
+      const [name, entry = 'index'] = path.split('/') as [string, string?];
+      return { path: join(WORKSPACE, 'packages', name, 'src', `${entry}.ts`) };
+    });
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
       const own = patches.filter(({ file }) => join(PACKAGE, file) === path);
       if (own.length === 0) return undefined;
@@ -38,14 +41,23 @@ const patching = (patches: readonly Patch[], applied: Set<string>): Plugin => ({
   },
 });
 
+/** Which simulation: of the core, or of MultiRaft over its real log. */
+export type Simulator = 'core' | 'multi';
+
+const WORKERS: Readonly<Record<Simulator, string>> = { core: 'seeds-worker.ts', multi: 'multi-seeds-worker.ts' };
+
 /**
  * Bundles the worker that runs seeds to `outfile`, an .mjs.
  * @throws Error when a patch does not fit exactly once, or its file is no part of the simulator
  */
-export const buildSimulator = async (outfile: string, patches: readonly Patch[] = []): Promise<void> => {
+export const buildSimulator = async (
+  outfile: string,
+  patches: readonly Patch[] = [],
+  simulator: Simulator = 'core',
+): Promise<void> => {
   const applied = new Set<string>();
   await build({
-    entryPoints: [join(PACKAGE, 'test/mutants/seeds-worker.ts')],
+    entryPoints: [join(PACKAGE, 'test/mutants', WORKERS[simulator])],
     outfile,
     bundle: true,
     format: 'esm',

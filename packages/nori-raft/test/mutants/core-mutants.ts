@@ -137,8 +137,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A replica that does not know of its promotion refuses to vote.',
     patch(
       'replica',
-      'if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {',
-      'if (canVote && this.progressOf(this.id)?.learner !== true && this.log.isUpToDate(m.index, m.logTerm)) {',
+      'if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
+      'if (canVote && this.progressOf(this.id)?.learner !== true && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
     ),
   ),
   mutant(
@@ -208,8 +208,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'The lease runs from the last heartbeat round, acknowledged or not.',
     patch(
       'heartbeat-rounds',
-      'const start = this.#startsMs[this.#startsMs.length - 1 - kept];',
-      'const start = this.#startsMs[this.#startsMs.length - 1];',
+      'this.confirmedStartMs = starts[known - 1]!;',
+      'this.confirmedStartMs = starts[starts.length - 1]!;',
     ),
   ),
   mutant(
@@ -235,8 +235,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A heartbeat is answered before the term is stored, so that a restarted replica forgets that it has heard from a leader.',
     patch(
       'follower',
-      'if (r.durableTerm === r.term || r.options.etcd !== undefined) r.send(answer);',
-      'if (r.term >= 0) r.send(answer);',
+      'if (r.durableTerm === r.term || r.options.etcd !== undefined) r.sendHeartbeat(answer);',
+      'if (r.term >= 0) r.sendHeartbeat(answer);',
     ),
   ),
   mutant(
@@ -307,6 +307,11 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     [11],
     'A replica that hears from its leader would vote for another all the same.',
     patch('replica', "if (this.#mustRefuse(m)) return 'leader-alive';", ''),
+    patch(
+      'replica',
+      'if (canVote && !this.#wouldBreakPromise(m) && ',
+      'if (canVote && (true || !this.#wouldBreakPromise(m)) && ',
+    ),
   ),
   mutant(
     'leader-without-quorum-stays',
@@ -655,8 +660,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     ),
     patch(
       'replica',
-      'if (canVote && this.log.isUpToDate(m.index, m.logTerm)) {',
-      'if (canVote && (m.transfer > 0 || this.log.isUpToDate(m.index, m.logTerm))) {',
+      'if (canVote && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
+      'if (canVote && !this.#wouldBreakPromise(m) && (m.transfer > 0 || this.log.isUpToDate(m.index, m.logTerm))) {',
     ),
   ),
   mutant(

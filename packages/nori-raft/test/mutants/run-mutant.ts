@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { buildSimulator, type Patch } from './build.js';
+import { buildSimulator, type Patch, type Simulator } from './build.js';
 import type { SeedReport } from './seeds-worker.js';
 
 /** How a hunt ended. */
@@ -23,6 +23,8 @@ export interface HuntLimits {
   readonly seedsMax: number;
   /** Wall-clock time of one seed. Default 60 s. */
   readonly seedMsMax?: number;
+  /** Default: of the core. */
+  readonly simulator?: Simulator;
 }
 
 const runSeeds = (bundle: string, { from = 1, seedsMax, seedMsMax = 60_000 }: HuntLimits): Promise<Hunt> =>
@@ -52,7 +54,7 @@ export const hunt = async (patches: readonly Patch[], limits: HuntLimits): Promi
   const dir = mkdtempSync(join(tmpdir(), 'nori-raft-mutant-'));
   try {
     const bundle = join(dir, 'simulator.mjs');
-    await buildSimulator(bundle, patches);
+    await buildSimulator(bundle, patches, limits.simulator);
     return await runSeeds(bundle, limits);
   } finally {
     rmSync(dir, { recursive: true, force: true });

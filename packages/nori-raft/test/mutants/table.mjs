@@ -1,4 +1,4 @@
-// node packages/nori-raft/test/mutants/table.mjs [SEEDS] [MUTANT...]: which seeds find which mutants, as Markdown.
+// node packages/nori-raft/test/mutants/table.mjs [SEEDS] [core|multi|MUTANT...]: which seeds find which mutants, as Markdown.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';

@@ -4,6 +4,7 @@
 // There is one configuration for all seeds; only its weights differ, so that some seeds are calm and some wild.
 import { type DiskLatency, type LinkQuality, Rng } from 'nori-testkit';
 import type { MapFunction } from './replicated-map.js';
+import { drawWeighted } from './weighted.js';
 
 /** How the cluster is built. */
 export interface SeedConfig {
@@ -235,7 +236,7 @@ function makeFaults(rng: Rng, { faultMs }: SeedConfig): Fault[] {
     const durationMs = Math.min(rng.chance(0.2) ? 1200 + 3500 * rng.next() : 20 + 900 * rng.next(), faultMs - atMs);
     const fault: Fault = {
       atMs,
-      type: draw(rng, weights, total),
+      type: drawWeighted(rng, FAULT_TYPES, weights, total),
       aim: rng.chance(0.45) ? 'leader' : 'any',
       pick: rng.uint32(),
       durationMs,
@@ -245,16 +246,15 @@ function makeFaults(rng: Rng, { faultMs }: SeedConfig): Fault[] {
     // Trouble seldom comes alone: what hits a replica that has just been hit finds what single faults do not.
     for (let afterMs = 0; rng.chance(0.3); ) {
       afterMs += rng.next() * rng.pick([2, 20, 1000]);
-      faults.push({ ...fault, atMs: atMs + afterMs, type: draw(rng, weights, total), degree: rng.next() });
+      faults.push({
+        ...fault,
+        atMs: atMs + afterMs,
+        type: drawWeighted(rng, FAULT_TYPES, weights, total),
+        degree: rng.next(),
+      });
     }
   }
   return faults.filter((fault) => fault.atMs < faultMs).sort((a, b) => a.atMs - b.atMs);
-}
-
-function draw(rng: Rng, weights: readonly number[], total: number): FaultType {
-  let left = rng.next() * total;
-  for (let i = 0; i < weights.length; i++) if ((left -= weights[i]!) < 0) return FAULT_TYPES[i]!;
-  return FAULT_TYPES[weights.findIndex((weight) => weight > 0)]!;
 }
 
 /** More than a client gets done. */

@@ -111,6 +111,23 @@ describe('a full disk', () => {
     const again = (await openStorage(fs)).log(0);
     expect([again.hardState.commit, again.firstIndex(), again.lastIndex()]).toEqual([7, 8, 9]);
   });
+
+  test('takes a write again though its log was compacted, and a checkpoint written, beyond the commit that it states', async () => {
+    const { fs, storage, log } = await withGroup();
+    await storage.write([writeOf(0, { entries: entriesOf(2, 9, 1) })]);
+    fs.inject({ on: 'write', code: 'IO_NO_SPACE' });
+    const write = writeOf(0, { hardState: { term: 1, vote: 0, commit: 5 }, entries: entriesOf(10, 10, 1) });
+    await expect(storage.write([write])).rejects.toMatchObject({ code: 'RAFT_NO_SPACE' });
+    // The state machine is durable up to here, so this is committed.
+    storage.compact(0, 7);
+    await storage.createGroup({ groupId: 1, replicaId: 1, bootstrap: true });
+    await storage.write([write]);
+    expect([log.hardState.commit, log.lastIndex()]).toEqual([7, 10]);
+    await storage.write([writeOf(0, { hardState: { term: 1, vote: 0, commit: 6 } })]);
+    await storage.close();
+    const again = (await openStorage(fs)).log(0);
+    expect([again.hardState.commit, again.firstIndex(), again.lastIndex()]).toEqual([7, 8, 10]);
+  });
 });
 
 async function runOutOfSpace(seed: number): Promise<void> {

@@ -349,3 +349,24 @@ describe('a log', () => {
     expect(texts(storage.log(0))).toEqual(['cold']);
   });
 });
+
+test('a write that waited while its group was compacted is taken, and what is compacted stays committed', async () => {
+  const fs = new MemoryFileSystem();
+  const storage = await openStorage(fs);
+  await storage.createGroup({ groupId: 0, replicaId: 1, bootstrap: true });
+  await storage.write([writeOf(0, { entries: entriesOf(2, 10, 1) })]);
+  storage.compact(0, 9);
+  // Made when only 8 was known to be committed.
+  await storage.write([writeOf(0, { hardState: { term: 1, vote: 0, commit: 8 }, entries: entriesOf(11, 11, 1) })]);
+  expect(storage.log(0).hardState.commit).toBe(9);
+  await expect(storage.write([writeOf(0, { hardState: { term: 1, vote: 2, commit: 12 } })])).rejects.toMatchObject({
+    code: 'RAFT_MISUSE',
+  });
+  for (const found of [fs.kill(), fs.crash({ next: () => 0 })]) {
+    const again = (await openStorage(found)).log(0);
+    expect([again.hardState.commit, again.lastIndex()]).toEqual([9, 11]);
+  }
+  await storage.close();
+  const closed = (await openStorage(fs)).log(0);
+  expect([closed.firstIndex(), closed.hardState.commit, closed.lastIndex()]).toEqual([10, 9, 11]);
+});

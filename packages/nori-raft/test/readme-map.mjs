@@ -1,7 +1,7 @@
 // node map.mjs 1, node map.mjs 2, node map.mjs 3; then
 // curl -L -X PUT -d red localhost:9001/color; curl -L localhost:9002/color
 import { createServer } from 'node:http';
-import { type Entry, type Mark, MultiRaft, type StateMachine } from 'nori-raft';
+import { MultiRaft } from 'nori-raft';
 import { TcpTransport } from 'nori-raft/tcp-transport';
 import { systemClock as clock, WalStorage } from 'nori-raft/wal-storage';
 
@@ -12,12 +12,12 @@ const nodeId = `n${self}`;
 const random = Math.random;
 const config = { voters: numbers, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
 
-/** A map in memory: after a restart it is made again from the log, which therefore is never cut short. */
-class ReplicatedMap implements StateMachine<boolean> {
-  values = new Map<string, string>();
-  mark: Mark = { term: 1, index: 1, config };
+/** A StateMachine, a map in memory: after a restart it is made again from the log, which therefore is never cut short. */
+class ReplicatedMap {
+  values = new Map();
+  mark = { term: 1, index: 1, config };
 
-  apply(entries: readonly Entry[]) {
+  apply(entries) {
     return entries.map(({ data }) => {
       const [key, value] = JSON.parse(new TextDecoder().decode(data));
       const isNew = !this.values.has(key);
@@ -25,7 +25,7 @@ class ReplicatedMap implements StateMachine<boolean> {
       return isNew;
     });
   }
-  applied(mark: Mark) {
+  applied(mark) {
     this.mark = mark;
   }
   durableIndex() {
@@ -33,13 +33,13 @@ class ReplicatedMap implements StateMachine<boolean> {
   }
   snapshot() {
     const content = new TextEncoder().encode(JSON.stringify([...this.values]));
-    const read = async function* (offset: number) {
+    const read = async function* (offset) {
       yield content.subarray(offset);
     };
     return { ...this.mark, read, release: () => {} };
   }
-  async stage(mark: Mark, chunks: AsyncIterable<Uint8Array>) {
-    const parts: Uint8Array[] = [];
+  async stage(mark, chunks) {
+    const parts = [];
     for await (const chunk of chunks) parts.push(chunk.slice());
     const install = async () => {
       this.values = new Map(JSON.parse(Buffer.concat(parts).toString()));
@@ -60,7 +60,7 @@ const peers = new Map(numbers.map((n) => [n, `n${n}`]));
 const group = await raft.createGroup({ groupId: 1, replicaId: self, stateMachine: map, peers, bootstrap: true });
 
 createServer(async (request, response) => {
-  const key = request.url!;
+  const key = request.url;
   try {
     if (request.method === 'PUT') {
       let value = '';
@@ -72,7 +72,7 @@ createServer(async (request, response) => {
       response.end(`${map.values.get(key)}\n`);
     }
   } catch (error) {
-    const { code, leader, message } = error as { code?: string; leader?: number; message: string };
+    const { code, leader, message } = error;
     const elsewhere = code === 'RAFT_NOT_LEADER' && leader ? `http://127.0.0.1:${httpPort + leader}${key}` : undefined;
     response.writeHead(elsewhere ? 307 : 503, elsewhere ? { location: elsewhere } : {});
     response.end(`${message}\n`);

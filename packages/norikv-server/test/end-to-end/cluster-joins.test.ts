@@ -1,7 +1,7 @@
 // Who may come to a cluster that is there, and who is refused, in one line that says why and what to do.
 import { join } from 'node:path';
-import { NoriClient } from 'norikv-client';
 import { Swim } from 'nori-swim';
+import { NoriClient } from 'norikv-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeCard, type NodeCard, PROTOCOL_VERSION } from '../../src/domain/node-card.js';
 import { LaunchError, type LaunchedNode, launchNode, temporaryDir } from './launch.js';

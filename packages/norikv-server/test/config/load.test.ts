@@ -37,9 +37,9 @@ const samples = (setting: Setting): [string, string, string] => {
       return ['aa', 'bb', 'cc'];
     case 'address':
       return ['127.0.0.1:0', '[::1]:0', 'localhost:0'];
-    // The three samples must describe this node alone, by its peer or gossip address.
+    // Not this node's own: then their number would have to be that of `expect`.
     case 'addresses':
-      return ['127.0.0.1:7448', '127.0.0.1:7449', '127.0.0.1:7448,127.0.0.1:7449'];
+      return ['10.0.0.1:7449', 'db2.example:7449', '10.0.0.1:7449,[::1]:7450'];
     case 'hosts':
       return ['a.example', 'b.example', 'c.example,d.example'];
     case 'integer':

@@ -31,6 +31,8 @@ import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
 
 const NO_DATA = new Uint8Array(0);
+/** Reads of one group that may wait at once. */
+const READS_MAX = 65_536;
 
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
@@ -162,10 +164,9 @@ export class GroupDriver implements RaftGroup {
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
-    const refusal = this.failure ?? this.#host.refusal;
-    if (refusal !== undefined) return Promise.reject(refusal);
     // Before room is taken for it.
-    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
     // Said now rather than in the next turn: the caller can go to the leader at once.
     if (this.#core.role !== 'leader') return Promise.reject(this.#notLeader());
     if (data.length > this.#host.options.entryBytesMax)
@@ -184,8 +185,10 @@ export class GroupDriver implements RaftGroup {
   }
 
   read(options: CallOptions = {}): Promise<number> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
+    const refusal = this.failure ?? refusalOf(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
     if (this.#core.leader === 0) return Promise.reject(this.#notLeader());
+    if (this.#reads.size >= READS_MAX) return Promise.reject(busy());
     return Waiter.promise<number>(
       this.#deadline(options),
       options.signal,
@@ -208,9 +211,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {
-    const refusal = this.failure ?? this.#host.refusal;
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     let id: EntryId;
     try {
       id = this.core.proposeConfChange(change);
@@ -630,10 +632,17 @@ function empty(): RaftError {
   );
 }
 
+/** Why a call is not begun: it was given up already, or would never be. */
+function refusalOf({ signal, timeoutMs }: CallOptions): Error | undefined {
+  if (signal?.aborted === true) return signal.reason as Error;
+  if (timeoutMs === undefined || timeoutMs >= 0) return undefined;
+  return new RaftError('RAFT_MISUSE', `timeoutMs is ${timeoutMs}; it must be a number of milliseconds from 0 on.`);
+}
+
 function busy(): RaftError {
   return new RaftError(
     'RAFT_BUSY',
-    'Too much waits on this node already, to be proposed (proposalBytesMax) or to be applied (unappliedBytesMax). Try ' +
-      'again in a moment.',
+    'Too much waits on this node already, to be proposed (proposalBytesMax), to be applied (unappliedBytesMax) or to be ' +
+      `read (${READS_MAX} reads of a group). Try again in a moment.`,
   );
 }

@@ -9,6 +9,7 @@ import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from 'nori-observe/promethe
 import { WalStorage } from 'nori-raft/wal-storage';
 import { loadKeyHasher } from 'norikv-protocol';
 import { version as VERSION } from '../package.json';
+import { Ballast } from './adapters/ballast.js';
 import { ClientPort } from './adapters/connect-transport/client-port.js';
 import { type DataDir, openDataDir } from './adapters/data-dir.js';
 import { hasFoundationLog, removeFoundationLog, replayFoundationLog } from './adapters/foundation-log.js';
@@ -17,6 +18,7 @@ import { HttpPort } from './adapters/http/http-port.js';
 import { LsmStorage } from './adapters/lsm-storage.js';
 import { Readiness } from './adapters/net/readiness.js';
 import { RequestMetrics } from './adapters/net/request-metrics.js';
+import { GuardedStorage } from './adapters/raft-log/guarded-storage.js';
 import { noPeers } from './adapters/raft-log/no-peers.js';
 import { RaftLog } from './adapters/raft-log/raft-log.js';
 import { formatAddress, type NodeConfig } from './config/index.js';
@@ -44,6 +46,9 @@ export interface StoreSettings {
   readonly memtableBytes: number;
   readonly blockCacheBytes: number;
   readonly logSegmentBytes: number;
+  readonly ballastPath: string;
+  /** 0: none. */
+  readonly ballastBytes: number;
   readonly fsync: 'always' | 'batch' | 'os';
 }
 
@@ -69,7 +74,7 @@ export interface OpenedStore {
 export const openStore = async (settings: StoreSettings, environment: StoreEnvironment): Promise<OpenedStore> => {
   const { fs, clock, meter, random, executor } = environment;
   const { nodeId, clusterId } = settings;
-  const storage = await WalStorage.open({
+  const wal = await WalStorage.open({
     dir: settings.raftDir,
     nodeId,
     clusterId,
@@ -81,6 +86,8 @@ export const openStore = async (settings: StoreSettings, environment: StoreEnvir
     durability: settings.fsync === 'always' ? 'sync' : settings.fsync,
     lock: false,
   });
+  const ballast = await Ballast.open({ path: settings.ballastPath, bytes: settings.ballastBytes, fs, clock });
+  const storage = new GuardedStorage(wal, ballast);
   const foundation = { dir: settings.foundationLogDir, fs, clock, meter };
   const log = new RaftLog({
     nodeId,
@@ -231,6 +238,8 @@ const openNodeStore = async (
         memtableBytes: config.memtableBytes,
         blockCacheBytes: config.blockCacheBytes,
         logSegmentBytes: config.logSegmentBytes,
+        ballastPath: dirs.ballast,
+        ballastBytes: config.ballastBytes,
         fsync: config.fsync,
       },
       environment,
@@ -238,7 +247,13 @@ const openNodeStore = async (
   } catch (error) {
     throw asStartupError(config.dataDir, error);
   }
-  const { groups, entriesReplayed } = opened.report;
+  const { groups, entriesReplayed, cut } = opened.report;
+  if (cut !== undefined) {
+    logger.warn(
+      { ...cut },
+      `The log ended in a torn record, as after a power loss: ${cut.bytes} bytes were cut from ${cut.file} at offset ${cut.offset}. Nothing acknowledged was lost`,
+    );
+  }
   logger.info({ groups, entriesReplayed, shards: opened.store.activeShards }, 'Opened the store');
   return opened;
 };

@@ -47,7 +47,7 @@ export class Promises {
   /** A node has taken a message. @param step number of the event @param ownMs the node's clock */
   onTaken(node: SimNode, driver: Driver, message: Message, step: number, ownMs: number): void {
     const core = driver.core!;
-    const { type, term, from, context } = message;
+    const { type, term, from } = message;
     if (this.#before !== undefined && this.#before !== stateText(core)) {
       fail('stale-message', `has changed by a ${type} of term ${term}, being in ${core.term}`, node);
     }

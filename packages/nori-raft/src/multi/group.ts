@@ -147,8 +147,7 @@ export class GroupDriver implements RaftGroup {
 
   /** Nobody else has a say: it need not wait before it leads. */
   get isSoleVoter(): boolean {
-    const { voters, votersOutgoing } = this.core.config;
-    return voters.length === 1 && voters[0] === this.replicaId && votersOutgoing.length === 0;
+    return this.#core.isSoleVoter;
   }
 
   get leader(): number {
@@ -201,6 +200,11 @@ export class GroupDriver implements RaftGroup {
   }
 
   leaseRead<T>(read: () => T): { readonly value: T } | undefined {
+    // At rest a leader has a lease too, but knows it only when awake; the only voter needs no clock for it.
+    if (this.failure === undefined && this.#core.leaseExpiresAtMs === Number.POSITIVE_INFINITY) {
+      if (this.#core.appliedIndex < this.#core.commitIndex || this.#installing !== undefined) return undefined;
+      return { value: read() };
+    }
     const { core } = this;
     const { clock } = this.#host;
     const index = this.failure === undefined ? core.leaseRead(clock.leaseLatestMs()) : undefined;

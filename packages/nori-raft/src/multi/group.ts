@@ -25,7 +25,7 @@ import type { GroupHost, Turn } from './group-host.js';
 import type { ResolvedMultiOptions } from './multi-options.js';
 import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachine } from './ports.js';
 import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
-import type { GroupOptions, RaftGroup } from './raft-group.js';
+import type { GroupOptions, ProposalOutcome, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
 import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
@@ -163,15 +163,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
-    // Before room is taken for it.
-    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options) ?? this.#refuses(data);
     if (refusal !== undefined) return Promise.reject(refusal);
-    // Said now rather than in the next turn: the caller can go to the leader at once.
-    if (this.#core.role !== 'leader') return Promise.reject(this.#notLeader());
-    if (data.length > this.#host.options.entryBytesMax)
-      return Promise.reject(tooLarge(data.length, this.#host.options));
-    if (data.length === 0) return Promise.reject(empty());
-    if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
       options.signal,
@@ -181,6 +174,32 @@ export class GroupDriver implements RaftGroup {
         this.#host.called(this);
       },
     );
+  }
+
+  proposeDirect(data: Uint8Array, outcome: ProposalOutcome<unknown>): void {
+    const refusal = this.#refuses(data);
+    if (refusal !== undefined) {
+      outcome.failed(refusal);
+      return;
+    }
+    const waiter = Waiter.direct<Applied<unknown>>(
+      this.#deadline(NO_OPTIONS),
+      (applied) => outcome.applied(applied.result),
+      (error) => outcome.failed(error as Error),
+    );
+    this.#proposals.push(data, waiter);
+    this.#host.called(this);
+  }
+
+  /** Why a proposal is not taken; else room is taken for it. */
+  #refuses(data: Uint8Array): Error | undefined {
+    const refusal = this.failure ?? this.#host.refusal;
+    if (refusal !== undefined) return refusal;
+    // Said now rather than in the next turn: the caller can go to the leader at once.
+    if (this.#core.role !== 'leader') return this.#notLeader();
+    if (data.length > this.#host.options.entryBytesMax) return tooLarge(data.length, this.#host.options);
+    if (data.length === 0) return empty();
+    return this.#host.takeProposalBytes(data.length) ? undefined : busy();
   }
 
   read(options: CallOptions = {}): Promise<number> {
@@ -610,6 +629,8 @@ export class GroupDriver implements RaftGroup {
     );
   }
 }
+
+const NO_OPTIONS: CallOptions = {};
 
 /** Messages that a node whose disk stands still does not send: they would keep a leader in office, or make one. */
 const KEEPS_ALIVE: ReadonlySet<string> = new Set([

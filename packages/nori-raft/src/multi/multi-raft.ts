@@ -283,11 +283,13 @@ export class MultiRaft {
   #scheduleTurn(): void {
     if (this.#turnScheduled) return;
     this.#turnScheduled = true;
-    this.options.clock.nextTurn(() => this.#turn());
+    this.options.clock.nextTurn(() => {
+      this.#turnScheduled = false;
+      this.#turn();
+    });
   }
 
   #turn(): void {
-    this.#turnScheduled = false;
     if (this.#closed || this.#failure !== undefined) return;
     this.#turns++;
     const groups = this.#awake;
@@ -341,8 +343,9 @@ export class MultiRaft {
         this.#setNoSpace(this.options.storage.refusal);
         for (const { writes } of batch) this.#host.unstoredBytes -= dataBytes(writes);
         for (const { done } of batch) done();
-        // What is durable is told at once, not in the next turn.
-        this.#outbox.flush();
+        // What is durable is told at once, and what it commits is applied, not in the next turn.
+        if (this.#awake.length > 0) this.#turn();
+        else this.#outbox.flush();
       } catch (error) {
         // Nobody waits for it any more but who is told so.
         if (this.#closed) for (const { failed } of batch) failed(nodeClosed());

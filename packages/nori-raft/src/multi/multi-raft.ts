@@ -593,6 +593,8 @@ export class MultiRaft {
         return multi.#stalled === undefined && multi.#noSpace === undefined;
       },
       get refusal() {
+        // What the storage put aside may be there again since the last tick.
+        if (multi.#noSpace !== undefined && !multi.#writing) multi.#setNoSpace(multi.options.storage.refusal);
         return multi.#noSpace ?? multi.#stalled;
       },
       maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,

@@ -253,8 +253,7 @@ export class RaftCore {
 
   /** Nobody else has a say. */
   get isSoleVoter(): boolean {
-    const { voters, votersOutgoing } = this.config;
-    return voters.length === 1 && voters[0] === this.#r.id && votersOutgoing.length === 0;
+    return this.#r.isSoleVoter;
   }
 
   /**

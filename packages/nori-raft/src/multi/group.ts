@@ -464,11 +464,9 @@ export class GroupDriver implements RaftGroup {
   }
 
   #compact(): void {
-    let index = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
-    if (index >= this.#log.firstIndex()) {
-      index = Math.min(index, this.#core.lowestMatch);
-      if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
-    }
+    const stored = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
+    const index = Math.min(stored, this.#core.lowestMatch);
+    if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
     this.mayCompact = this.#log.firstIndex() <= this.#log.lastIndex();
   }
 

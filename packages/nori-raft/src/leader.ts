@@ -203,8 +203,12 @@ function handleHeartbeatResponse(r: Replica, pr: Progress, m: Message): DropReas
   if (m.context > r.rounds.last) return 'far-future';
   pr.recentActive = true;
   pr.paused = false;
-  // Also wakes a follower that lost what was sent to it, when nothing new is proposed.
-  if (pr.match < r.log.lastIndex || pr.state === 'probe') sendAppend(r, pr, true);
+  // Also wakes a follower that lost what was sent to it, when nothing new is proposed. Where proposals never cease, something is always on
+  // the way: then only one that has acknowledged nothing since its last answer. etcd does not wait for that.
+  const isBehind = pr.match < r.log.lastIndex;
+  const isStuck = !r.options.commitsWithHeartbeats || pr.match === pr.matchAtHeartbeat;
+  pr.matchAtHeartbeat = pr.match;
+  if ((isBehind && isStuck) || pr.state === 'probe') sendAppend(r, pr, true);
   if (m.context > pr.ackedRound) {
     pr.ackedRound = m.context;
     confirmRounds(r);

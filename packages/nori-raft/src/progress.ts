@@ -48,6 +48,8 @@ export class Progress {
   learner: boolean;
   /** The latest heartbeat round that the replica answered. */
   ackedRound = 0;
+  /** What was known to match when it last answered a heartbeat. */
+  matchAtHeartbeat = 0;
   readonly #limits: InflightLimits;
   // The window: a ring of (last index, bytes) pairs, allocated by the first append in state `replicate`.
   #ring: number[] | undefined = undefined;
@@ -72,6 +74,7 @@ export class Progress {
     this.recentActive = false;
     this.wasActive = false;
     this.ackedRound = 0;
+    this.matchAtHeartbeat = 0;
   }
 
   /** Find out where the logs meet: after `match`, or after the snapshot that was on the way. */

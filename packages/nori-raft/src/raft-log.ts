@@ -114,7 +114,8 @@ export class RaftLog {
       this.#offsetInProgress = Math.min(this.#offsetInProgress, first);
       this.#entries = entries.slice();
     } else {
-      this.#entries.length = first - this.#offset;
+      const kept = first - this.#offset;
+      if (kept < this.#entries.length) this.#entries.length = kept;
       this.#offsetInProgress = Math.min(this.#offsetInProgress, first);
       for (let i = 0; i < entries.length; i++) this.#entries.push(entries[i]!);
     }

@@ -82,8 +82,10 @@ class OutcomeList {
       outcomes[kept++] = outcomes[i]!;
     }
     const dropped = sequences.length - kept;
-    sequences.length = kept;
-    outcomes.length = kept;
+    for (let i = 0; i < dropped; i++) {
+      sequences.pop();
+      outcomes.pop();
+    }
     return dropped;
   }
 

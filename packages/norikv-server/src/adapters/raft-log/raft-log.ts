@@ -15,6 +15,8 @@ import { makingError, noSpace, readError, writeError } from './raft-errors.js';
 import { RaftGroupControl } from './raft-group-control.js';
 import { RoleWaiters } from './role-waiters.js';
 
+/** ADR 11. */
+const HEARTBEAT_MS = 300;
 /** Bytes of an entry: a request of the greatest length, behind others that share the entry. */
 const ENTRY_BYTES_MAX = 6 * 1024 * 1024;
 /** Bytes on their way, beyond which the store gathers rather than proposes: below what one group may have uncommitted. */
@@ -70,6 +72,7 @@ export class RaftLog implements ReplicatedLog {
       storage,
       transport,
       random,
+      heartbeatMs: HEARTBEAT_MS,
       entryBytesMax: ENTRY_BYTES_MAX,
       onEvent: (event) => this.#onEvent(event),
       onUnknownGroup: (group) => void this.#make(group)?.catch(() => {}),

@@ -1,5 +1,5 @@
 // A replica that a process runs, as the invariants see it: its core is watched from within, call by call.
-import type { RaftCore, RaftGroup, Ready } from '../../src/index.js';
+import type { Entry, RaftCore, RaftGroup, Ready } from '../../src/index.js';
 import type { GroupDriver } from '../../src/multi/group.js';
 import type { LeaseClock } from '../../src/multi/lease-clock.js';
 import type { GroupLog } from '../../src/multi/ports.js';
@@ -87,6 +87,22 @@ export class HostedReplica implements ObservedReplica {
       this.observe();
       return handedOut;
     };
+    // What a leader that is alone hands out without a Ready is looked at as if it came with one.
+    const proposeAlone = core.proposeAlone.bind(core);
+    core.proposeAlone = (data) => {
+      const entries = proposeAlone(data);
+      if (entries !== undefined) this.#take(readyOf(core.term, entries, NO_ENTRIES));
+      this.observe();
+      return entries;
+    };
+    const storedAlone = core.storedAlone.bind(core);
+    core.storedAlone = (term, index) => {
+      const committed = storedAlone(term, index);
+      this.#check(() => promises.onAppended(replica, this));
+      this.#take(readyOf(core.term, NO_ENTRIES, committed));
+      this.observe();
+      return committed;
+    };
     const applyConfChange = core.applyConfChange.bind(core);
     core.applyConfChange = (entry) => {
       const config = applyConfChange(entry);
@@ -104,4 +120,22 @@ export class HostedReplica implements ObservedReplica {
       this.log.apply({ hardState, entries, snapshot, base: snapshot });
     });
   }
+}
+
+const NO_ENTRIES: readonly Entry[] = [];
+
+function readyOf(term: number, entries: readonly Entry[], committed: readonly Entry[]): Ready {
+  return {
+    softState: undefined,
+    hardState: undefined,
+    snapshot: undefined,
+    entries,
+    messages: [],
+    afterAppend: [],
+    committed,
+    readStates: [],
+    readsFailed: [],
+    mustSync: entries.length > 0,
+    token: { term, index: 0, logTerm: 0, snapshotIndex: 0, acks: [] },
+  };
 }

@@ -171,8 +171,18 @@ const DURABILITY_MUTANTS: readonly Mutant[] = [
     'When a write is durable, those that wait for the next one are taken to be, too.',
     multi(
       'group',
-      'while (this.#unstored.length > 0 && !this.#unstored[0]!.written)',
-      'while (this.#unstored.length > 0)',
+      'for (let next = this.#unstored[0]; next?.written === false; next = this.#unstored[0]) {\n        this.#unstored.shift();\n        this.#stored(next.ready);',
+      'for (let next = this.#unstored[0]; next !== undefined; next = this.#unstored[0]) {\n        this.#unstored.shift();\n        if (next.ready === undefined) this.#storedAlone(next.term, next.index);\n        else this.#stored(next.ready);',
+    ),
+  ),
+  mutant(
+    'alone-does-not-wait-for-the-disk',
+    [16, 20],
+    'What a leader that is alone proposes is committed before it is durable.',
+    multi(
+      'group',
+      'this.#unstored.push({ ready: undefined, written: true, term: last.term, index: last.index });',
+      'this.#unstored.push({ ready: undefined, written: true, term: last.term, index: last.index });\n    this.#storedAlone(last.term, last.index);',
     ),
   ),
   mutant(

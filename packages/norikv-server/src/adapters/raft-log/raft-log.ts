@@ -42,6 +42,8 @@ export class RaftLog implements ReplicatedLog {
   readonly #parts: RaftLogParts;
   readonly #roles: RoleWaiters;
   readonly #making = new Map<number, Promise<void>>();
+  /** Groups of which this node has, or had, a replica; those that were removed included. */
+  readonly #touched = new Set<number>();
   readonly #controls = new Map<number, RaftGroupControl>();
   #machine!: StateMachine;
   #multi!: MultiRaft;
@@ -77,6 +79,8 @@ export class RaftLog implements ReplicatedLog {
     void this.#multi.failed.then((error) => this.#stop(error));
     this.#open = true;
     const groups = new Set(this.#machine.activeGroups());
+    for (const group of groups) this.#touched.add(group);
+    for (const { groupId } of storage.storedGroups) this.#touched.add(groupId);
     for (const { groupId, removed } of storage.storedGroups) if (!removed) groups.add(groupId);
     let entriesReplayed = 0;
     for (const { groupId, removed } of storage.storedGroups) {
@@ -103,6 +107,7 @@ export class RaftLog implements ReplicatedLog {
     if (!this.#open || this.#multi.group(group) !== undefined) return undefined;
     const replica = this.#parts.placement.replicaOf(group);
     if (replica === undefined) return undefined;
+    this.#touched.add(group);
     const { replicaId, peers, preferredLeader, bootstrap, voters, learners } = replica;
     const config = bootstrap ? { ...votersOnly(voters), learners } : votersOnly([]);
     const stateMachine = new GroupMachine(group, this.#machine, config);
@@ -197,6 +202,10 @@ export class RaftLog implements ReplicatedLog {
   leaderTerm(group: number): number | undefined {
     const replica = this.#multi.group(group);
     return replica?.role === 'leader' ? replica.term : undefined;
+  }
+
+  isBlank(group: number): boolean {
+    return this.#open && !this.#touched.has(group);
   }
 
   notLeader(group: number): NodeError {

@@ -1,6 +1,6 @@
 // What a scan reads on this node: which groups may be read here now, and their keys. Each group is read in short runs by one
-// cursor that is placed anew for each, so that a page costs a seek per group and no more than a run of keys in memory; small
-// values are kept from the run, large ones are read when their turn comes. All of it is the state at one moment.
+// cursor that is placed anew for each, so that a page costs a seek per group and no more than a run of keys in memory. Small
+// values are kept from the run if most of them are going to be needed; others are read when their turn comes. All of it is the state at one moment.
 import type { Clock } from 'nori-io';
 import { asNodeError, type NodeError } from '../domain/node-error.js';
 import type { ReadConsistency } from '../ports/kv.js';
@@ -81,14 +81,18 @@ export class GroupReader {
   readonly reading: GroupReading;
   readonly #cursors = new Map<Store, StorageCursor>();
   readonly #sources: readonly GroupSource[];
+  /** Keys of a run. */
   readonly runKeys: number;
+  readonly keepsValues: boolean;
 
   /** The state that is read is that of now. */
   constructor(sources: readonly GroupSource[], reading: GroupReading) {
     this.reading = reading;
     // Nothing is to be found where nothing was ever applied.
     this.#sources = sources.filter(({ store, group }) => store.isActive(group));
-    this.runKeys = Math.ceil((reading.limit * 1.25) / Math.max(1, this.#sources.length)) + 1;
+    const perGroup = reading.limit / Math.max(1, this.#sources.length);
+    this.runKeys = Math.ceil(perGroup * 1.25) + (perGroup < 1 ? 0 : 1);
+    this.keepsValues = perGroup > 0.5;
     for (const { store } of this.#sources) {
       if (!this.#cursors.has(store)) this.#cursors.set(store, store.storage.cursor(reading.range.reverse));
     }
@@ -134,7 +138,7 @@ class GroupRun implements ScanRun {
   }
 
   /**
-   * Large values are read from the state that the run was read from. Those that have expired are looked up anew, since they may have
+   * Values that were not kept are read from the state that the run was read from. Those that have expired are looked up anew, since they may have
    * been renewed before their shard's time went past that.
    */
   current({ key }: RunItem): StoredValue | undefined | Promise<StoredValue | undefined> {
@@ -142,20 +146,20 @@ class GroupRun implements ScanRun {
     const cursor = this.#cursor;
     cursor.seek(this.#group, key);
     if (cursor.valid && compareKeys(cursor.key(), key) === 0) {
-      const stored = cursor.entry();
-      if (!this.#isExpired(stored)) return stored;
+      if (!this.#isExpired(cursor.expiresAtMs)) return cursor.entry();
     }
     if (consistency === 'stale_ok') return undefined;
     return this.#store.readLive(this.#group, key, deadlineMs);
   }
 
-  #isExpired({ expiresAtMs }: StoredValue): boolean {
+  #isExpired(expiresAtMs: number): boolean {
     if (expiresAtMs === 0) return false;
     return expiresAtMs <= Math.max(this.#reader.reading.clock.now(), this.#store.shardTimeMs(this.#group));
   }
 
   /** Reads the next keys, after `after` or from the beginning of the range. */
   #fill(after: Uint8Array | undefined): void {
+    const { runKeys, keepsValues } = this.#reader;
     const { range, slicer, consistency, deadlineMs } = this.#reader.reading;
     const { reverse } = range;
     const cursor = this.#cursor;
@@ -169,13 +173,18 @@ class GroupRun implements ScanRun {
       const key = cursor.key();
       if (isBeyond(key, range)) break;
       if (fromExclusive && from !== undefined && compareKeys(key, from) === 0) continue;
-      const stored = cursor.entry();
-      const isExpired = this.#isExpired(stored);
-      const isLarge = stored.value.length > KEPT_VALUE_BYTES_MAX;
-      if (isExpired) expiredMs = Math.max(expiredMs, stored.expiresAtMs);
-      items.push({ key, stored: isExpired || isLarge ? undefined : stored });
-      bytes += stored.value.length;
-      isLast = isLarge || bytes >= RUN_BYTES_MAX || items.length === this.#reader.runKeys;
+      const { expiresAtMs } = cursor;
+      if (this.#isExpired(expiresAtMs)) {
+        expiredMs = Math.max(expiredMs, expiresAtMs);
+        items.push({ key, stored: undefined });
+      } else if (keepsValues) {
+        const stored = cursor.entry();
+        const isLarge = stored.value.length > KEPT_VALUE_BYTES_MAX;
+        items.push({ key, stored: isLarge ? undefined : stored });
+        bytes += stored.value.length;
+        isLast = isLarge || bytes >= RUN_BYTES_MAX;
+      } else items.push({ key, stored: undefined });
+      isLast ||= items.length === runKeys;
     }
     this.items = items;
     this.at = 0;

@@ -214,7 +214,7 @@ export class RaftLog implements ReplicatedLog {
     if (nodeId !== undefined && nodeId !== this.#parts.nodeId) {
       const address = this.#parts.placement.clientAddressOf(nodeId) ?? '';
       return new NodeError('NOT_LEADER', `Node ${nodeId} leads the shard of the key.`, {
-        leader: { id: nodeId, address },
+        leader: { id: nodeId, address, ...(replica === undefined ? {} : { term: replica.term }) },
       });
     }
     if (replica === undefined) return new NodeError('NOT_LEADER', 'This node has no replica of the shard of the key.');

@@ -33,7 +33,7 @@ export const sortShards = (
     const store = router.storeOf(group);
     if (consistency === 'stale_ok') {
       if (store.isActive(group) || peers.hostsOf(shard).includes(peers.nodeId)) sources.push({ store, group });
-    } else if (store.leads(group)) sources.push({ store, group });
+    } else if (store.mayLead(group)) sources.push({ store, group });
     else if (store.isBlank(group)) onBlank(shard);
   }
   return sources;

@@ -144,6 +144,11 @@ export class Store implements StateMachine {
     return this.#shards[group] === undefined && this.#log.isBlank(group);
   }
 
+  /** Why this node cannot serve a group. */
+  notLeader(group: number): NodeError {
+    return this.#log.notLeader(group);
+  }
+
   /** Whether this node led a group when it last looked; quicker than {@link Store.leads}. */
   mayLead(group: number): boolean {
     return this.#log.mayLead(group);

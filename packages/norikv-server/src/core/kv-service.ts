@@ -12,8 +12,10 @@ import type {
   ScanQuery,
   WriteRequest,
 } from '../ports/kv.js';
+import type { ShardPeers } from '../ports/shard-peers.js';
 import type { Router } from './router.js';
 import { scanPage } from './scan.js';
+import { hasReplica } from './scan-part.js';
 import type { Store } from './store.js';
 import { failRequest } from './turn.js';
 import { identityProblem, keyProblem, operationProblem } from './validation.js';
@@ -23,6 +25,8 @@ export interface KvServiceParts {
   readonly router: Router;
   readonly stores: readonly Store[];
   readonly clock: Clock;
+  /** The nodes that share the shards with this one. */
+  readonly peers: ShardPeers;
   readonly status: () => NodeStatus;
   readonly cluster: () => ClusterSnapshot;
 }
@@ -53,7 +57,12 @@ export class KvService implements KvNode {
       return;
     }
     const group = this.#router.groupOf(key);
-    this.#router.storeOf(group).get(group, key, consistency, deadlineMs, sink, tag);
+    const store = this.#router.storeOf(group);
+    if (consistency === 'stale_ok' && !hasReplica(group, store, this.#parts.peers)) {
+      sink.failed(tag, store.notLeader(group));
+      return;
+    }
+    store.get(group, key, consistency, deadlineMs, sink, tag);
   }
 
   write(request: WriteRequest): void {
@@ -96,7 +105,7 @@ export class KvService implements KvNode {
 
   async scan(query: ScanQuery): Promise<ScanPage> {
     try {
-      return await scanPage(query, this.#router, this.#stores, this.#clock);
+      return await scanPage(query, this.#parts);
     } catch (error) {
       throw asNodeError(error);
     }

@@ -134,6 +134,31 @@ export class Store implements StateMachine {
     return this.#log.refusal?.message ?? this.#storage.refusal;
   }
 
+  /** Whether anything of a group is here. */
+  isActive(group: number): boolean {
+    return this.#shards[group] !== undefined;
+  }
+
+  /** Whether nothing of a group ever was here: no replica that could have voted for a leader, and nothing stored. */
+  isBlank(group: number): boolean {
+    return this.#shards[group] === undefined && this.#log.isBlank(group);
+  }
+
+  /** Why this node cannot serve a group. */
+  notLeader(group: number): NodeError {
+    return this.#log.notLeader(group);
+  }
+
+  /** Whether this node led a group when it last looked; quicker than {@link Store.leads}. */
+  mayLead(group: number): boolean {
+    return this.#log.mayLead(group);
+  }
+
+  /** Whether this node leads a group, as far as it knows. */
+  leads(group: number): boolean {
+    return this.#log.leaderTerm(group) !== undefined;
+  }
+
   /** Groups that have been written to, ascending. */
   *activeGroups(): IterableIterator<number> {
     for (const shard of this.#shards) if (shard !== undefined) yield shard.group;

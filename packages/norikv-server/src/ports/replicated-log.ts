@@ -108,6 +108,10 @@ export interface ReplicatedLog {
   settled(group: number): Promise<void> | undefined;
   /** The term in which this node leads the group; undefined: it does not. */
   leaderTerm(group: number): number | undefined;
+  /** Whether this node led the group when it last looked: for those who ask of all groups, and then make sure of the few. */
+  mayLead(group: number): boolean;
+  /** Whether this node never had a replica of the group, nor is about to: it has promised nothing, and voted for nobody. */
+  isBlank(group: number): boolean;
   /** Why this node cannot serve the group: who leads it, or that nobody does. */
   notLeader(group: number): NodeError;
   /**

@@ -142,6 +142,12 @@ export class GroupDriver implements RaftGroup {
     return this.#core.term;
   }
 
+  /** Nobody else has a say: it need not wait before it leads. */
+  get isSoleVoter(): boolean {
+    const { voters, votersOutgoing } = this.core.config;
+    return voters.length === 1 && voters[0] === this.replicaId && votersOutgoing.length === 0;
+  }
+
   get leader(): number {
     return this.#core.leader;
   }

@@ -40,7 +40,10 @@ export interface MultiRaftOptions {
   readonly snapshotBytesPerSecond?: number;
   /** Leaderships handed back to preferred replicas in a second. Default 20. */
   readonly transfersPerSecond?: number;
-  /** A message came for a group that is not here. Must not throw. */
+  /**
+   * A message came for a group that is not here. Must not throw. If the group is being created when this returns, the message is kept
+   * until it is there.
+   */
   readonly onUnknownGroup?: (groupId: number, from: NodeId) => void;
   /** Is told what happens. Must not throw. */
   readonly onEvent?: (event: RaftEvent) => void;

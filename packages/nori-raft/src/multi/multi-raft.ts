@@ -26,6 +26,8 @@ import { TickWheel } from './tick-wheel.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
+/** Messages that are kept for a group that is being created: the first vote requests and appends of a new group. */
+const PARKED_MAX = 16;
 /** Ticks between looks at what may be compacted, and at who should lead. */
 const HOUSEKEEPING_TICKS = 10;
 
@@ -55,7 +57,7 @@ export class MultiRaft {
   /** What the log holds: what it was found to hold, and what has been created and removed since. */
   readonly #stored = new Map<number, StoredGroup>();
   /** Groups whose creation waits for the log. */
-  readonly #creating = new Set<number>();
+  readonly #creating = new Map<number, { readonly from: NodeId; readonly message: Message }[]>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
   readonly #writer: LogWriter;
@@ -134,9 +136,14 @@ export class MultiRaft {
     const { groupId } = options;
     this.#checkOpen();
     if (this.#creating.has(groupId)) throw groupExists(groupId, 'it is being created');
-    this.#creating.add(groupId);
+    const parked: { readonly from: NodeId; readonly message: Message }[] = [];
+    this.#creating.set(groupId, parked);
     try {
-      return await this.#create(options);
+      const group = await this.#create(options);
+      for (const { from, message } of parked) {
+        this.#receiveMessage(from, groupId, message, this.#clock.nowMs(), this.#clock.leaseNowMs());
+      }
+      return group;
     } finally {
       this.#creating.delete(groupId);
     }
@@ -173,7 +180,7 @@ export class MultiRaft {
     this.#wheel.add(group);
     this.options.onEvent({ type: 'raft.group_created', groupId, replicaId });
     const fresh = stored === undefined || stored.removed;
-    if (fresh && bootstrap && options.preferredLeader === replicaId) group.campaign();
+    if (group.isSoleVoter || (fresh && bootstrap && options.preferredLeader === replicaId)) group.campaign();
     this.#host.wake(group);
     return group as RaftGroup as RaftGroup<Result>;
   }
@@ -400,7 +407,10 @@ export class MultiRaft {
     const group = this.#groups.get(groupId);
     if (group === undefined) {
       this.#unknownGroupMessages++;
-      this.options.onUnknownGroup(groupId, from);
+      if (!this.#creating.has(groupId)) this.options.onUnknownGroup(groupId, from);
+      // It may be created because of this very message, which would come once more only after an election timeout.
+      const parked = this.#creating.get(groupId);
+      if (parked !== undefined && parked.length < PARKED_MAX) parked.push({ from, message });
       return;
     }
     // Snapshots come in chunks: one without its state could not be installed.

@@ -27,14 +27,14 @@ interface Pending {
 export class AppendQueue {
   readonly #wal: Wal;
   readonly #clock: Clock;
-  readonly #durability: 'sync' | 'batch';
+  readonly #durability: 'sync' | 'batch' | 'os';
   /** Under way. */
   #flight: Pending[] = [];
   /** Not yet. */
   #waiting: Pending[] = [];
   #failure: RaftError | undefined;
 
-  constructor(wal: Wal, clock: Clock, durability: 'sync' | 'batch') {
+  constructor(wal: Wal, clock: Clock, durability: 'sync' | 'batch' | 'os') {
     this.#wal = wal;
     this.#clock = clock;
     this.#durability = durability;

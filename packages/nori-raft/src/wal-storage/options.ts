@@ -26,9 +26,11 @@ export interface WalStorageOptions {
   readonly segmentBytesMax?: number;
   /**
    * `sync` (default): a write begins at once. `batch`: an idle log waits for the end of the turn of the event loop, so that writes of
-   * one turn share an fdatasync. Both are acknowledged after it; what is written meanwhile always goes together with the next.
+   * one turn share an fdatasync. Both are acknowledged after it; what is written meanwhile always goes together with the next. `os`: acknowledged
+   * when the operating system has it, without an fdatasync: after a loss of power the log may lack what was acknowledged, votes
+   * included, and the promises of Raft do not hold any more. For data that may be lost.
    */
-  readonly durability?: 'sync' | 'batch';
+  readonly durability?: 'sync' | 'batch' | 'os';
   /**
    * How many bytes of the log a group that is hardly written may keep from being dropped, before its entries are written once more at
    * the end. Default: two segments.
@@ -61,7 +63,7 @@ export function resolveOptions(options: WalStorageOptions): ResolvedOptions {
   if (typeof nodeId !== 'string' || nodeId === '') refuse('nodeId must be a string that is not empty');
   if (typeof clusterId !== 'string') refuse('clusterId must be a string');
   if (typeof random !== 'function') refuse('random must be a function that returns numbers from 0 to 1');
-  if (durability !== 'sync' && durability !== 'batch') refuse('durability must be "sync" or "batch"');
+  if (!['sync', 'batch', 'os'].includes(durability)) refuse('durability must be "sync", "batch" or "os"');
   if (!(pinnedBytesMax >= 0)) refuse(`pinnedBytesMax must not be negative, as ${pinnedBytesMax} is`);
   return Object.freeze(resolved);
 }

@@ -1,15 +1,19 @@
 // A node's data directory: who owns it, and in which format it is.
 //
-//   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs }
+//   DIR/NORIKV          identity, JSON: { format, clusterId, nodeId, shardCount, createdAtMs, phase, members }; missing while the node
+//                       has not accepted a proposal to form a cluster and joined none
 //   DIR/LOCK, LOCK.*    held while a node runs (nori-io)
-//   DIR/store-0/log     the log of store 0
+//   DIR/store-0/raft    the replicated log of store 0
+//   DIR/store-0/snapshots  copies of shards on their way to or from other nodes
+//   DIR/store-0/log     its log from before there was replication; empty once it has been taken over
 //   DIR/store-0/tables  its tables
+//   DIR/store-0/meta    what the cluster has agreed on, as this node has applied it
 //
 // Looking comes before touching: a directory that is refused is left as it was.
 import { type DirectoryLock, type FileSystem, IoError, syncParents } from 'nori-io';
-import { toHex } from '../domain/hex.js';
 import { SHARD_COUNT } from '../domain/placement.js';
 import { StartupError } from '../domain/startup-error.js';
+import type { Identity, IdentityKeeper, IdentityPhase } from '../ports/identity.js';
 
 /** The newest format this version writes and reads. */
 export const DATA_FORMAT = 1;
@@ -22,23 +26,35 @@ const BLANK_NAMES = new Set([IDENTITY_TEMPORARY, LOCK_FILE, 'lost+found']);
 const IDENTITY_BYTES_MAX = 64 * 1024;
 
 /** Who a data directory belongs to. */
-export interface DataIdentity {
+export interface DataIdentity extends Identity {
   readonly format: number;
-  /** 16 bytes as hex. */
-  readonly clusterId: string;
   readonly nodeId: string;
   readonly shardCount: number;
   readonly createdAtMs: number;
 }
 
+type IdentityChange = Identity & { readonly phase: IdentityPhase };
+
 /** An opened data directory. */
-export interface DataDir {
-  readonly identity: DataIdentity;
-  /** True if this start created it. */
-  readonly created: boolean;
+export interface DataDir extends IdentityKeeper {
+  /** Undefined while the directory is blank. */
+  readonly identity: DataIdentity | undefined;
+  /** Makes a new identity durable. */
+  become(change: IdentityChange): Promise<DataIdentity>;
   readonly lock: DirectoryLock;
   /** Directories of a store, created and durable. */
-  store(number: number): Promise<{ readonly log: string; readonly tables: string }>;
+  store(number: number): Promise<StoreDirs>;
+}
+
+/** Directories of a store. */
+export interface StoreDirs {
+  readonly raft: string;
+  readonly tables: string;
+  readonly meta: string;
+  /** Copies of groups on their way; emptied at each start. */
+  readonly snapshots: string;
+  /** Of versions that did not replicate; may be missing. */
+  readonly foundationLog: string;
 }
 
 /** What {@link openDataDir} needs. */
@@ -47,7 +63,6 @@ export interface DataDirOptions {
   readonly dir: string;
   readonly nodeId: string;
   readonly nowMs: number;
-  readonly randomBytes: (length: number) => Uint8Array;
 }
 
 /**
@@ -61,10 +76,23 @@ export const openDataDir = async (options: DataDirOptions): Promise<DataDir> => 
     await fs.mkdir(dir);
     const lock = await fs.lock(`${dir}/${LOCK_FILE}`);
     try {
-      const found = await look(options);
-      const identity = found ?? (await create(options));
+      let identity = await look(options);
       await syncParents(fs, dir);
-      return { identity, created: found === undefined, lock, store: (number) => storeDirs(fs, dir, number) };
+      return {
+        get identity() {
+          return identity;
+        },
+        become: async (change) => {
+          try {
+            identity = await write(options, { createdAtMs: options.nowMs, ...identity, ...change });
+          } catch (error) {
+            throw explain(dir, error);
+          }
+          return identity;
+        },
+        lock,
+        store: (number) => storeDirs(fs, dir, number),
+      };
     } catch (error) {
       await lock.release();
       throw error;
@@ -108,11 +136,17 @@ const parse = (dir: string, text: string): DataIdentity => {
   } catch (cause) {
     throw new StartupError('DATA_CORRUPT', `${dir}/${IDENTITY_FILE} is damaged; restore it from a backup.`, { cause });
   }
-  const { format, clusterId, nodeId, shardCount } = value ?? {};
+  const { format, clusterId, nodeId, shardCount, phase, members } = value ?? {};
   if (typeof format === 'number' && format > DATA_FORMAT) {
     throw new StartupError(
       'DATA_DIR_NEWER_FORMAT',
       `${dir} has data format ${format}; this version reads up to ${DATA_FORMAT}. Start the version that wrote it, or a newer one.`,
+    );
+  }
+  if (format === DATA_FORMAT && typeof shardCount === 'number' && shardCount !== SHARD_COUNT) {
+    throw new StartupError(
+      'SHARD_COUNT_MISMATCH',
+      `${dir} has data of ${shardCount} shards, this version has ${SHARD_COUNT}; start the version that wrote it, or name another directory with --data-dir.`,
     );
   }
   const valid =
@@ -120,21 +154,28 @@ const parse = (dir: string, text: string): DataIdentity => {
     typeof nodeId === 'string' &&
     typeof clusterId === 'string' &&
     /^[0-9a-f]{32}$/.test(clusterId) &&
-    shardCount === SHARD_COUNT;
+    shardCount === SHARD_COUNT &&
+    (phase === undefined || ['accepted', 'formed', 'joining'].includes(phase)) &&
+    (members === undefined || (Array.isArray(members) && members.every((member) => typeof member === 'string')));
   if (!valid) {
     throw new StartupError('DATA_CORRUPT', `${dir}/${IDENTITY_FILE} is damaged; restore it from a backup.`);
   }
   return value as DataIdentity;
 };
 
-const create = async (options: DataDirOptions): Promise<DataIdentity> => {
-  const { fs, dir, nodeId, nowMs, randomBytes } = options;
+const write = async (
+  { fs, dir, nodeId }: DataDirOptions,
+  change: IdentityChange & { readonly createdAtMs: number },
+): Promise<DataIdentity> => {
+  const { clusterId, createdAtMs, phase, members } = change;
   const identity: DataIdentity = {
     format: DATA_FORMAT,
-    clusterId: toHex(randomBytes(16)),
+    clusterId,
     nodeId,
     shardCount: SHARD_COUNT,
-    createdAtMs: nowMs,
+    createdAtMs,
+    phase,
+    ...(members === undefined ? {} : { members }),
   };
   const temporary = `${dir}/${IDENTITY_TEMPORARY}`;
   if ((await fs.stat(temporary)) !== undefined) await fs.unlink(temporary);
@@ -152,8 +193,14 @@ const create = async (options: DataDirOptions): Promise<DataIdentity> => {
 
 const storeDirs = async (fs: FileSystem, dir: string, number: number) => {
   const store = `${dir}/store-${number}`;
-  const dirs = { log: `${store}/log`, tables: `${store}/tables` };
-  await fs.mkdir(dirs.log);
+  const dirs = {
+    raft: `${store}/raft`,
+    tables: `${store}/tables`,
+    meta: `${store}/meta`,
+    snapshots: `${store}/snapshots`,
+    foundationLog: `${store}/log`,
+  };
+  await fs.mkdir(dirs.raft);
   await fs.mkdir(dirs.tables);
   await fs.syncDir(store);
   await fs.syncDir(dir);

@@ -7,7 +7,16 @@ import type { Meter } from 'nori-observe';
 import { ByteReader } from '../domain/byte-reader.js';
 import { ByteWriter } from '../domain/byte-writer.js';
 import { NodeError } from '../domain/node-error.js';
-import type { Storage, StorageCursor, StorageHooks, StorageStats, StoredValue } from '../ports/storage.js';
+import type {
+  GroupCopy,
+  ReceivedGroup,
+  Storage,
+  StorageCursor,
+  StorageHooks,
+  StorageStats,
+  StoredValue,
+} from '../ports/storage.js';
+import { GroupCopies } from './group-copies.js';
 
 const GROUP_BYTES = 2;
 const SCRATCH_KEEP_BYTES_MAX = 4 * 1024 * 1024;
@@ -15,6 +24,8 @@ const SCRATCH_KEEP_BYTES_MAX = 4 * 1024 * 1024;
 /** How the storage is opened. */
 export interface LsmStorageOptions {
   readonly dir: string;
+  /** For copies of groups on their way. */
+  readonly snapshotsDir: string;
   readonly fs: FileSystem;
   readonly clock: Clock;
   readonly meter: Meter;
@@ -27,13 +38,15 @@ export interface LsmStorageOptions {
 /** {@link Storage} over one nori-lsm. */
 export class LsmStorage implements Storage {
   readonly #lsm: Lsm;
+  readonly #copies: GroupCopies;
   readonly #batch = new WriteBatch();
   /** Keys and values of the staged batch. */
   readonly #staging = new ByteWriter(64 * 1024);
   #lookup = new Uint8Array(GROUP_BYTES + 1024);
 
-  private constructor(lsm: Lsm) {
+  private constructor(lsm: Lsm, copies: GroupCopies) {
     this.#lsm = lsm;
+    this.#copies = copies;
   }
 
   /** Opens the storage; its lock is the caller's. */
@@ -57,7 +70,7 @@ export class LsmStorage implements Storage {
       },
     });
     opened = lsm;
-    return new LsmStorage(lsm);
+    return new LsmStorage(lsm, await GroupCopies.open(lsm, options.fs, options.snapshotsDir));
   }
 
   marks(): ReadonlyMap<number, Uint8Array> {
@@ -130,6 +143,14 @@ export class LsmStorage implements Storage {
 
   cursor(reverse: boolean): StorageCursor {
     return new GroupCursor(this.#lsm.cursor({ reverse, showExpired: true, unpositioned: true }), reverse);
+  }
+
+  copyGroup(group: number): GroupCopy {
+    return this.#copies.copy(group);
+  }
+
+  receiveGroup(group: number, chunks: AsyncIterable<Uint8Array>): Promise<ReceivedGroup> {
+    return this.#copies.receive(group, chunks);
   }
 
   flush(): Promise<void> {

@@ -32,7 +32,16 @@ export const startCommand = (): Command =>
 const runNode = async (config: NodeConfig, logger: Logger, file: string | undefined): Promise<void> => {
   const stop = new StopSignal();
   const { startNode } = await import('../node.js');
-  const node = await startNode(config, { logger });
+  const giveUp = new AbortController();
+  void stop.received.then(() => giveUp.abort());
+  let node: RunningNode;
+  try {
+    node = await startNode(config, { logger, signal: giveUp.signal });
+  } catch (error) {
+    // Stopped while it waited for other nodes.
+    if (giveUp.signal.aborted && error === giveUp.signal.reason) return;
+    throw error;
+  }
   logger.info({ rpc: node.rpcAddress, http: node.httpAddress, data: config.dataDir, configFile: file }, 'Serving');
   process.stdout.write(readyLine(config, node));
   const failure = await Promise.race([stop.received, node.failed]);

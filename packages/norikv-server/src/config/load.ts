@@ -62,7 +62,7 @@ export const loadConfig = async (sources: ConfigSources): Promise<LoadedConfig> 
   if (problems.length > 0) throw new ConfigError('INVALID_CONFIG', problems);
   const checked = Object.freeze(config) as unknown as NodeConfig;
   checkAddresses(checked);
-  checkSingleNode(checked);
+  checkJoin(checked);
   return { config: checked, resolved, file: file?.path };
 };
 
@@ -167,12 +167,16 @@ const checkAddresses = (config: NodeConfig): void => {
   if (problems.length > 0) throw new ConfigError('INVALID_CONFIG', problems);
 };
 
-const checkSingleNode = (config: NodeConfig): void => {
-  const own = [formatAddress(config.peerAddr), formatAddress(config.gossipAddr)];
-  const single = config.expect === 1 && (config.join.length === 0 || config.join.every((peer) => own.includes(peer)));
-  if (single) return;
-  throw new ConfigError('UNIMPLEMENTED', [
-    `join and expect: this version runs a single node; leave out --join, or name only this node's own ` +
-      '--peer-addr, with --expect 1',
-  ]);
+const checkJoin = ({ join, expect, gossipAddr }: NodeConfig): void => {
+  const problems: string[] = [];
+  const twice = join.find((address, at) => join.indexOf(address) < at);
+  if (twice !== undefined) problems.push(`join: ${twice} is named twice`);
+  // A node that is not among those named joins a cluster that is there, however many have formed it.
+  const isNamed = join.includes(formatAddress(gossipAddr));
+  if (join.length === 0 && expect > 1) {
+    problems.push(`expect: ${expect} nodes are to form a cluster, and --join names none; give their --gossip-addr`);
+  } else if (join.length > 0 && (isNamed || expect > 1) && expect !== join.length) {
+    problems.push(`expect: ${expect} is not the number of nodes that --join names, which is ${join.length}; make them equal`);
+  }
+  if (problems.length > 0) throw new ConfigError('INVALID_CONFIG', problems);
 };

@@ -24,7 +24,7 @@ export interface NodeConfig {
   readonly gossipAddr: Address;
   /** Dashboard, REST, health, metrics. Port 0: any free port. */
   readonly httpAddr: Address;
-  /** Peer addresses of the nodes that form the cluster, as `host:port`. Empty: a single node. */
+  /** Gossip addresses of the nodes that form the cluster, or of some that this one joins, as `host:port`. Empty: a single node. */
   readonly join: readonly string[];
   /** How many nodes form the cluster. */
   readonly expect: number;

@@ -64,7 +64,7 @@ export const SETTINGS: readonly Setting[] = [
     kind: { type: 'address' },
     default: '127.0.0.1:7448',
     placeholder: 'HOST:PORT',
-    description: 'Where other nodes connect; reserved, a single node does not listen on it',
+    description: 'Where other nodes connect; a node without others does not listen on it',
   },
   {
     key: 'gossip-addr',
@@ -72,7 +72,7 @@ export const SETTINGS: readonly Setting[] = [
     kind: { type: 'address' },
     default: '127.0.0.1:7449',
     placeholder: 'HOST:PORT',
-    description: 'Where membership messages arrive; reserved, a single node does not listen on it',
+    description: 'Where gossip arrives, UDP and TCP; a node without others does not listen on it',
   },
   {
     key: 'http-addr',
@@ -88,7 +88,7 @@ export const SETTINGS: readonly Setting[] = [
     kind: { type: 'addresses' },
     default: [],
     placeholder: 'HOST:PORT,...',
-    description: 'Peer addresses of the nodes that form the cluster; this version runs a single node',
+    description: 'Gossip addresses of the nodes that form the cluster, this one among them, or of nodes of one to join',
   },
   {
     key: 'expect',
@@ -97,7 +97,7 @@ export const SETTINGS: readonly Setting[] = [
     default: 1,
     unit: 'nodes',
     placeholder: 'N',
-    description: 'How many nodes form the cluster; this version runs a single node',
+    description: 'How many nodes form the cluster: as many as --join names',
   },
   {
     key: 'insecure',

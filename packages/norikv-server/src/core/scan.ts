@@ -182,8 +182,7 @@ const barriers = async (sources: readonly { store: Store; group: number }[], que
   if (consistency === 'stale_ok') return;
   const waits: Promise<void>[] = [];
   for (const { store, group } of sources) {
-    const wait = store.readBarrier(group, consistency);
-    if (wait !== undefined) waits.push(wait);
+    if (consistency === 'linearizable' || !store.hasLease(group)) waits.push(store.readBarrier(group));
   }
   if (waits.length > 0) await Promise.all(waits);
 };

@@ -4,6 +4,7 @@ import { ByteReader } from '../domain/byte-reader.js';
 import type { ByteWriter } from '../domain/byte-writer.js';
 import { ClientOutcomes, type Outcome } from '../domain/client-outcomes.js';
 import type { Command } from '../domain/command.js';
+import { decodeGroupConfig, encodeGroupConfig, type GroupConfig } from '../domain/group-config.js';
 import { asNodeError, NodeError } from '../domain/node-error.js';
 import type { WriteIdentity, WriteOperation } from '../domain/operation.js';
 import type { EntryPosition } from '../ports/replicated-log.js';
@@ -15,7 +16,9 @@ import type { Storage, StoredValue } from '../ports/storage.js';
  */
 export type Verdict = Outcome | 'below_floor' | 'unknown' | NodeError;
 
-const MARK_FORMAT = 1;
+const MARK_FORMAT = 2;
+/** Of nodes that did not replicate: without a configuration. */
+const MARK_FORMAT_ALONE = 1;
 const EXISTED: readonly boolean[] = [true];
 const DID_NOT_EXIST: readonly boolean[] = [false];
 
@@ -25,6 +28,8 @@ export class Shard {
   term = 0;
   /** Index of the last applied entry. */
   index = 0;
+  /** Who replicates the shard; undefined: who did when its group was made. */
+  config: GroupConfig | undefined;
   /** The shard's time: that of the last applied entry. */
   timeMs = 0;
   /** True if the mark has changed since it was last collected. */
@@ -36,11 +41,11 @@ export class Shard {
   }
 
   /**
-   * Applies an entry; gives a verdict for each of its commands.
+   * Applies an entry of time `entryTimeMs`; gives a verdict for each of its commands.
    * The position moves after the storage has the entry, so that a mark collected meanwhile describes what was before.
    */
-  apply(entry: EntryPosition, commands: readonly Command[], storage: Storage): Verdict[] {
-    const timeMs = Math.max(entry.timeMs, this.timeMs);
+  apply(entry: EntryPosition, entryTimeMs: number, commands: readonly Command[], storage: Storage): Verdict[] {
+    const timeMs = Math.max(entryTimeMs, this.timeMs);
     const verdicts: Verdict[] = [];
     const fresh: { readonly identity: WriteIdentity; readonly outcome: Outcome }[] = [];
     for (const { identity, operations } of commands) {
@@ -62,12 +67,22 @@ export class Shard {
     return verdicts;
   }
 
+  /** Everything up to there is applied, entries included that are not the shard's: of elections, of changes of replicas. */
+  moveTo(term: number, index: number, config: GroupConfig): void {
+    this.term = term;
+    this.index = index;
+    this.config = config;
+    this.dirty = true;
+  }
+
   /** Appends the shard's mark (docs/formats/shard-mark.md). */
   encodeMark(to: ByteWriter): void {
     to.u8(MARK_FORMAT);
     to.varint(this.term);
     to.varint(this.index);
     to.varint(this.timeMs);
+    to.u8(this.config === undefined ? 0 : 1);
+    if (this.config !== undefined) encodeGroupConfig(this.config, to);
     this.#outcomes.encode(to);
   }
 
@@ -75,11 +90,13 @@ export class Shard {
   static fromMark(group: number, mark: Uint8Array): Shard {
     const from = new ByteReader(mark);
     const format = from.u8();
-    if (format !== MARK_FORMAT) throw new RangeError(`shard mark format ${format} is not known`);
+    if (format !== MARK_FORMAT && format !== MARK_FORMAT_ALONE)
+      throw new RangeError(`shard mark format ${format} is not known`);
     const shard = new Shard(group);
     shard.term = from.varint();
     shard.index = from.varint();
     shard.timeMs = from.varint();
+    if (format === MARK_FORMAT && from.u8() === 1) shard.config = decodeGroupConfig(from);
     shard.#outcomes = ClientOutcomes.decode(from);
     return shard;
   }

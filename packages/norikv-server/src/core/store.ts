@@ -4,15 +4,25 @@
 import type { Clock, TimerHandle } from 'nori-io';
 import type { Gauge, Meter } from 'nori-observe';
 import { ByteReader } from '../domain/byte-reader.js';
-import { type Command, decodeCommands } from '../domain/command.js';
+import { decodeCommands } from '../domain/command.js';
+import type { GroupConfig } from '../domain/group-config.js';
 import { asNodeError, NodeError } from '../domain/node-error.js';
 import { GROUP_COUNT_MAX } from '../domain/placement.js';
 import type { ReadConsistency, ResultSink, WriteRequest } from '../ports/kv.js';
-import type { EntryPosition, ReplayReport, ReplicatedLog, StateMachine } from '../ports/replicated-log.js';
+import type {
+  EntryPosition,
+  GroupPosition,
+  GroupSnapshot,
+  ReplayReport,
+  ReplicatedLog,
+  StagedGroup,
+  StateMachine,
+} from '../ports/replicated-log.js';
 import type { Storage, StorageHooks, StoredValue } from '../ports/storage.js';
 import { answer } from './answer.js';
 import { Durability } from './durability.js';
-import { Shard } from './shard.js';
+import { Shard, type Verdict } from './shard.js';
+import { receiveSnapshot, takeSnapshot } from './shard-snapshot.js';
 import { failRequest, type PendingWrites, requestBytes, type TimeRequest, TurnPacker } from './turn.js';
 
 /** Bytes of keys and values that may wait for the log; beyond it writes are refused. */
@@ -34,6 +44,8 @@ export interface StoreParts {
   readonly openStorage: (hooks: StorageHooks) => Promise<Storage>;
   readonly clock: Clock;
   readonly meter: Meter;
+  /** Applies what an older version has left, before the log starts. Flushes, if there was any. */
+  readonly adopt?: (machine: StateMachine, flush: () => Promise<void>) => Promise<void>;
 }
 
 const NO_SINK: ResultSink = { value() {}, absent() {}, written() {}, failed() {} };
@@ -67,7 +79,7 @@ export class Store implements StateMachine {
     this.#log = parts.log;
     this.#clock = parts.clock;
     this.#meter = parts.meter;
-    this.#durability = new Durability(this.#shards, parts.log);
+    this.#durability = new Durability(this.#shards);
     this.#pendingGauge = parts.meter.gauge('kv_pending_writes', undefined, { help: 'Writes that wait for the log.' });
   }
 
@@ -80,6 +92,7 @@ export class Store implements StateMachine {
     store.#storage = await parts.openStorage(store.#durability);
     try {
       store.#restore();
+      await parts.adopt?.(store, () => store.flush());
       const report = await parts.log.start(store);
       store.#scheduleMaintenance();
       return { store, report };
@@ -135,14 +148,29 @@ export class Store implements StateMachine {
     sink: ResultSink,
     tag: number,
   ): void {
-    const barrier = consistency === 'stale_ok' ? undefined : this.#log.readBarrier(group, consistency);
-    if (barrier === undefined) this.#answerGet(group, key, consistency, deadlineMs, sink, tag);
-    else {
-      barrier.then(
-        () => this.#answerGet(group, key, consistency, deadlineMs, sink, tag),
-        (error) => sink.failed(tag, asNodeError(error)),
-      );
+    if (consistency === 'stale_ok') {
+      this.#answerGet(group, key, consistency, deadlineMs, sink, tag);
+      return;
     }
+    if (consistency === 'lease') {
+      let stored: StoredValue | undefined;
+      try {
+        const found = this.#log.leaseRead(group, () => {
+          stored = this.#storage.get(group, key);
+        });
+        if (found !== undefined) {
+          this.#answerFound(stored, group, key, consistency, deadlineMs, sink, tag);
+          return;
+        }
+      } catch (error) {
+        sink.failed(tag, asNodeError(error));
+        return;
+      }
+    }
+    this.readBarrier(group).then(
+      () => this.#answerGet(group, key, consistency, deadlineMs, sink, tag),
+      (error) => sink.failed(tag, asNodeError(error)),
+    );
   }
 
   #answerGet(
@@ -160,6 +188,18 @@ export class Store implements StateMachine {
       sink.failed(tag, asNodeError(error));
       return;
     }
+    this.#answerFound(stored, group, key, consistency, deadlineMs, sink, tag);
+  }
+
+  #answerFound(
+    stored: StoredValue | undefined,
+    group: number,
+    key: Uint8Array,
+    consistency: ReadConsistency,
+    deadlineMs: number,
+    sink: ResultSink,
+    tag: number,
+  ): void {
     if (stored === undefined) sink.absent(tag);
     else if (!this.#isExpired(stored)) sink.value(tag, stored.value, stored.term, stored.index);
     else if (consistency === 'stale_ok') sink.absent(tag);
@@ -240,15 +280,34 @@ export class Store implements StateMachine {
     return this.#shards[group]?.timeMs ?? 0;
   }
 
-  /** See {@link ReplicatedLog.readBarrier}. */
-  readBarrier(group: number, consistency: 'lease' | 'linearizable'): Promise<void> | undefined {
-    return this.#log.readBarrier(group, consistency);
+  /** Whether what is applied now may be read without asking anyone. */
+  hasLease(group: number): boolean {
+    return this.#log.leaseRead(group, () => true) !== undefined;
+  }
+
+  /** Resolves when applied state holds all that was acknowledged before the call. @throws NodeError */
+  async readBarrier(group: number): Promise<void> {
+    const settled = this.#log.settled(group);
+    if (settled !== undefined) await settled;
+    if (this.#log.leaderTerm(group) === undefined) throw this.#log.notLeader(group);
+    await this.#log.readBarrier(group);
   }
 
   // --- writing
 
   /** Queues a write for the next turn, or refuses it. */
   write(group: number, request: WriteRequest): void {
+    const settled = this.#ended === undefined ? this.#log.settled(group) : undefined;
+    if (settled === undefined) this.#write(group, request);
+    else {
+      settled.then(
+        () => this.#write(group, request),
+        (error) => failRequest(request, asNodeError(error)),
+      );
+    }
+  }
+
+  #write(group: number, request: WriteRequest): void {
     const refusal = this.#refusalOf(group);
     if (refusal !== undefined) {
       failRequest(request, refusal);
@@ -264,9 +323,7 @@ export class Store implements StateMachine {
 
   #refusalOf(group: number): NodeError | undefined {
     if (this.#ended !== undefined) return this.#ended;
-    if (this.#log.leaderTerm(group) === undefined) {
-      return new NodeError('NOT_LEADER', 'This node does not lead the shard of the key.');
-    }
+    if (this.#log.leaderTerm(group) === undefined) return this.#log.notLeader(group);
     if (this.#pendingBytes > PENDING_BYTES_MAX || this.#pendingRequests > PENDING_REQUESTS_MAX) {
       const message = `Too many writes wait for the log (${this.#pendingRequests} with ${this.#pendingBytes} bytes); nothing was written. Try again later.`;
       return new NodeError('RESOURCE_EXHAUSTED', message, { retryAfterMs: RETRY_AFTER_MS });
@@ -342,30 +399,63 @@ export class Store implements StateMachine {
 
   // --- the state machine
 
-  applied(group: number): { readonly term: number; readonly index: number } {
-    return this.#shards[group] ?? { term: 0, index: 0 };
+  position(group: number): GroupPosition | undefined {
+    return this.#shards[group];
   }
 
-  ready(): void {
-    this.#proposeTurn();
+  snapshot(group: number, position: GroupPosition & { readonly config: GroupConfig }): GroupSnapshot {
+    const { term, index, config } = position;
+    const shard = this.#shard(group);
+    // A group of which nothing was applied has been nowhere yet.
+    if (shard.index < index) shard.moveTo(term, index, config);
+    return takeSnapshot(shard, config, this.#storage);
+  }
+
+  async stage(group: number, chunks: AsyncIterable<Uint8Array>): Promise<StagedGroup> {
+    const { mark, received } = await receiveSnapshot(group, chunks, this.#storage);
+    return {
+      install: async () => {
+        const shard = Shard.fromMark(group, mark);
+        await received.install(mark);
+        this.#replaceShard(shard);
+      },
+      discard: () => received.discard(),
+    };
+  }
+
+  #replaceShard(shard: Shard): void {
+    if (this.#shards[shard.group] === undefined) this.#activeShards++;
+    this.#shards[shard.group] = shard;
+    this.#proposedTimesMs[shard.group] = Math.max(this.#proposedTimesMs[shard.group]!, shard.timeMs);
+    this.#durability.restored(shard);
+  }
+
+  durableIndex(group: number): number {
+    return this.#durability.durableIndex(group);
   }
 
   writable(): Promise<void> | undefined {
     return this.#storage.stalled ? this.#storage.whenWritable() : undefined;
   }
 
-  apply(entry: EntryPosition, context: unknown): void {
-    const requests = context as readonly WriteRequest[];
-    const verdicts = this.#shard(entry.group).apply(entry, requests, this.#storage);
-    this.#writesWork();
-    for (let i = 0; i < requests.length; i++) answer(requests[i]!, verdicts[i]!);
+  apply(entry: EntryPosition, data: Uint8Array): readonly Verdict[] {
+    const reader = new ByteReader(data);
+    const timeMs = reader.varint();
+    const shard = this.#shard(entry.group);
+    const verdicts = shard.apply(entry, timeMs, decodeCommands(reader), this.#storage);
+    if (shard.timeMs > this.#proposedTimesMs[entry.group]!) this.#proposedTimesMs[entry.group] = shard.timeMs;
+    return verdicts;
   }
 
-  replay(entry: EntryPosition, body: Uint8Array): void {
-    const commands: readonly Command[] = decodeCommands(new ByteReader(body));
-    const shard = this.#shard(entry.group);
-    shard.apply(entry, commands, this.#storage);
-    this.#proposedTimesMs[entry.group] = Math.max(this.#proposedTimesMs[entry.group]!, shard.timeMs);
+  moved(group: number, { term, index, config }: GroupPosition & { readonly config: GroupConfig }): void {
+    this.#shard(group).moveTo(term, index, config);
+  }
+
+  applied(context: unknown, result: unknown): void {
+    const requests = context as readonly WriteRequest[];
+    const verdicts = result as readonly Verdict[];
+    this.#writesWork();
+    for (let i = 0; i < requests.length; i++) answer(requests[i]!, verdicts[i]!);
   }
 
   refused(context: unknown, error: NodeError): void {
@@ -377,8 +467,7 @@ export class Store implements StateMachine {
     for (const request of context as readonly WriteRequest[]) failRequest(request, error);
   }
 
-  turnApplied(): void {
-    if (this.#pending.size > 0) this.#scheduleTurn();
+  idle(): void {
     this.#settleDrain();
   }
 

@@ -32,7 +32,7 @@ export class TurnPacker {
 
   /**
    * Takes what fits from `pending` (in place) and returns the entries, or none if nothing is left to propose.
-   * Requests that must not be started any more are answered here. The bodies are valid until the next call.
+   * Requests that must not be started any more are answered here.
    */
   pack(pending: PendingWrites, context: TurnContext): Proposal[] {
     const writer = this.#writer;
@@ -44,6 +44,7 @@ export class TurnPacker {
       const taken = takeUpTo(requests, TURN_BYTES_MAX - writer.length);
       for (const entryRequests of splitIntoEntries(startable(taken, context.monotonicMs))) {
         const start = writer.length;
+        writer.varint(context.entryTimeMs(group));
         encodeCommands(entryRequests, writer);
         entries.push({ group, requests: entryRequests, start, end: writer.length });
       }
@@ -52,11 +53,11 @@ export class TurnPacker {
         break;
       }
     }
-    const all = writer.view();
+    // The log keeps what it gets, and the writer writes on.
+    const all = writer.view().slice();
     return entries.map(({ group, requests, start, end }) => ({
       group,
-      timeMs: context.entryTimeMs(group),
-      body: all.subarray(start, end),
+      data: all.subarray(start, end),
       context: requests,
     }));
   }

@@ -58,7 +58,10 @@ export interface ScanPage {
 /** The cluster as clients must know it; fields as in the protocol's `ClusterView`. */
 export interface ClusterSnapshot {
   readonly clusterId: Uint8Array;
+  /** Of what the cluster has agreed on; the same on all nodes. */
   readonly epoch: number;
+  /** Counts this node's views: grows with every change of any kind. */
+  readonly revision: number;
   readonly shardCount: number;
   readonly replicationFactor: number;
   readonly nodes: readonly {
@@ -70,6 +73,12 @@ export interface ClusterSnapshot {
   readonly stores: readonly { readonly nodeId: string; readonly store: number; readonly address: string }[];
   /** One a shard: position in `stores` plus one; 0: unknown. */
   readonly shardLeaders: readonly number[];
+  /** One a shard: the Raft term in which that store leads; 0: nobody said so, it is the one that is to lead. */
+  readonly shardTerms: readonly number[];
+  /** One a shard: how many replicas it has. */
+  readonly replicaCounts: readonly number[];
+  /** Of all shards, one after the other: positions in `stores` plus one, the one that is to lead first. */
+  readonly replicas: readonly number[];
 }
 
 /** What `Admin.Status`, `/health` and the CLI show. */

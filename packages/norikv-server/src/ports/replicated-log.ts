@@ -1,17 +1,15 @@
 // The driven port to consensus. Entries of all groups of a store are proposed a *turn* at a time; each becomes durable,
-// is agreed, and is then applied in its group's order through the `StateMachine`. On a single node a local
-// write-ahead log stands behind it; a Raft log takes its place without a change here.
+// is agreed, and is then applied in its group's order through the `StateMachine`, on every replica alike.
 
+import type { GroupConfig } from '../domain/group-config.js';
 import type { NodeError } from '../domain/node-error.js';
 
 /** An entry on its way into the log. */
 export interface Proposal {
   readonly group: number;
-  /** The entry's time, never less than its predecessor's. */
-  readonly timeMs: number;
-  /** The encoded commands; valid until the turn is accepted or refused. */
-  readonly body: Uint8Array;
-  /** Handed back when the entry is applied or refused on this node. */
+  /** What every replica applies. It belongs to the log from here on. */
+  readonly data: Uint8Array;
+  /** Handed back with what applying the entry came to, or with why it was refused. */
   readonly context: unknown;
 }
 
@@ -20,23 +18,53 @@ export interface EntryPosition {
   readonly group: number;
   readonly term: number;
   readonly index: number;
-  readonly timeMs: number;
+}
+
+/** How far a group is applied, and who replicates it there. */
+export interface GroupPosition {
+  readonly term: number;
+  readonly index: number;
+  /** Undefined: as when the group was made. */
+  readonly config: GroupConfig | undefined;
+}
+
+/** The state of a group at one position, to be sent to another node. */
+export interface GroupSnapshot extends GroupPosition {
+  readonly config: GroupConfig;
+  /** The same bytes each time, from `offset` on, in chunks. */
+  read(offset: number): AsyncIterable<Uint8Array>;
+  release(): void;
+}
+
+/** The state of a group that has arrived, and is not in force yet. */
+export interface StagedGroup {
+  /** Takes the place of the group's state and position: durably, and as one. */
+  install(): Promise<void>;
+  discard(): Promise<void>;
 }
 
 /** What the log drives. */
 export interface StateMachine {
-  /** Position of the last entry applied to a group; index 0: none. Asked at start, before anything is replayed. */
-  applied(group: number): { readonly term: number; readonly index: number };
-  /** Applies an entry this node proposed. */
-  apply(entry: EntryPosition, context: unknown): void;
-  /** Applies an entry known by its bytes alone: at restart, or proposed by another node. */
-  replay(entry: EntryPosition, body: Uint8Array): void;
-  /** An entry this node proposed was not and will not be applied. */
+  /** Where a group stood when the storage was opened; undefined: nothing of it is there. */
+  position(group: number): GroupPosition | undefined;
+  /** Groups of which something is there, ascending. */
+  activeGroups(): Iterable<number>;
+  /** Applies a committed entry. What it returns is handed to {@link StateMachine.applied}, on the node that proposed it. */
+  apply(entry: EntryPosition, data: Uint8Array): unknown;
+  /** Everything of a group up to there is applied, entries that are the log's own included. */
+  moved(group: number, position: GroupPosition & { readonly config: GroupConfig }): void;
+  /** The group as applied now; a group of which nothing was applied is at the given position. */
+  snapshot(group: number, position: GroupPosition & { readonly config: GroupConfig }): GroupSnapshot;
+  /** Receives a snapshot of another node, without touching the group. */
+  stage(group: number, chunks: AsyncIterable<Uint8Array>): Promise<StagedGroup>;
+  /** Up to where a group is durable: the log may drop what is before. */
+  durableIndex(group: number): number;
+  /** An entry this node proposed was applied here. */
+  applied(context: unknown, result: unknown): void;
+  /** An entry this node proposed was not applied; the error says whether it may still be. */
   refused(context: unknown, error: NodeError): void;
-  /** The log takes another turn (see {@link ReplicatedLog.propose}). Called before the turn before it is applied, so that the disk works meanwhile. */
-  ready(): void;
-  /** All entries of a turn are applied. */
-  turnApplied(): void;
+  /** No entry that this node proposed is on its way. */
+  idle(): void;
   /** The log has failed and takes no turn any more. */
   stopped(error: NodeError): void;
   /** Resolves when more entries may be applied; undefined: at once. */
@@ -51,30 +79,42 @@ export interface LogStats {
 
 /** What a restart found. */
 export interface ReplayReport {
+  /** Groups that have a replica here. */
+  readonly groups: number;
   readonly entriesReplayed: number;
-  readonly entriesSkipped: number;
-  /** A torn tail that was cut, if any. */
-  readonly cut: { readonly file: string; readonly offset: number; readonly bytes: number } | undefined;
 }
 
 /** The log of a store. */
 export interface ReplicatedLog {
-  /** Replays what the state machine has not applied. Once, before anything else. */
+  /**
+   * Takes up the groups that are here. Once, before anything else. Resolves when those that need no other node lead and have
+   * applied all that was committed.
+   */
   start(machine: StateMachine): Promise<ReplayReport>;
-  /** True when {@link propose} may be called. */
+  /** False once the log has failed or is closed. */
   readonly accepting: boolean;
-  /** True while a turn is on its way. */
+  /** True while an entry that this node proposed is on its way. */
   readonly busy: boolean;
   /** Proposes one turn. Never throws: a failure comes as `refused` for each entry. */
   propose(turn: readonly Proposal[]): void;
+  /**
+   * Undefined: this node knows who leads the group. Else resolves when it does, or has waited long enough to say that
+   * nobody does. Makes the group's replica, if this node is to have one.
+   */
+  settled(group: number): Promise<void> | undefined;
   /** The term in which this node leads the group; undefined: it does not. */
   leaderTerm(group: number): number | undefined;
-  /** Undefined: a linearizable read may be answered from applied state now; else when it may. */
-  readBarrier(group: number, consistency: 'lease' | 'linearizable'): Promise<void> | undefined;
-  /** A position below which everything is applied: what {@link truncate} takes. */
-  appliedPosition(): number;
-  /** Entries below the position are durable in the storage and not needed any more. */
-  truncate(position: number): Promise<void>;
+  /** Why this node cannot serve the group: who leads it, or that nobody does. */
+  notLeader(group: number): NodeError;
+  /**
+   * Calls `read`, and returns what it returned if that is linearizable without asking anyone. Undefined if not, whether it
+   * was called or not: {@link ReplicatedLog.readBarrier} then.
+   */
+  leaseRead<T>(group: number, read: () => T): { readonly value: T } | undefined;
+  /** Resolves when applied state holds everything that was acknowledged before the call. @throws NodeError */
+  readBarrier(group: number): Promise<void>;
+  /** Why writes are refused at the moment; undefined when they are not. */
+  readonly refusal: NodeError | undefined;
   /** Rejects never, resolves with the error that makes going on unsafe (a failed fsync). */
   readonly failed: Promise<Error>;
   stats(): LogStats;

@@ -45,6 +45,20 @@ export interface StorageHooks {
   onDurable(seal: number): void;
 }
 
+/** Everything of one group, as it was committed at one moment. */
+export interface GroupCopy {
+  /** The same bytes each time, from `offset` on, in chunks. */
+  read(offset: number): AsyncIterable<Uint8Array>;
+  release(): void;
+}
+
+/** A copy of a group that has arrived and is not in its place yet. */
+export interface ReceivedGroup {
+  /** Replaces the group's keys and mark by it: durably, and as one. */
+  install(mark: Uint8Array): Promise<void>;
+  discard(): Promise<void>;
+}
+
 /** Sizes for status and metrics. */
 export interface StorageStats {
   readonly memtableBytes: number;
@@ -74,6 +88,10 @@ export interface Storage {
   /** Why writes must be refused now (for instance: no space left); undefined when all is well. */
   readonly refusal: string | undefined;
   cursor(reverse: boolean): StorageCursor;
+  /** Copies a group as it is committed now; reading it may come later. */
+  copyGroup(group: number): GroupCopy;
+  /** Receives what {@link GroupCopy.read} of another node gave, without touching the group. @throws if the chunks end too early */
+  receiveGroup(group: number, chunks: AsyncIterable<Uint8Array>): Promise<ReceivedGroup>;
   /** Makes everything committed durable, marks included, and resolves after `onDurable`. */
   flush(): Promise<void>;
   stats(): StorageStats;

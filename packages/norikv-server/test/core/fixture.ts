@@ -18,8 +18,12 @@ export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 const SETTINGS: StoreSettings = {
-  logDir: '/data/log',
+  nodeId: 'n1',
+  clusterId: '00112233445566778899aabbccddeeff',
+  raftDir: '/data/raft',
   tablesDir: '/data/tables',
+  foundationLogDir: '/data/log',
+  snapshotsDir: '/data/snapshots',
   memtableBytes: 64 * 1024,
   blockCacheBytes: 1024 * 1024,
   logSegmentBytes: 64 * 1024,
@@ -38,12 +42,12 @@ export interface FixtureOptions extends Partial<StoreSettings> {
 
 export const openFixture = async (options: FixtureOptions = {}): Promise<Fixture> => {
   const { fs = new MemoryFileSystem(), clock = systemClock, ...settings } = options;
-  await fs.mkdir('/data/log');
+  await fs.mkdir('/data/raft');
   await fs.mkdir('/data/tables');
   for (const dir of ['/data', '/']) await fs.syncDir(dir);
   const opened = await openStore(
     { ...SETTINGS, ...settings },
-    { fs, clock, meter: noopMeter, executor: inlineExecutor(fs) },
+    { fs, clock, meter: noopMeter, random: Math.random, executor: inlineExecutor(fs) },
   );
   return { ...opened, fs, node: await serviceOf(opened.store, clock) };
 };

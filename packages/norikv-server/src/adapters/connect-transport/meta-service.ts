@@ -24,6 +24,9 @@ export const clusterView = (cluster: ClusterSnapshot): ClusterView =>
     nodes: cluster.nodes.map((node) => ({ ...node, state: NODE_STATES[node.state] })),
     shardLeaders: [...cluster.shardLeaders],
     stores: cluster.stores.map((store) => ({ ...store })),
+    shardTerms: cluster.shardTerms.map(BigInt),
+    shardReplicaCounts: [...cluster.replicaCounts],
+    shardReplicas: [...cluster.replicas],
   });
 
 /**
@@ -33,14 +36,18 @@ export const clusterView = (cluster: ClusterSnapshot): ClusterView =>
  */
 export const metaService = (node: KvNode, drainSignal: AbortSignal): ServiceImpl<typeof Meta> => ({
   async *watchCluster(request, context) {
-    let knownEpoch = toInteger('known_epoch', request.knownEpoch);
+    const knownEpoch = toInteger('known_epoch', request.knownEpoch);
+    let revision = 0;
+    let isFirst = true;
     const latest = new LatestValue<ClusterSnapshot>();
     const stop = node.onClusterChange(() => latest.set(node.cluster()));
     latest.set(node.cluster());
     try {
       for await (const cluster of latest.values(AbortSignal.any([context.signal, drainSignal]))) {
-        if (cluster.epoch <= knownEpoch) continue;
-        knownEpoch = cluster.epoch;
+        const isKnown = cluster.epoch < knownEpoch || (isFirst && cluster.epoch === knownEpoch);
+        isFirst = false;
+        if (isKnown || cluster.revision <= revision) continue;
+        revision = cluster.revision;
         yield { view: clusterView(cluster) };
       }
     } finally {

@@ -169,11 +169,15 @@ export class MemoryNode implements KvNode {
     return {
       clusterId: new Uint8Array(16).fill(7),
       epoch: this.#epoch,
+      revision: this.#epoch,
       shardCount: 4,
       replicationFactor: 1,
       nodes: [{ nodeId: 'node-1', state: 'alive', version: '0.1.0', httpAddress: '127.0.0.1:8080' }],
       stores: [{ nodeId: 'node-1', store: 0, address: '127.0.0.1:7447' }],
       shardLeaders: [1, 1, 1, 1],
+      shardTerms: [],
+      replicaCounts: [],
+      replicas: [],
     };
   }
 

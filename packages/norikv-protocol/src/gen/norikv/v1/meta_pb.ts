@@ -12,14 +12,15 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file norikv/v1/meta.proto.
  */
 export const file_norikv_v1_meta: GenFile = /*@__PURE__*/
-  fileDesc("ChRub3Jpa3YvdjEvbWV0YS5wcm90bxIJbm9yaWt2LnYxIioKE1dhdGNoQ2x1c3RlclJlcXVlc3QSEwoLa25vd25fZXBvY2gYASABKAQiPAoUV2F0Y2hDbHVzdGVyUmVzcG9uc2USJAoEdmlldxgBIAEoCzIWLm5vcmlrdi52MS5DbHVzdGVyVmlldyLUAQoLQ2x1c3RlclZpZXcSEgoKY2x1c3Rlcl9pZBgBIAEoDBINCgVlcG9jaBgCIAEoBBITCgtzaGFyZF9jb3VudBgDIAEoDRIaChJyZXBsaWNhdGlvbl9mYWN0b3IYBCABKA0SEAoIa2V5X2hhc2gYBSABKAkSIgoFbm9kZXMYBiADKAsyEy5ub3Jpa3YudjEuTm9kZVZpZXcSFQoNc2hhcmRfbGVhZGVycxgHIAMoDRIkCgZzdG9yZXMYCCADKAsyFC5ub3Jpa3YudjEuU3RvcmVWaWV3ImcKCE5vZGVWaWV3Eg8KB25vZGVfaWQYASABKAkSIwoFc3RhdGUYAiABKA4yFC5ub3Jpa3YudjEuTm9kZVN0YXRlEg8KB3ZlcnNpb24YAyABKAkSFAoMaHR0cF9hZGRyZXNzGAQgASgJIjwKCVN0b3JlVmlldxIPCgdub2RlX2lkGAEgASgJEg0KBXN0b3JlGAIgASgNEg8KB2FkZHJlc3MYAyABKAkqfwoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX0FMSVZFEAESFgoSTk9ERV9TVEFURV9TVVNQRUNUEAISEwoPTk9ERV9TVEFURV9ERUFEEAMSEwoPTk9ERV9TVEFURV9MRUZUEAQyWQoETWV0YRJRCgxXYXRjaENsdXN0ZXISHi5ub3Jpa3YudjEuV2F0Y2hDbHVzdGVyUmVxdWVzdBofLm5vcmlrdi52MS5XYXRjaENsdXN0ZXJSZXNwb25zZTABYgZwcm90bzM");
+  fileDesc("ChRub3Jpa3YvdjEvbWV0YS5wcm90bxIJbm9yaWt2LnYxIioKE1dhdGNoQ2x1c3RlclJlcXVlc3QSEwoLa25vd25fZXBvY2gYASABKAQiPAoUV2F0Y2hDbHVzdGVyUmVzcG9uc2USJAoEdmlldxgBIAEoCzIWLm5vcmlrdi52MS5DbHVzdGVyVmlldyKfAgoLQ2x1c3RlclZpZXcSEgoKY2x1c3Rlcl9pZBgBIAEoDBINCgVlcG9jaBgCIAEoBBITCgtzaGFyZF9jb3VudBgDIAEoDRIaChJyZXBsaWNhdGlvbl9mYWN0b3IYBCABKA0SEAoIa2V5X2hhc2gYBSABKAkSIgoFbm9kZXMYBiADKAsyEy5ub3Jpa3YudjEuTm9kZVZpZXcSFQoNc2hhcmRfbGVhZGVycxgHIAMoDRIkCgZzdG9yZXMYCCADKAsyFC5ub3Jpa3YudjEuU3RvcmVWaWV3EhMKC3NoYXJkX3Rlcm1zGAkgAygEEhwKFHNoYXJkX3JlcGxpY2FfY291bnRzGAogAygNEhYKDnNoYXJkX3JlcGxpY2FzGAsgAygNImcKCE5vZGVWaWV3Eg8KB25vZGVfaWQYASABKAkSIwoFc3RhdGUYAiABKA4yFC5ub3Jpa3YudjEuTm9kZVN0YXRlEg8KB3ZlcnNpb24YAyABKAkSFAoMaHR0cF9hZGRyZXNzGAQgASgJIjwKCVN0b3JlVmlldxIPCgdub2RlX2lkGAEgASgJEg0KBXN0b3JlGAIgASgNEg8KB2FkZHJlc3MYAyABKAkqfwoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX0FMSVZFEAESFgoSTk9ERV9TVEFURV9TVVNQRUNUEAISEwoPTk9ERV9TVEFURV9ERUFEEAMSEwoPTk9ERV9TVEFURV9MRUZUEAQyWQoETWV0YRJRCgxXYXRjaENsdXN0ZXISHi5ub3Jpa3YudjEuV2F0Y2hDbHVzdGVyUmVxdWVzdBofLm5vcmlrdi52MS5XYXRjaENsdXN0ZXJSZXNwb25zZTABYgZwcm90bzM");
 
 /**
  * @generated from message norikv.v1.WatchClusterRequest
  */
 export type WatchClusterRequest = Message<"norikv.v1.WatchClusterRequest"> & {
   /**
-   * The epoch the caller has; 0: none. A view is sent when it is newer.
+   * The epoch the caller has; 0: none. Views of earlier epochs are not sent, nor the first one if it is of this epoch. Later ones
+   * are sent whenever anything has changed, leaders included, which change without a new epoch.
    *
    * @generated from field: uint64 known_epoch = 1;
    */
@@ -64,7 +65,7 @@ export type ClusterView = Message<"norikv.v1.ClusterView"> & {
   clusterId: Uint8Array;
 
   /**
-   * Grows with every change. Below 2^53.
+   * Grows with every change that the meta group has decided: of nodes, of replicas. The same on all nodes. Below 2^53.
    *
    * @generated from field: uint64 epoch = 2;
    */
@@ -103,6 +104,28 @@ export type ClusterView = Message<"norikv.v1.ClusterView"> & {
    * @generated from field: repeated norikv.v1.StoreView stores = 8;
    */
   stores: StoreView[];
+
+  /**
+   * One per shard, in shard order: the Raft term in which the store in `shard_leaders` leads. Of two views of one epoch, the greater term
+   * knows better. 0: no replica of the asked node has said so; it is the one that is to lead. Below 2^53.
+   *
+   * @generated from field: repeated uint64 shard_terms = 9;
+   */
+  shardTerms: bigint[];
+
+  /**
+   * One per shard, in shard order: how many of `shard_replicas` are its own.
+   *
+   * @generated from field: repeated uint32 shard_replica_counts = 10;
+   */
+  shardReplicaCounts: number[];
+
+  /**
+   * The replicas of all shards, one shard after the other: positions in `stores` plus one (0: unknown), the one that is to lead first.
+   *
+   * @generated from field: repeated uint32 shard_replicas = 11;
+   */
+  shardReplicas: number[];
 };
 
 /**

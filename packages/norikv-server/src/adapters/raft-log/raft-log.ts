@@ -1,0 +1,248 @@
+// The replicated log of a store: nori-raft's MultiRaft behind the ReplicatedLog port. Each entry is proposed to its group; what is
+// durable, agreed and applied comes back through the state machine, on this node and on all others alike.
+//
+// A replica is made when it is first needed, from the descriptor that names this node (Placement).
+import type { Clock } from 'nori-io';
+import type { Meter } from 'nori-observe';
+import { MultiRaft, type PeerTransport, type RaftEvent, type RaftGroup } from 'nori-raft';
+import type { WalStorage } from 'nori-raft/wal-storage';
+import { votersOnly } from '../../domain/group-config.js';
+import { NodeError } from '../../domain/node-error.js';
+import type { Placement } from '../../ports/placement.js';
+import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
+import { GroupMachine } from './group-machine.js';
+import { RaftGroupControl } from './raft-group-control.js';
+import { readError, writeError } from './raft-errors.js';
+import { RoleWaiters } from './role-waiters.js';
+
+/** What a log is made of. */
+export interface RaftLogParts {
+  readonly nodeId: string;
+  readonly storage: WalStorage;
+  readonly transport: PeerTransport;
+  readonly placement: Placement;
+  readonly clock: Clock;
+  /** Source of randomness in [0, 1). */
+  readonly random: () => number;
+  readonly meter: Meter;
+  /** Stands between the log and the state machine that it is started with. */
+  readonly wrap?: (machine: StateMachine) => StateMachine;
+  /** The leaders of some groups have changed, as far as this node knows. */
+  readonly onLeadersChanged?: () => void;
+}
+
+/** {@link ReplicatedLog} over nori-raft. */
+export class RaftLog implements ReplicatedLog {
+  readonly failed: Promise<Error>;
+  readonly #parts: RaftLogParts;
+  readonly #roles: RoleWaiters;
+  readonly #making = new Map<number, Promise<void>>();
+  readonly #controls = new Map<number, RaftGroupControl>();
+  #machine!: StateMachine;
+  #multi!: MultiRaft;
+  #open = false;
+  #underWay = 0;
+  #applied = 0;
+  #closing: Promise<void> | undefined;
+  #fail!: (error: Error) => void;
+
+  constructor(parts: RaftLogParts) {
+    this.#parts = parts;
+    this.#roles = new RoleWaiters(parts.clock);
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  async start(machine: StateMachine): Promise<ReplayReport> {
+    this.#machine = this.#parts.wrap?.(machine) ?? machine;
+    const { nodeId, clock, storage, transport, random, placement } = this.#parts;
+    this.#multi = await MultiRaft.open({
+      nodeId,
+      clock,
+      storage,
+      transport,
+      random,
+      onEvent: (event) => this.#onEvent(event),
+      onUnknownGroup: (group) => void this.#make(group)?.catch(() => {}),
+    });
+    void this.#multi.failed.then((error) => this.#stop(error));
+    this.#open = true;
+    const groups = new Set(this.#machine.activeGroups());
+    for (const { groupId, removed } of storage.storedGroups) if (!removed) groups.add(groupId);
+    await Promise.all([...groups].map((group) => this.#make(group)));
+    const alone = [...groups].filter((group) => placement.replicaOf(group)?.voters.length === 1);
+    await Promise.all(alone.map((group) => this.readBarrierOf(group)));
+    return { groups: groups.size, entriesReplayed: this.#applied };
+  }
+
+  /** Waits until a group leads and has applied what it had committed. */
+  private async readBarrierOf(group: number): Promise<void> {
+    await this.settled(group);
+    await this.readBarrier(group);
+  }
+
+  /** Makes this node's replica of a group, or takes it up; undefined: it has none. */
+  #make(group: number): Promise<void> | undefined {
+    const making = this.#making.get(group);
+    if (making !== undefined) return making;
+    if (!this.#open || this.#multi.group(group) !== undefined) return undefined;
+    const replica = this.#parts.placement.replicaOf(group);
+    if (replica === undefined) return undefined;
+    const { replicaId, peers, preferredLeader, bootstrap, voters, learners } = replica;
+    const config = bootstrap ? { ...votersOnly(voters), learners } : votersOnly([]);
+    const stateMachine = new GroupMachine(group, this.#machine, config);
+    const made = this.#multi
+      .createGroup({ groupId: group, replicaId, peers, bootstrap, preferredLeader, stateMachine })
+      .then(() => {})
+      .finally(() => this.#making.delete(group));
+    this.#making.set(group, made);
+    return made;
+  }
+
+  get accepting(): boolean {
+    return this.#open;
+  }
+
+  get busy(): boolean {
+    return this.#underWay > 0;
+  }
+
+  propose(turn: readonly Proposal[]): void {
+    for (let i = 0; i < turn.length; i++) {
+      const { group, data, context } = turn[i]!;
+      const replica = this.#multi.group(group);
+      this.#underWay++;
+      if (replica === undefined) {
+        this.#machine.refused(context, this.notLeader(group));
+        this.#done();
+        continue;
+      }
+      replica.propose(data).then(
+        ({ result }) => {
+          this.#machine.applied(context, result);
+          this.#done();
+        },
+        (error: unknown) => {
+          this.#machine.refused(
+            context,
+            writeError(error, () => this.notLeader(group)),
+          );
+          this.#done();
+        },
+      );
+    }
+  }
+
+  #done(): void {
+    if (--this.#underWay === 0) this.#machine.idle();
+  }
+
+  settled(group: number): Promise<void> | undefined {
+    const replica = this.#multi.group(group);
+    if (replica !== undefined) return replica.leader !== 0 ? undefined : this.#roles.wait(group);
+    // A new group is made where it shall be led: there it has a leader at once.
+    if (this.#isLedElsewhere(group)) return undefined;
+    return this.#make(group)?.then(() => this.settled(group));
+  }
+
+  /** No replica was made here yet, and another node is the one that is to lead the group. */
+  #isLedElsewhere(group: number): boolean {
+    if (this.#making.has(group)) return false;
+    const expected = this.#parts.placement.expectedLeader(group);
+    return expected !== undefined && expected !== this.#parts.nodeId;
+  }
+
+  /** Who leads a group, as far as this node knows from the group itself. */
+  leaderOf(group: number): { readonly nodeId: string; readonly term: number } | undefined {
+    const replica = this.#multi.group(group);
+    const nodeId = replica?.leaderNode;
+    return replica === undefined || nodeId === undefined ? undefined : { nodeId, term: replica.term };
+  }
+
+  /** A group as such; undefined: it has no replica here, or none yet. */
+  control(group: number): RaftGroupControl | undefined {
+    const replica = this.#multi?.group(group);
+    if (replica === undefined) return undefined;
+    let control = this.#controls.get(group);
+    if (control?.group !== replica) {
+      control = new RaftGroupControl(replica);
+      this.#controls.set(group, control);
+    }
+    return control;
+  }
+
+  leaderTerm(group: number): number | undefined {
+    const replica = this.#multi.group(group);
+    return replica?.role === 'leader' ? replica.term : undefined;
+  }
+
+  notLeader(group: number): NodeError {
+    const replica = this.#multi.group(group);
+    const nodeId = replica === undefined ? this.#parts.placement.expectedLeader(group) : replica.leaderNode;
+    if (nodeId !== undefined && nodeId !== this.#parts.nodeId) {
+      const address = this.#parts.placement.clientAddressOf(nodeId) ?? '';
+      return new NodeError('NOT_LEADER', `Node ${nodeId} leads the shard of the key.`, {
+        leader: { id: nodeId, address },
+      });
+    }
+    if (replica === undefined) return new NodeError('NOT_LEADER', 'This node has no replica of the shard of the key.');
+    const message =
+      'No majority of the replicas of the shard of the key can be reached; nothing was done. Try again when more nodes are up.';
+    return new NodeError('QUORUM_UNAVAILABLE', message);
+  }
+
+  leaseRead<T>(group: number, read: () => T): { readonly value: T } | undefined {
+    return this.#multi.group(group)?.leaseRead(read);
+  }
+
+  async readBarrier(group: number): Promise<void> {
+    const replica = this.#multi.group(group);
+    if (replica === undefined) throw this.notLeader(group);
+    try {
+      await replica.read();
+    } catch (error) {
+      throw readError(error, () => this.notLeader(group));
+    }
+  }
+
+  get refusal(): NodeError | undefined {
+    return undefined;
+  }
+
+  #onEvent(event: RaftEvent): void {
+    if (event.type === 'raft.role_changed') {
+      if (event.leader !== 0) this.#roles.settle(event.groupId);
+      this.#parts.onLeadersChanged?.();
+    } else if (event.type === 'raft.group_failed') {
+      // What is in memory is no longer what the log says.
+      this.#stop(new Error(event.message));
+    }
+  }
+
+  #stop(cause: Error): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#roles.settleAll();
+    const message = 'The log has failed and the node ends; nothing was written.';
+    this.#machine.stopped(new NodeError('UNAVAILABLE', message, { cause }));
+    this.#fail(cause);
+  }
+
+  /** Replicas that are on this node. */
+  get replicas(): IterableIterator<RaftGroup> {
+    return this.#multi.groups;
+  }
+
+  stats(): LogStats {
+    const { segments, bytes } = this.#parts.storage.stats();
+    return { segments, bytes };
+  }
+
+  close(): Promise<void> {
+    this.#open = false;
+    this.#roles.settleAll();
+    this.#closing ??= this.#multi === undefined ? this.#parts.storage.close() : this.#multi.close();
+    return this.#closing;
+  }
+}

@@ -39,9 +39,9 @@ const startNode = (at, gossip, dir, execArgv) => {
 
 const answerOf = async (http, path) => (await fetch(`${http}${path}`)).json();
 
-/** How many shards each store leads, by position. */
+/** How many shards each store leads, by position. Leaders are counted from 1; 0 is none. */
 const ledBy = ({ shardLeaders, stores }) =>
-  stores.map((_, at) => shardLeaders.filter((leader) => leader === at).length);
+  stores.map((_, at) => shardLeaders.filter((leader) => leader === at + 1).length);
 
 class NoriCluster {
   constructor(servers, ready) {

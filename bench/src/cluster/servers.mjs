@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const WORDS_MAX = 2000;
 const POLL_MS = 100;
 /** A loaded machine elects and connects slowly. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 60_000;
 
 const running = new Set();
 

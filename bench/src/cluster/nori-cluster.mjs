@@ -7,6 +7,7 @@ import { freePorts, startProcess, until } from './servers.mjs';
 const NORIKV = fileURLToPath(new URL('../../../packages/norikv-server/bin/norikv.js', import.meta.url));
 /** Leaders count as spread evenly with no node so many shards ahead of another. */
 const UNEVEN_MAX = 32;
+const ANSWER_TIMEOUT_MS = 5000;
 
 const readyLineOf = ({ child, name, over, lastWords }) =>
   new Promise((resolve, reject) => {
@@ -37,7 +38,8 @@ const startNode = (at, gossip, dir, execArgv) => {
   ]);
 };
 
-const answerOf = async (http, path) => (await fetch(`${http}${path}`)).json();
+const answerOf = async (http, path) =>
+  (await fetch(`${http}${path}`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })).json();
 
 /** How many shards each store leads, by position. Leaders are counted from 1; 0 is none. */
 const ledBy = ({ shardLeaders, stores }) =>

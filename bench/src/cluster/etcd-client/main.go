@@ -242,7 +242,7 @@ func open(j job) []*record {
 		}
 		for due := int(now.Sub(begin).Seconds() * j.PerSecond); started < due; started++ {
 			start := now
-			if now.Sub(last) > tickLate {
+			if now.Sub(last) > tick+tickLate {
 				start = begin.Add(time.Duration(float64(started) / j.PerSecond * float64(time.Second)))
 			}
 			jobs <- start

@@ -103,10 +103,11 @@ export class MultiRaft {
     );
     this.#writer = new LogWriter({
       storage: options.storage,
-      // What is durable is told at once, not in the next turn.
+      // What is durable is told at once, and what it commits is applied, not in the next turn.
       written: () => {
-        this.#noSpace = undefined;
-        this.#outbox.flush();
+        this.#setNoSpace(options.storage.refusal);
+        if (this.#awake.length > 0) this.#turn();
+        else this.#outbox.flush();
       },
       waitForSpace: (error) => this.#waitForSpace(error),
       failed: (cause) => this.#fail(cause),
@@ -288,11 +289,13 @@ export class MultiRaft {
   #scheduleTurn(): void {
     if (this.#turnScheduled) return;
     this.#turnScheduled = true;
-    this.options.clock.nextTurn(() => this.#turn());
+    this.options.clock.nextTurn(() => {
+      this.#turnScheduled = false;
+      this.#turn();
+    });
   }
 
   #turn(): void {
-    this.#turnScheduled = false;
     if (this.#closed || this.#failure !== undefined) return;
     this.#turns++;
     const groups = this.#awake;
@@ -337,15 +340,19 @@ export class MultiRaft {
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
   async #waitForSpace(error: RaftError): Promise<void> {
-    if (this.#noSpace === undefined) {
-      this.#noSpace = error;
-      for (const group of this.#groups.values()) {
-        if (group.role !== 'leader') continue;
-        const target = group.status().progress.find((p) => p.id !== group.replicaId && !p.learner && p.recentActive);
-        if (target !== undefined) group.transferLeader(target.id);
-      }
-    }
+    this.#setNoSpace(error);
     await this.#pause();
+  }
+
+  #setNoSpace(error: RaftError | undefined): void {
+    const isNew = error !== undefined && this.#noSpace === undefined;
+    this.#noSpace = error;
+    if (!isNew) return;
+    for (const group of this.#groups.values()) {
+      if (group.role !== 'leader') continue;
+      const target = group.status().progress.find((p) => p.id !== group.replicaId && !p.learner && p.recentActive);
+      if (target !== undefined) group.transferLeader(target.id);
+    }
   }
 
   #pause(): Promise<void> {
@@ -445,6 +452,8 @@ export class MultiRaft {
     const leaseNowMs = this.#clock.leaseNowMs();
     // Entries that go on coming would keep a leader in office that cannot write.
     const isStalled = this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+    // While a write is tried again, it knows better.
+    if (!this.#writer.isWriting) this.#setNoSpace(this.options.storage.refusal);
     this.#stalled = isStalled ? (this.#stalled ?? diskStalled()) : undefined;
     this.#rests.tick(this.#ticks, leaseNowMs, this.#host.diskIsAlive);
     this.#wheel.advance(this.#ticks, (group) => {
@@ -541,6 +550,8 @@ export class MultiRaft {
         return multi.#stalled === undefined && multi.#noSpace === undefined;
       },
       get refusal() {
+        // What the storage put aside may be there again since the last tick.
+        if (multi.#noSpace !== undefined && !multi.#writer.isWriting) multi.#setNoSpace(multi.options.storage.refusal);
         return multi.#noSpace ?? multi.#stalled;
       },
       maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,

@@ -379,7 +379,11 @@ const knock = async (options: ClusterPartsOptions, directory: ClusterDirectory, 
     );
   try {
     await transport.start({ onFrame: () => {}, onUnreachable: () => {} });
-    directory.announce({ stores: [{ client: directory.card.stores[0]!.client, peer: reachable(transport.address, directory.membership!.address) }] });
+    directory.announce({
+      stores: [
+        { client: directory.card.stores[0]!.client, peer: reachable(transport.address, directory.membership!.address) },
+      ],
+    });
     for (;;) {
       transport.setPeers(validAddresses(directory));
       if (isRefused) throw known();

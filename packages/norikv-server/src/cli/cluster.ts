@@ -99,9 +99,9 @@ const startMember = (at: number, nodes: number, basePort: number, dataDir: strin
     ...['--gossip-addr', address(at, 'gossip'), '--http-addr', address(at, 'http')],
     ...['--join', seeds, '--expect', String(nodes), '--log-level', process.env.NORIKV_LOG_LEVEL ?? 'warn'],
   ];
-  // In a group of its own: a Ctrl-C at the terminal comes from here, once.
+  // In a group of its own: a Ctrl-C at the terminal comes from here, once. The channel tells it when this process is gone.
   const child = spawn(process.execPath, [process.argv[1]!, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
     env: environment(),
   });

@@ -1,6 +1,6 @@
 // What nori-raft reports, in the words of the node: did it happen, may it still, and what to do.
 import { RaftError } from 'nori-raft';
-import { NodeError } from '../../domain/node-error.js';
+import { asNodeError, NodeError } from '../../domain/node-error.js';
 
 const RETRY_AFTER_MS = 50;
 
@@ -28,11 +28,7 @@ export const writeError = (cause: unknown, notLeader: () => NodeError): NodeErro
         },
       );
     case 'RAFT_NO_SPACE':
-      return new NodeError(
-        'RESOURCE_EXHAUSTED',
-        'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
-        { cause },
-      );
+      return noSpace(cause);
     case 'RAFT_OUTCOME_UNKNOWN':
       return new NodeError(
         'COMMIT_TIMEOUT',
@@ -44,6 +40,20 @@ export const writeError = (cause: unknown, notLeader: () => NodeError): NodeErro
     default:
       return unavailable(cause);
   }
+};
+
+/** The disk of the log is full. */
+export const noSpace = (cause: RaftError): NodeError =>
+  new NodeError(
+    'RESOURCE_EXHAUSTED',
+    'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
+    { cause },
+  );
+
+/** The error of a replica that could not be made or taken up. */
+export const makingError = (cause: unknown): NodeError => {
+  if (!(cause instanceof RaftError)) return asNodeError(cause);
+  return cause.code === 'RAFT_NO_SPACE' ? noSpace(cause) : unavailable(cause);
 };
 
 /** The error of a read that had to ask the group. */

@@ -6,7 +6,7 @@ import { decodeConfChange } from './conf-change-codec.js';
 import { entriesBytes, payloadBytes } from './entry-size.js';
 import { RaftError } from './errors.js';
 import { canStartReads, reportSnapshot, reportUnreachable, startReads, transferLeader } from './leader.js';
-import { blankMessage } from './message.js';
+import { blankMessage, NO_ENTRIES } from './message.js';
 import { type RaftOptions, resolveOptions } from './options.js';
 import { propose, proposeConfChange, refuseToFollow } from './proposals.js';
 import { type Payload, Replica } from './replica.js';
@@ -206,6 +206,52 @@ export class RaftCore {
     const payloads: Payload[] = [];
     for (let i = 0; i < data.length; i++) payloads.push({ type: 'normal', data: data[i]! });
     return propose(this.#r, payloads);
+  }
+
+  /**
+   * Proposes several entries at once at a leader that has nobody but itself, and hands them out to be stored, without a Ready: most groups
+   * of a node that is alone have nothing else to do, again and again. {@link RaftCore.storedAlone} says that they are durable.
+   * @returns the entries; undefined: it is not so simple now, propose them in the usual way
+   */
+  proposeAlone(data: readonly Uint8Array[]): readonly Entry[] | undefined {
+    const r = this.#r;
+    if (!r.isAlone || this.hasReady()) return undefined;
+    const payloads: Payload[] = [];
+    for (let i = 0; i < data.length; i++) {
+      if (data[i]!.length > r.options.entryBytesMax) return undefined;
+      payloads.push({ type: 'normal', data: data[i]! });
+    }
+    const entries = r.appendEntries(payloads);
+    if (entries !== undefined) r.log.acceptUnstable();
+    return entries;
+  }
+
+  /**
+   * The entries up to (`term`, `index`) that {@link RaftCore.proposeAlone} gave to be stored, and all before them, are durable.
+   * @returns what is to be applied now; there may be a Ready besides
+   */
+  storedAlone(term: number, index: number): readonly Entry[] {
+    const r = this.#r;
+    const ack = blankMessage('append-response', r.id, r.id, term);
+    ack.index = index;
+    if (!r.isAlone || r.term !== term) {
+      // It was alone when it proposed them. What is durable counts all the same.
+      this.appendDone({ term, index, logTerm: term, snapshotIndex: 0, acks: [ack] });
+      return NO_ENTRIES;
+    }
+    r.progressOf(r.id)!.maybeUpdate(index);
+    r.maybeCommit();
+    r.log.stableTo(index, term);
+    // Told with the next write.
+    this.#lastHardState = this.#hardState();
+    const committed = r.log.nextCommitted(this.#appliesUnstable);
+    if (committed.length > 0) this.#handOut(committed);
+    return committed;
+  }
+
+  /** The hard state that was handed out last. */
+  get lastHardState(): HardState {
+    return this.#lastHardState;
   }
 
   /**

@@ -39,6 +39,8 @@ export interface Payload {
   readonly data: Uint8Array;
 }
 
+/** Longer than any process runs. */
+const NEVER_TICKS = 2 ** 40;
 const NO_DATA = new Uint8Array(0);
 const EMPTY_PAYLOAD: Payload = { type: 'normal', data: NO_DATA };
 
@@ -326,13 +328,28 @@ export class Replica {
     this.messagesAfterAppend.push(message);
   }
 
+  /** Leads, and nobody else takes part: what is durable here is committed. */
+  get isAlone(): boolean {
+    return this.role === 'leader' && this.members.progress.length === 1 && this.isSoleVoter && this.transferee === 0;
+  }
+
   /** Appends to the own log as leader; false if that would exceed the limit of uncommitted bytes. */
   appendPayloads(payloads: readonly Payload[]): boolean {
+    if (this.appendEntries(payloads) === undefined) return false;
+    // The leader acknowledges its own entries as followers do: once they are durable.
+    const ack = blankMessage('append-response', this.id, this.id, this.term);
+    ack.index = this.log.lastIndex;
+    this.sendAfterAppend(ack);
+    return true;
+  }
+
+  /** As {@link appendPayloads}, without the acknowledgement. @returns the entries; undefined: it would exceed the limit */
+  appendEntries(payloads: readonly Payload[]): readonly Entry[] | undefined {
     const bytes = payloadBytes(payloads);
     // Anything fits when nothing is uncommitted, and what has no data always does: the first entry of a term, the end
     // of a joint configuration.
     if (this.uncommittedBytes > 0 && bytes > 0 && this.uncommittedBytes + bytes > this.options.uncommittedBytesMax) {
-      return false;
+      return undefined;
     }
     this.uncommittedBytes += bytes;
     const { term } = this;
@@ -343,11 +360,7 @@ export class Replica {
       entries.push({ term, index: ++index, type, data });
     }
     this.log.append(entries);
-    // The leader acknowledges its own entries as followers do: once they are durable.
-    const ack = blankMessage('append-response', this.id, this.id, term);
-    ack.index = index;
-    this.sendAfterAppend(ack);
-    return true;
+    return entries;
   }
 
   /** Entries up to `index` are applied. */
@@ -367,11 +380,14 @@ export class Replica {
 
   get ticksUntilDue(): number {
     const { electionTicks, heartbeatTicks } = this.options;
+    // Nobody to send heartbeats to, and no quorum to lose.
+    if (this.isAlone) return NEVER_TICKS;
     if (this.role !== 'leader') return Math.max(1, this.randomizedElectionTicks - this.electionElapsed);
     return Math.max(1, Math.min(heartbeatTicks - this.heartbeatElapsed, electionTicks - this.electionElapsed));
   }
 
   skipTicks(count: number): void {
+    if (this.isAlone) return;
     this.electionElapsed += count;
     if (this.role === 'leader') this.heartbeatElapsed += count;
   }

@@ -128,7 +128,7 @@ export class Applier {
       this.#applied(slice, this.#core.applyConfChange(first));
       return undefined;
     }
-    const normal = slice.filter(({ data }) => data.length > 0);
+    const normal = slice.every(hasData) ? slice : slice.filter(hasData);
     if (normal.length === 0) {
       this.#applied(slice, undefined);
       return undefined;
@@ -168,6 +168,10 @@ export class Applier {
     this.#core.applyDone(index);
     this.#listener.applied(term, index, config);
   }
+}
+
+function hasData({ data }: Entry): boolean {
+  return data.length > 0;
 }
 
 function bytesOf(entries: readonly Entry[]): number {

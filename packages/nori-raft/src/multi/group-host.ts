@@ -28,6 +28,8 @@ export interface GroupHost {
   readonly tick: number;
   /** The group has work for the next turn. */
   wake(group: GroupDriver): void;
+  /** The group has committed entries to apply, once what waits to be written is on its way. */
+  applyNext(group: GroupDriver): void;
   /** The group has another role, or another leader. */
   roleChanged(group: GroupDriver): void;
   /** Somebody has called, and waits. */

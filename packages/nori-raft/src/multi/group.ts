@@ -11,6 +11,7 @@ import type {
   ConfChange,
   ConfState,
   DropReason,
+  Entry,
   EntryId,
   HardState,
   LogReader,
@@ -25,12 +26,17 @@ import { ConfChangeCalls } from './conf-changes.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { OpenedSnapshots } from './opened-snapshots.js';
 import type { GroupLog, Mark, NodeId, StagedSnapshot, StateMachine } from './ports.js';
-import { type Applied, ProposalQueue } from './proposals.js';
+import { type Applied, DirectWaiter, ProposalQueue } from './proposals.js';
 import type { GroupOptions, ProposalOutcome, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
 import { busy, emptyProposal, notLeader, READS_MAX, refusalOf, tooLarge } from './refusals.js';
 import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
+
+/** A Ready whose messages wait; or entries of {@link RaftCore.proposeAlone}, by the last of them. */
+type Unstored =
+  | { readonly ready: Ready; readonly written: boolean }
+  | { readonly ready: undefined; readonly written: true; readonly term: number; readonly index: number };
 
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
@@ -45,8 +51,8 @@ export class GroupDriver implements RaftGroup {
   readonly #proposals = new ProposalQueue<unknown>();
   readonly #reads = new ReadQueue();
   readonly #confChanges = new ConfChangeCalls();
-  /** Readys whose messages wait for writes, oldest first. */
-  #unstored: { readonly ready: Ready; readonly written: boolean }[] = [];
+  /** What waits for writes, oldest first. */
+  #unstored: Unstored[] = [];
   /** A commit index that is not worth a write of its own. */
   #lazyHardState: HardState | undefined;
   readonly #applier: Applier;
@@ -179,12 +185,7 @@ export class GroupDriver implements RaftGroup {
       outcome.failed(refusal);
       return;
     }
-    const waiter = Waiter.direct<Applied<unknown>>(
-      this.#deadline(NO_OPTIONS),
-      (applied) => outcome.applied(applied.result),
-      (error) => outcome.failed(error as Error),
-    );
-    this.#proposals.push(data, waiter);
+    this.#proposals.push(data, new DirectWaiter(this.#deadline(NO_OPTIONS), outcome));
     this.#host.called(this);
   }
 
@@ -357,7 +358,7 @@ export class GroupDriver implements RaftGroup {
   #collect(turn: Turn): void {
     const { core } = this;
     if (this.#proposals.hasQueued) {
-      this.#host.releaseProposalBytes(this.#proposals.append((data) => core.proposeMany(data)));
+      this.#host.releaseProposalBytes(this.#proposals.append((data) => this.#propose(data, turn)));
     }
     if (this.#reads.hasUnasked) this.#reads.ask(() => core.readIndex(), this.#host.clock.nowMs());
     while (core.hasReady()) {
@@ -387,6 +388,22 @@ export class GroupDriver implements RaftGroup {
     this.#dueAt(this.#rest.dueTick);
   }
 
+  #propose(data: readonly Uint8Array[], turn: Turn): EntryId {
+    const entries = this.#core.proposeAlone(data);
+    if (entries === undefined) return this.#core.proposeMany(data);
+    const last = entries[entries.length - 1]!;
+    this.#write(turn, this.#lazyHardState, entries);
+    this.#unstored.push({ ready: undefined, written: true, term: last.term, index: last.index });
+    return last;
+  }
+
+  #write(turn: Turn, hardState: HardState | undefined, entries: readonly Entry[]): void {
+    turn.writes.push({ groupId: this.groupId, hardState, entries, snapshot: undefined });
+    turn.groups.push(this);
+    this.mayCompact = true;
+    this.#lazyHardState = undefined;
+  }
+
   #dueAt(tick: number): void {
     if (tick < this.dueTick) this.#host.dueEarlier(this, tick);
   }
@@ -394,10 +411,7 @@ export class GroupDriver implements RaftGroup {
   #store(ready: Ready, turn: Turn): void {
     const hardState = ready.hardState ?? this.#lazyHardState;
     if (ready.entries.length > 0 || ready.mustSync) {
-      turn.writes.push({ groupId: this.groupId, hardState, entries: ready.entries, snapshot: undefined });
-      turn.groups.push(this);
-      this.mayCompact = true;
-      this.#lazyHardState = undefined;
+      this.#write(turn, hardState, ready.entries);
       this.#unstored.push({ ready, written: true });
       return;
     }
@@ -413,18 +427,30 @@ export class GroupDriver implements RaftGroup {
     if (this.failure !== undefined) return;
     try {
       const first = this.#unstored.shift();
-      if (first !== undefined) this.#stored(first.ready);
-      while (this.#unstored.length > 0 && !this.#unstored[0]!.written) this.#stored(this.#unstored.shift()!.ready);
+      if (first?.ready !== undefined) this.#stored(first.ready);
+      else if (first !== undefined) this.#storedAlone(first.term, first.index);
+      for (let next = this.#unstored[0]; next?.written === false; next = this.#unstored[0]) {
+        this.#unstored.shift();
+        this.#stored(next.ready);
+      }
     } catch (error) {
       this.fail(error);
       return;
     }
-    if (this.core.hasReady()) this.#host.wake(this);
+    if (this.#core.hasReady()) this.#host.wake(this);
   }
 
   #stored(ready: Ready): void {
     for (let i = 0; i < ready.afterAppend.length; i++) this.#send(ready.afterAppend[i]!);
     this.core.appendDone(ready.token);
+  }
+
+  #storedAlone(term: number, index: number): void {
+    const committed = this.#core.storedAlone(term, index);
+    this.#lazyHardState = this.#core.lastHardState;
+    if (committed.length === 0) return;
+    this.#applier.push(committed);
+    this.#host.applyNext(this);
   }
 
   #send(message: Message): void {

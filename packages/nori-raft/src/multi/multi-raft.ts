@@ -71,6 +71,8 @@ export class MultiRaft {
   /** Groups at which calls wait. */
   readonly #called = new Set<GroupDriver>();
   #awake: GroupDriver[] = [];
+  /** Groups with something to apply at the end of the next turn. */
+  #applies: GroupDriver[] = [];
   #turnScheduled = false;
   #timer: { cancel(): void } | undefined;
   #nextTickMs = 0;
@@ -106,7 +108,7 @@ export class MultiRaft {
       // What is durable is told at once, and what it commits is applied, not in the next turn.
       written: () => {
         this.#setNoSpace(options.storage.refusal);
-        if (this.#awake.length > 0) this.#turn();
+        if (this.#awake.length > 0 || this.#applies.length > 0) this.#turn();
         else this.#outbox.flush();
       },
       waitForSpace: (error) => this.#waitForSpace(error),
@@ -300,7 +302,8 @@ export class MultiRaft {
     this.#turns++;
     const groups = this.#awake;
     this.#awake = [];
-    const turn: Turn = { writes: [], groups: [], applies: [] };
+    const turn: Turn = { writes: [], groups: [], applies: this.#applies };
+    this.#applies = [];
     for (let i = 0; i < groups.length; i++) {
       const group = groups[i]!;
       group.awake = false;
@@ -523,6 +526,9 @@ export class MultiRaft {
         return multi.#ticks;
       },
       wake: (group) => multi.#wake(group),
+      applyNext: (group) => {
+        multi.#applies.push(group);
+      },
       roleChanged: (group) => {
         const { role, preferredLeader, replicaId } = group;
         if (role === 'leader' && preferredLeader !== 0 && preferredLeader !== replicaId) multi.#misplaced.add(group);

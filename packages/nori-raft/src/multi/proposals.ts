@@ -1,26 +1,55 @@
 // Proposals of one group on their way: waiting for their turn, then appended and waiting to be applied.
 import { RaftError } from '../errors.js';
 import type { EntryId } from '../types.js';
-import { expire, outcomeUnknown, timedOut, type Waiter } from './waiting.js';
+import type { ProposalOutcome } from './raft-group.js';
+import { expire, outcomeUnknown, timedOut, type Waiting } from './waiting.js';
 
 /** What a proposal resolves with. */
 export interface Applied<Result> extends EntryId {
   readonly result: Result;
 }
 
-interface Queued<Result> {
-  readonly data: Uint8Array;
-  readonly waiter: Waiter<Applied<Result>>;
+/** One proposal. */
+interface Proposal<Result> {
+  /** Nothing once it is appended. */
+  data: Uint8Array;
+  readonly waiter: Waiting<Applied<Result>>;
+  /** Of its entry; 0: not yet appended. */
+  term: number;
+  index: number;
 }
 
-interface Appended<Result> extends EntryId {
-  readonly waiter: Waiter<Applied<Result>>;
+/** Whoever waits without a promise: told at once, on the stack of what settles it. */
+export class DirectWaiter<Result> implements Waiting<Applied<Result>> {
+  readonly deadlineMs: number;
+  settled = false;
+  sent = false;
+  readonly #outcome: ProposalOutcome<Result>;
+
+  constructor(deadlineMs: number, outcome: ProposalOutcome<Result>) {
+    this.deadlineMs = deadlineMs;
+    this.#outcome = outcome;
+  }
+
+  resolve({ result }: Applied<Result>): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#outcome.applied(result);
+  }
+
+  reject(error: unknown): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#outcome.failed(error as Error);
+  }
 }
+
+const NO_DATA = new Uint8Array(0);
 
 export class ProposalQueue<Result> {
-  #queued: Queued<Result>[] = [];
+  #queued: Proposal<Result>[] = [];
   /** In the order of their indexes. */
-  #appended: Appended<Result>[] = [];
+  #appended: Proposal<Result>[] = [];
   #head = 0;
   queuedBytes = 0;
 
@@ -32,8 +61,8 @@ export class ProposalQueue<Result> {
     return this.#queued.length + this.#appended.length - this.#head;
   }
 
-  push(data: Uint8Array, waiter: Waiter<Applied<Result>>): void {
-    this.#queued.push({ data, waiter });
+  push(data: Uint8Array, waiter: Waiting<Applied<Result>>): void {
+    this.#queued.push({ data, waiter, term: 0, index: 0 });
     this.queuedBytes += data.length;
   }
 
@@ -53,10 +82,14 @@ export class ProposalQueue<Result> {
       const { term, index } = propose(data);
       let next = index - data.length + 1;
       this.#loseFrom(next);
-      for (const { waiter } of queued) {
-        if (waiter.settled) continue;
-        waiter.sent = true;
-        this.#appended.push({ term, index: next++, waiter });
+      for (let i = 0; i < queued.length; i++) {
+        const proposal = queued[i]!;
+        if (proposal.waiter.settled) continue;
+        proposal.waiter.sent = true;
+        proposal.data = NO_DATA;
+        proposal.term = term;
+        proposal.index = next++;
+        this.#appended.push(proposal);
       }
     } catch (error) {
       for (const { waiter } of queued) waiter.reject(error);

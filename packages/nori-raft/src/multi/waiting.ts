@@ -8,12 +8,21 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One call that waits. */
-export class Waiter<T> {
+/** Whoever waits, and can be told once. */
+export interface Waiting<T> {
   readonly deadlineMs: number;
   /** Whether the call has been answered, one way or the other. */
-  settled = false;
+  readonly settled: boolean;
   /** It may happen from now on, whether anybody waits for it or not. */
+  sent: boolean;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/** One call that waits for a promise. */
+export class Waiter<T> implements Waiting<T> {
+  readonly deadlineMs: number;
+  settled = false;
   sent = false;
   readonly #resolve: (value: T) => void;
   readonly #reject: (error: unknown) => void;
@@ -51,11 +60,6 @@ export class Waiter<T> {
     return new Promise((resolve, reject) => start(new Waiter(resolve, reject, deadlineMs, signal, onAbort)));
   }
 
-  /** Without a promise: told at once, on the stack of what settles it. */
-  static direct<T>(deadlineMs: number, resolve: (value: T) => void, reject: (error: unknown) => void): Waiter<T> {
-    return new Waiter(resolve, reject, deadlineMs, undefined, ignore);
-  }
-
   resolve(value: T): void {
     if (this.#settle()) this.#resolve(value);
   }
@@ -72,10 +76,8 @@ export class Waiter<T> {
   }
 }
 
-function ignore(): void {}
-
 /** Rejects and removes what is past its deadline; keeps the order of the rest. */
-export function expire<T extends { readonly waiter: Waiter<never> | Waiter<unknown> }>(
+export function expire<T extends { readonly waiter: Waiting<never> | Waiting<unknown> }>(
   list: T[],
   nowMs: number,
   error: () => RaftError,
@@ -84,7 +86,7 @@ export function expire<T extends { readonly waiter: Waiter<never> | Waiter<unkno
   for (let i = 0; i < list.length; i++) {
     const item = list[i]!;
     if (item.waiter.settled) continue;
-    if (item.waiter.deadlineMs <= nowMs) (item.waiter as Waiter<unknown>).reject(error());
+    if (item.waiter.deadlineMs <= nowMs) (item.waiter as Waiting<unknown>).reject(error());
     else list[kept++] = item;
   }
   list.length = kept;

@@ -307,7 +307,7 @@ describe('a log', () => {
     for (const wrong of [
       { nodeId: '' },
       { random: undefined },
-      { durability: 'os' },
+      { durability: 'none' },
       { pinnedBytesMax: -1 },
       { segmentBytesMax: 1 },
       { dir: '' },

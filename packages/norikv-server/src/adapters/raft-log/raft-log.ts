@@ -4,7 +4,7 @@
 // A replica is made when it is first needed, from the descriptor that names this node (Placement).
 import type { Clock } from 'nori-io';
 import type { Meter } from 'nori-observe';
-import { MultiRaft, type PeerTransport, type RaftEvent, type RaftGroup } from 'nori-raft';
+import { MultiRaft, type PeerTransport, type ProposalOutcome, type RaftEvent, type RaftGroup } from 'nori-raft';
 import { votersOnly } from '../../domain/group-config.js';
 import { NodeError } from '../../domain/node-error.js';
 import type { Placement } from '../../ports/placement.js';
@@ -132,29 +132,20 @@ export class RaftLog implements ReplicatedLog {
     for (let i = 0; i < turn.length; i++) this.#underWayBytes += turn[i]!.data.length;
     for (let i = 0; i < turn.length; i++) {
       const { group, data, context } = turn[i]!;
+      const outcome = new Outcome(this, group, context, data.length);
       const replica = this.#multi.group(group);
-      if (replica !== undefined) {
-        replica.proposeDirect(data, {
-          applied: (result) => {
-            this.#machine.applied(context, result);
-            this.#done(data.length);
-          },
-          failed: (error) => {
-            this.#machine.refused(
-              context,
-              writeError(error, () => this.notLeader(group)),
-            );
-            this.#done(data.length);
-          },
-        });
-      } else {
-        this.#machine.refused(context, this.notLeader(group));
-        this.#done(data.length);
-      }
+      if (replica !== undefined) replica.proposeDirect(data, outcome);
+      else outcome.refused(this.notLeader(group));
     }
   }
 
-  #done(bytes: number): void {
+  /** Who is told what becomes of proposals. */
+  get machine(): StateMachine {
+    return this.#machine;
+  }
+
+  /** A proposal of so many bytes is not under way any more. */
+  done(bytes: number): void {
     const wasFull = this.#underWayBytes >= UNDER_WAY_BYTES_MAX;
     this.#underWayBytes -= bytes;
     if (--this.#underWay === 0 || (wasFull && this.#underWayBytes < UNDER_WAY_BYTES_MAX)) this.#machine.idle();
@@ -276,5 +267,34 @@ export class RaftLog implements ReplicatedLog {
     this.#roles.settleAll();
     this.#closing ??= this.#multi === undefined ? this.#parts.storage.close() : this.#multi.close();
     return this.#closing;
+  }
+}
+
+/** One proposal on its way. */
+class Outcome implements ProposalOutcome<unknown> {
+  readonly #log: RaftLog;
+  readonly #group: number;
+  readonly #context: unknown;
+  readonly #bytes: number;
+
+  constructor(log: RaftLog, group: number, context: unknown, bytes: number) {
+    this.#log = log;
+    this.#group = group;
+    this.#context = context;
+    this.#bytes = bytes;
+  }
+
+  applied(result: unknown): void {
+    this.#log.machine.applied(this.#context, result);
+    this.#log.done(this.#bytes);
+  }
+
+  failed(error: Error): void {
+    this.refused(writeError(error, () => this.#log.notLeader(this.#group)));
+  }
+
+  refused(error: NodeError): void {
+    this.#log.machine.refused(this.#context, error);
+    this.#log.done(this.#bytes);
   }
 }

@@ -1,7 +1,7 @@
 // Reads frames; layout in docs/formats/raft-frame.md. What comes from the network is not trusted: every count is held against
 // limits and against the bytes that are left before anything is allocated for it. Entry data stays where it is.
-import { NO_ENTRIES } from '../message.js';
-import type { Entry, Message, MessageType, Snapshot } from '../types.js';
+import { MessageRecord, NO_ENTRIES } from '../message.js';
+import type { Entry, MessageType, Snapshot } from '../types.js';
 import { ByteReader, badFrame, checkCount } from './byte-reader.js';
 import { isPlain } from './frame-encoder.js';
 import {
@@ -94,21 +94,10 @@ function readColumns(reader: ByteReader, type: MessageType, count: number, visit
     const context = columns[(at += count)]!;
     const transfer = columns[at + count]!;
     if (visitor.heartbeat?.(type !== 'heartbeat', id, from, to, term, commit, context, transfer) === true) continue;
-    visitor.message(id, {
-      type,
-      from,
-      to,
-      term,
-      index: 0,
-      logTerm: 0,
-      commit,
-      entries: NO_ENTRIES,
-      reject: false,
-      rejectHint: 0,
-      snapshot: undefined,
-      context,
-      transfer,
-    });
+    visitor.message(
+      id,
+      new MessageRecord(type, from, to, term, 0, 0, commit, NO_ENTRIES, false, 0, undefined, context, transfer),
+    );
   }
   scratch = columns;
 }
@@ -132,7 +121,9 @@ function readMessage(reader: ByteReader, data: DataCursor, visitor: FrameVisitor
   data.entriesLeft -= count;
   const snapshot: Snapshot | undefined =
     (flags & MESSAGE_FLAG.snapshot) === 0 ? undefined : withoutData(readSnapshotHead(reader));
-  const message: Message = {
+  const entries = count === 0 ? NO_ENTRIES : readEntries(reader, data, count, index, term);
+  const reject = (flags & MESSAGE_FLAG.reject) !== 0;
+  const message = new MessageRecord(
     type,
     from,
     to,
@@ -140,13 +131,13 @@ function readMessage(reader: ByteReader, data: DataCursor, visitor: FrameVisitor
     index,
     logTerm,
     commit,
-    entries: count === 0 ? NO_ENTRIES : readEntries(reader, data, count, index, term),
-    reject: (flags & MESSAGE_FLAG.reject) !== 0,
+    entries,
+    reject,
     rejectHint,
     snapshot,
     context,
     transfer,
-  };
+  );
   if (isPlain(message)) throw badFrame(start, 'a plain heartbeat is not in the columns');
   visitor.message(groupId, message);
 }

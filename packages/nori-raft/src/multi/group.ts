@@ -293,7 +293,7 @@ export class GroupDriver implements RaftGroup {
 
   /** The core. Whoever asks for it this way wakes it; `#core` is for what is the same at rest. */
   get core(): RaftCore {
-    return this.#rest.awake;
+    return this.#rest.isResting ? this.#rest.awake : this.#core;
   }
 
   get #mayRest(): boolean {

@@ -57,7 +57,8 @@ export class LogWriter {
       return;
     }
     const bytes = dataBytes(write.writes);
-    this.#pending.push({ ...write, bytes });
+    const { writes, groups, done, failed } = write;
+    this.#pending.push({ writes, groups, done, failed, bytes });
     this.bytes += bytes;
     if (!this.#writing) void this.#writeAll();
   }

@@ -36,6 +36,10 @@ const NO_MARKS: number[] = [];
 /** Below so many empty places an array is not cut. */
 const EMPTY_PLACES_MIN = 32;
 
+function committedTo({ term, vote }: HardState, commit: number): HardState {
+  return { term, vote, commit };
+}
+
 /** See the top of this file. */
 export class GroupMemory implements GroupLog {
   readonly groupId: number;
@@ -143,7 +147,7 @@ export class GroupMemory implements GroupLog {
   /** A hard state as it is stored. What is compacted is committed, though a write that waited for its turn did not know. */
   asStored(hardState: HardState | undefined): HardState | undefined {
     const { index } = this.#start;
-    return hardState === undefined || hardState.commit >= index ? hardState : { ...hardState, commit: index };
+    return hardState === undefined || hardState.commit >= index ? hardState : committedTo(hardState, index);
   }
 
   /** Carries out a write that was checked. */
@@ -177,7 +181,7 @@ export class GroupMemory implements GroupLog {
       this.#entries = end === entries.length ? [] : entries.slice(end);
       this.#head = 0;
     }
-    if (this.hardState.commit < to) this.hardState = { ...this.hardState, commit: to };
+    if (this.hardState.commit < to) this.hardState = committedTo(this.hardState, to);
     this.#dropMarks();
     return true;
   }
@@ -210,7 +214,7 @@ export class GroupMemory implements GroupLog {
   undone({ hardState, lastBefore, before, cutFrom, cut, marks }: WriteStep): void {
     // What was committed stays so.
     const commit = Math.max(hardState.commit, this.#start.index);
-    this.hardState = before || commit === hardState.commit ? hardState : { ...hardState, commit };
+    this.hardState = before || commit === hardState.commit ? hardState : committedTo(hardState, commit);
     this.#version += 1;
     if (before) {
       this.#start = before.start;
@@ -262,7 +266,7 @@ export class GroupMemory implements GroupLog {
     this.#marks = NO_MARKS;
     this.#durableLast = start.index;
     this.#version += 1;
-    if (this.hardState.commit < start.index) this.hardState = { ...this.hardState, commit: start.index };
+    if (this.hardState.commit < start.index) this.hardState = committedTo(this.hardState, start.index);
   }
 
   #append(entries: readonly Entry[], span: number, step: WriteStep): void {

@@ -49,8 +49,48 @@ interface ClientRecord {
   evictedSequence: number;
   /** Time of the newest outcome forgotten for want of room; at first, the shard's watermark when the record was made. */
   watermarkMs: number;
-  /** In log order. */
-  readonly outcomes: Map<number, Outcome>;
+  readonly outcomes: OutcomeList;
+}
+
+/** Outcomes by sequence, in log order. Mostly there are few, come and gone with each write: too few and too often for a Map. */
+class OutcomeList {
+  readonly sequences: number[] = [];
+  readonly outcomes: Outcome[] = [];
+
+  get size(): number {
+    return this.sequences.length;
+  }
+
+  get(sequence: number): Outcome | undefined {
+    // A retry is looked for among the latest.
+    const at = this.sequences.lastIndexOf(sequence);
+    return at === -1 ? undefined : this.outcomes[at];
+  }
+
+  add(sequence: number, outcome: Outcome): void {
+    this.sequences.push(sequence);
+    this.outcomes.push(outcome);
+  }
+
+  /** Drops all below `floor`. @returns how many */
+  dropBelow(floor: number): number {
+    const { sequences, outcomes } = this;
+    let kept = 0;
+    for (let i = 0; i < sequences.length; i++) {
+      if (sequences[i]! < floor) continue;
+      sequences[kept] = sequences[i]!;
+      outcomes[kept++] = outcomes[i]!;
+    }
+    const dropped = sequences.length - kept;
+    sequences.length = kept;
+    outcomes.length = kept;
+    return dropped;
+  }
+
+  /** Drops the oldest. @returns its sequence and outcome */
+  shift(): { readonly sequence: number; readonly outcome: Outcome } {
+    return { sequence: this.sequences.shift()!, outcome: this.outcomes.shift()! };
+  }
 }
 
 const STATUSES = ['done', 'version_mismatch', 'already_exists'] as const;
@@ -59,6 +99,9 @@ const STATUSES = ['done', 'version_mismatch', 'already_exists'] as const;
 export class ClientOutcomes {
   /** In order of last use, longest idle first. */
   readonly #clients = new Map<string, ClientRecord>();
+  /** The last of them, which is mostly the next one, too. */
+  #newestId = '';
+  #newest: ClientRecord | undefined;
   #outcomeCount = 0;
   #watermarkMs = 0;
 
@@ -75,7 +118,7 @@ export class ClientOutcomes {
     const { clientId, sequence, floor, ageMs } = identity;
     const isRetry = ageMs > 0;
     const firstSentMs = timeMs - ageMs;
-    const client = this.#clients.get(clientId);
+    const client = this.#find(clientId);
     if (client === undefined) {
       if (isRetry && firstSentMs <= this.#watermarkMs) return 'unknown';
       this.#add(clientId, floor, timeMs);
@@ -92,15 +135,17 @@ export class ClientOutcomes {
   /** Remembers the outcome of a write that {@link admit} called new. */
   record(identity: WriteIdentity, outcome: Outcome): void {
     const { clientId, sequence, floor } = identity;
-    let client = this.#clients.get(clientId);
+    let client = this.#find(clientId);
     if (client === undefined) client = this.#add(clientId, floor, outcome.timeMs);
     else {
-      // To the end of the order of use.
-      this.#clients.delete(clientId);
-      this.#clients.set(clientId, client);
+      if (client !== this.#newest) {
+        // To the end of the order of use.
+        this.#clients.delete(clientId);
+        this.#append(clientId, client);
+      }
       client.lastTimeMs = outcome.timeMs;
     }
-    client.outcomes.set(sequence, outcome);
+    client.outcomes.add(sequence, outcome);
     this.#outcomeCount++;
     if (client.outcomes.size > LIMITS.outcomesPerClientMax) this.#evictOldest(client);
     this.#forgetIdle(outcome.timeMs);
@@ -109,31 +154,37 @@ export class ClientOutcomes {
   #add(clientId: string, floor: number, timeMs: number): ClientRecord {
     // The client may have been here before, and been forgotten.
     const watermarkMs = this.#watermarkMs;
-    const client = { floor, lastTimeMs: timeMs, evictedSequence: 0, watermarkMs, outcomes: new Map() };
-    this.#clients.set(clientId, client);
+    const client = { floor, lastTimeMs: timeMs, evictedSequence: 0, watermarkMs, outcomes: new OutcomeList() };
+    this.#append(clientId, client);
     return client;
+  }
+
+  #find(clientId: string): ClientRecord | undefined {
+    return clientId === this.#newestId ? this.#newest : this.#clients.get(clientId);
+  }
+
+  #append(clientId: string, client: ClientRecord): void {
+    this.#clients.set(clientId, client);
+    this.#newestId = clientId;
+    this.#newest = client;
   }
 
   #raiseFloor(client: ClientRecord, floor: number): void {
     if (floor <= client.floor) return;
     client.floor = floor;
-    for (const sequence of client.outcomes.keys()) {
-      if (sequence < floor && client.outcomes.delete(sequence)) this.#outcomeCount--;
-    }
+    this.#outcomeCount -= client.outcomes.dropBelow(floor);
   }
 
   #evictOldest(client: ClientRecord): void {
-    for (const [sequence, outcome] of client.outcomes) {
-      client.outcomes.delete(sequence);
-      this.#outcomeCount--;
-      client.evictedSequence = Math.max(client.evictedSequence, sequence);
-      client.watermarkMs = Math.max(client.watermarkMs, outcome.timeMs);
-      return;
-    }
+    const { sequence, outcome } = client.outcomes.shift();
+    this.#outcomeCount--;
+    client.evictedSequence = Math.max(client.evictedSequence, sequence);
+    client.watermarkMs = Math.max(client.watermarkMs, outcome.timeMs);
   }
 
   /** Forgets clients that are idle for too long, or are too many; never the one that was just used. */
   #forgetIdle(timeMs: number): void {
+    if (this.#clients.size === 1) return;
     for (const [clientId, client] of this.#clients) {
       const isCrowded = this.#clients.size > CLIENTS_PER_SHARD_MAX || this.#outcomeCount > OUTCOMES_PER_SHARD_MAX;
       if (!isCrowded && client.lastTimeMs + CLIENT_RETENTION_MS > timeMs) return;
@@ -155,9 +206,10 @@ export class ClientOutcomes {
       to.varint(client.evictedSequence);
       to.varint(client.watermarkMs);
       to.varint(client.outcomes.size);
-      for (const [sequence, outcome] of client.outcomes) {
-        to.varint(sequence);
-        encodeOutcome(outcome, to);
+      const { sequences, outcomes } = client.outcomes;
+      for (let i = 0; i < sequences.length; i++) {
+        to.varint(sequences[i]!);
+        encodeOutcome(outcomes[i]!, to);
       }
     }
   }
@@ -174,12 +226,12 @@ export class ClientOutcomes {
         lastTimeMs: from.varint(),
         evictedSequence: from.varint(),
         watermarkMs: from.varint(),
-        outcomes: new Map(),
+        outcomes: new OutcomeList(),
       };
       const outcomeCount = from.varint();
-      for (let j = 0; j < outcomeCount; j++) client.outcomes.set(from.varint(), decodeOutcome(from));
+      for (let j = 0; j < outcomeCount; j++) client.outcomes.add(from.varint(), decodeOutcome(from));
       all.#outcomeCount += outcomeCount;
-      all.#clients.set(clientId, client);
+      all.#append(clientId, client);
     }
     return all;
   }

@@ -93,8 +93,22 @@ export const decodeCommands = (from: ByteReader): Command[] => {
   return commands;
 };
 
+let lastDecoded = new Uint8Array(16);
+let lastDecodedId = toHex(lastDecoded);
+
+const decodeClientId = (from: ByteReader): string => {
+  const bytes = from.bytes(16);
+  let i = 0;
+  while (i < 16 && bytes[i] === lastDecoded[i]) i++;
+  if (i < 16) {
+    lastDecoded = bytes.slice();
+    lastDecodedId = toHex(bytes);
+  }
+  return lastDecodedId;
+};
+
 const decodeIdentity = (from: ByteReader): WriteIdentity => ({
-  clientId: toHex(from.bytes(16)),
+  clientId: decodeClientId(from),
   sequence: from.varint(),
   floor: from.varint(),
   ageMs: from.varint(),

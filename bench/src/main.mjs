@@ -10,6 +10,7 @@ import { stopEverything } from './node-process.mjs';
 import { renderSideBySide, renderTable } from './report.mjs';
 import { measureSideBySide } from './side-by-side.mjs';
 import { STORES } from './storage/settings.mjs';
+import { cluster } from './tables/cluster.mjs';
 import { embedded } from './tables/embedded.mjs';
 import { foundation } from './tables/foundation.mjs';
 import { raftCore } from './tables/raft-core.mjs';
@@ -17,7 +18,9 @@ import { raftMulti } from './tables/raft-multi.mjs';
 import { storage } from './tables/storage.mjs';
 
 /** A list of rows that are measured one after the other, or `measurements` made with several stores side by side. */
-const TABLES = { foundation, storage, embedded, 'raft-core': raftCore, 'raft-multi': raftMulti };
+const TABLES = { foundation, storage, embedded, 'raft-core': raftCore, 'raft-multi': raftMulti, cluster };
+const DEFAULTS = { repetitions: 3, durationS: 30, warmupS: 5 };
+const QUICK = { repetitions: 1, durationS: 3, warmupS: 1 };
 const USAGE = `npm run bench -- [TABLE] [options]
 
 Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
@@ -25,9 +28,9 @@ Tables: ${Object.keys(TABLES).join(', ')} (default: foundation)
   --quick            little data and short measurements, one instead of three: to see that it runs
   --only ROW,...     only these rows
   --cpu-prof ROW     all but foundation: profiles one measurement of ROW with nori, and shows where its threads spend their time
-  --repetitions N    how often each row is measured; the median is shown (default 3)
-  --duration-s N     foundation, raft-multi: how long each measurement takes after its warm-up (default 30)
-  --warmup-s N       foundation, raft-multi: how long the warm-up takes (default 5)
+  --repetitions N    how often each row is measured; the median is shown (default 3; cluster: 1)
+  --duration-s N     foundation, raft-multi, cluster: how long each measurement takes after its warm-up (default 30; cluster: 60)
+  --warmup-s N       foundation, raft-multi, cluster: how long the warm-up takes (default 5; cluster: 10)
 `;
 
 const options = {
@@ -101,8 +104,8 @@ const measureBesides = async (table, measurements, plan) => {
     results.push(await measureSideBySide(measurement, available, plan, say));
     measurement.after?.();
   }
-  const { stores = STORES, usesDisk = true } = table;
-  return { baseline, stores, usesDisk, versions: table.versions(), missing, results };
+  const { stores = STORES, usesDisk = true, isTimed = false } = table;
+  return { baseline, stores, usesDisk, isTimed, versions: table.versions(), missing, results };
 };
 
 const main = async () => {
@@ -110,11 +113,12 @@ const main = async () => {
   if (values.help) return void process.stdout.write(USAGE);
   const name = positionals[0] ?? 'foundation';
   const table = Object.hasOwn(TABLES, name) ? TABLES[name] : wrongUsage(`there is no table "${name}"`);
+  const defaults = values.quick ? QUICK : { ...DEFAULTS, ...table.defaults };
   const plan = {
     quick: values.quick,
-    repetitions: positive('repetitions', values.repetitions, values.quick ? 1 : 3),
-    durationS: positive('duration-s', values['duration-s'], values.quick ? 3 : 30),
-    warmupS: positive('warmup-s', values['warmup-s'], values.quick ? 1 : 5),
+    repetitions: positive('repetitions', values.repetitions, defaults.repetitions),
+    durationS: positive('duration-s', values['duration-s'], defaults.durationS),
+    warmupS: positive('warmup-s', values['warmup-s'], defaults.warmupS),
   };
   const isSideBySide = table.measurements !== undefined;
   if (values['cpu-prof'] !== undefined) {
@@ -129,6 +133,7 @@ const main = async () => {
   mkdirSync(results, { recursive: true });
   writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify(report, null, 2)}\n`);
   process.stdout.write(isSideBySide ? renderSideBySide(report) : renderTable(report));
+  if (measured.results?.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
 };
 
 const stop = () => {

@@ -23,3 +23,7 @@ export const cpuSecondsOf = (pid) => {
 /** The most memory the process ever had resident, MiB. */
 export const peakResidentMibOf = (pid) =>
   Number(/^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? Number.NaN) / 1024;
+
+/** The memory the process has resident now, MiB. */
+export const residentMibOf = (pid) =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? Number.NaN) / 1024;

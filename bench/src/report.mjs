@@ -2,6 +2,7 @@
 
 /** What a figure reached: `goal`, `floor` or `below the floor`. */
 const verdictOf = ({ figure, floor, goal, smallerIsBetter }) => {
+  if (figure === undefined) return '**not measured**';
   if (floor === undefined || goal === undefined) return '**no peer to compare with**';
   const reaches = (limit) => (smallerIsBetter ? figure <= limit : figure >= limit);
   if (reaches(goal)) return 'goal';
@@ -48,14 +49,18 @@ export const renderTable = ({ name, machine, baseline, plan, rows }) => {
 
 const sideBySideHeader = (stores) => ['what', ...stores, 'floor', 'goal', 'ratio', 'reached', 'each run of nori'];
 
-/** `1.5 x lmdb`, or the number itself. */
+/** `1.5 x lmdb`, `1.2 x etcd and 13.0k/s`, or the number itself. */
 const limitText = (limit, format) => {
-  if (typeof limit === 'object') return `${limit.times} x ${limit.of}`;
+  if (typeof limit === 'object') {
+    const { times, of, and } = limit;
+    return `${times} x ${of}${and === undefined ? '' : ` and ${format(and)}`}`;
+  }
   return Number.isFinite(limit) ? format(limit) : '–';
 };
 
 /** How many times the peers that floor and goal name. */
 const ratiosOf = ({ figure, figures, floor, goal }) => {
+  if (figure === undefined) return '–';
   const peers = new Set([floor, goal].filter((limit) => typeof limit === 'object').map((limit) => limit.of));
   const texts = [...peers].map((peer) =>
     figures[peer] === undefined ? `${peer} not measured` : `${(figure / figures[peer]).toFixed(2)} x ${peer}`,
@@ -73,17 +78,20 @@ const sideBySideCells = (plan, stores) => (row) => [
   row.each.nori.map(row.format).join(', '),
 ];
 
-export const renderSideBySide = ({ name, machine, baseline, plan, stores, usesDisk, versions, missing, results }) => {
+export const renderSideBySide = (report) => {
+  const { name, machine, baseline, plan, stores, usesDisk, isTimed, versions, missing, results } = report;
   const rows = results.flatMap((result) => result.rows).map(sideBySideCells(plan, stores));
   const installed = Object.entries(versions).map(([store, version]) => `${store} ${version}`);
   const notes = results.flatMap(({ id, notes: lines }) => lines.map((text) => `- ${id}: ${text}`));
   const absent = Object.entries(missing).map(([store, reason]) => `\n**${store} could not be measured: ${reason}**\n`);
-  const conditions = `${machineLine(machine)}; ${installed.join(', ')}; median of ${plan.repetitions}${plan.quick ? ', little data' : ''}.`;
+  const failed = results.flatMap(({ id, failures }) => failures.map((text) => `\n**${id} failed with ${text}**\n`));
+  const times = isTimed ? `${plan.durationS} s after ${plan.warmupS} s of warm-up, ` : '';
+  const conditions = `${machineLine(machine)}; ${installed.join(', ')}; ${times}median of ${plan.repetitions}${plan.quick ? ', little data' : ''}.`;
   const floorOfMachine = usesDisk
     ? `An append of 1 KiB with fdatasync takes ${baseline.syncMs.toFixed(3)} ms here (median, measured just before).\n`
     : '';
   return (
     `${grid(sideBySideHeader(stores), rows)}\n\n\`npm run bench -- ${name}\`: ${conditions}\n${floorOfMachine}` +
-    `${absent.join('')}${busyLine(baseline)}${notes.length > 0 ? `\nBeside the table:\n\n${notes.join('\n')}\n` : ''}`
+    `${absent.join('')}${failed.join('')}${busyLine(baseline)}${notes.length > 0 ? `\nBeside the table:\n\n${notes.join('\n')}\n` : ''}`
   );
 };

@@ -32,7 +32,7 @@ export const temporaryPath = (name) => {
 };
 
 /** What others have written goes to the disk first, so that it is not paid for by who comes next. */
-const syncDisks = () => {
+export const syncDisks = () => {
   try {
     execFileSync('sync', { stdio: 'ignore' });
   } catch {

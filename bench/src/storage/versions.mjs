@@ -5,6 +5,10 @@ const MANIFESTS = {
   'nori-lsm': '../../../packages/nori-lsm/package.json',
   'nori-wal': '../../../packages/nori-wal/package.json',
   'nori-raft': '../../../packages/nori-raft/package.json',
+  'norikv-server': '../../../packages/norikv-server/package.json',
+  'norikv-client': '../../../packages/norikv-client/package.json',
+  etcd3: '../../node_modules/etcd3/package.json',
+  ioredis: '../../node_modules/ioredis/package.json',
   'classic-level': '../../node_modules/classic-level/package.json',
   lmdb: '../../node_modules/lmdb/package.json',
 };

@@ -176,16 +176,6 @@ const DURABILITY_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'alone-does-not-wait-for-the-disk',
-    [16, 20],
-    'What a leader that is alone proposes is committed before it is durable.',
-    multi(
-      'group',
-      'this.#unstored.push({ ready: undefined, written: true, term: last.term, index: last.index });',
-      'this.#unstored.push({ ready: undefined, written: true, term: last.term, index: last.index });\n    this.#storedAlone(last.term, last.index);',
-    ),
-  ),
-  mutant(
     'driver-acknowledges-before-the-write',
     [16, 20],
     'Votes and acknowledgements go out with the rest, before the write.',

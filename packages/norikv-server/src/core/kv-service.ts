@@ -14,7 +14,8 @@ import type {
 } from '../ports/kv.js';
 import type { ShardPeers } from '../ports/shard-peers.js';
 import type { Router } from './router.js';
-import { scanPage } from './scan.js';
+import { type ScanContext, scanPage } from './scan.js';
+import { ScanAdmission } from './scan-admission.js';
 import { hasReplica } from './scan-part.js';
 import type { Store } from './store.js';
 import { failRequest } from './turn.js';
@@ -37,10 +38,17 @@ export class KvService implements KvNode {
   readonly #stores: readonly Store[];
   readonly #clock: Clock;
   readonly #parts: KvServiceParts;
+  readonly #scans: ScanContext;
   readonly #listeners = new Set<() => void>();
 
   constructor(parts: KvServiceParts) {
     this.#parts = parts;
+    this.#scans = {
+      router: parts.router,
+      peers: parts.peers,
+      clock: parts.clock,
+      admission: new ScanAdmission(parts.clock),
+    };
     this.#router = parts.router;
     this.#stores = parts.stores;
     this.#clock = parts.clock;
@@ -105,7 +113,7 @@ export class KvService implements KvNode {
 
   async scan(query: ScanQuery): Promise<ScanPage> {
     try {
-      return await scanPage(query, this.#parts);
+      return await scanPage(query, this.#scans);
     } catch (error) {
       throw asNodeError(error);
     }

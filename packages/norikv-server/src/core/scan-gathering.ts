@@ -12,7 +12,7 @@ import {
 } from '../domain/scan-part.js';
 import type { ScanQuery } from '../ports/kv.js';
 import type { StoredValue } from '../ports/storage.js';
-import type { ScanContext } from './scan.js';
+import type { PartContext } from './scan.js';
 import type { ScanCoverage } from './scan-coverage.js';
 import type { RunItem, ScanRun } from './scan-heap.js';
 import { readPart } from './scan-part.js';
@@ -30,7 +30,7 @@ export type PartQuestion = Omit<PartRequest, 'shards' | 'timeoutMs'>;
 
 export class ScanGathering {
   readonly #runs: ScanRun[] = [];
-  readonly #context: ScanContext;
+  readonly #context: PartContext;
   readonly #query: ScanQuery;
   readonly #question: PartQuestion;
   readonly #coverage: ScanCoverage;
@@ -42,7 +42,7 @@ export class ScanGathering {
   #done = false;
   #wake: () => void = () => {};
 
-  constructor(context: ScanContext, query: ScanQuery, question: PartQuestion, coverage: ScanCoverage) {
+  constructor(context: PartContext, query: ScanQuery, question: PartQuestion, coverage: ScanCoverage) {
     this.#context = context;
     this.#query = query;
     this.#question = question;

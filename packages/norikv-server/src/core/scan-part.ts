@@ -10,7 +10,7 @@ import {
   ShardSet,
 } from '../domain/scan-part.js';
 import type { ShardPeers } from '../ports/shard-peers.js';
-import type { ScanContext } from './scan.js';
+import type { PartContext } from './scan.js';
 import { GroupReader, type GroupSource, readableGroups } from './scan-groups.js';
 import { mergeRuns } from './scan-merge.js';
 import { ScanSlicer } from './scan-slicer.js';
@@ -30,7 +30,7 @@ export const hasReplica = (group: number, store: Store, peers: ShardPeers): bool
 export const sortShards = (
   shards: Iterable<number>,
   consistency: PartRequest['consistency'],
-  { router, peers }: ScanContext,
+  { router, peers }: PartContext,
   onBlank: (shard: number) => void,
 ): GroupSource[] => {
   const sources: GroupSource[] = [];
@@ -46,7 +46,7 @@ export const sortShards = (
 };
 
 /** Makes a node's part. @throws NodeError `DEADLINE_EXCEEDED` and what reading throws */
-export const readPart = async (request: PartRequest, context: ScanContext): Promise<PartAnswer> => {
+export const readPart = async (request: PartRequest, context: PartContext): Promise<PartAnswer> => {
   const { clock } = context;
   const { shards, consistency, limit, bytesMax, timeoutMs, reverse } = request;
   const { shardCount } = context.router;
@@ -76,10 +76,10 @@ export const readPart = async (request: PartRequest, context: ScanContext): Prom
 
 /** Answers other nodes. */
 export class ScanPartServer {
-  readonly #context: ScanContext;
+  readonly #context: PartContext;
   #running = 0;
 
-  constructor(context: ScanContext) {
+  constructor(context: PartContext) {
     this.#context = context;
   }
 

@@ -12,6 +12,7 @@ import { LIMITS } from 'norikv-protocol';
 import type { ScanPage, ScanQuery } from '../ports/kv.js';
 import type { ShardPeers } from '../ports/shard-peers.js';
 import type { Router } from './router.js';
+import type { ScanAdmission } from './scan-admission.js';
 import { ScanCoverage } from './scan-coverage.js';
 import { type PartQuestion, ScanGathering } from './scan-gathering.js';
 import { GroupReader, type GroupSource, readableGroups } from './scan-groups.js';
@@ -27,10 +28,15 @@ const WHOLE_LIMIT_MAX = 128;
 const SHARE_BYTES_MIN = 256 * 1024;
 
 /** Where scans find what they read. */
-export interface ScanContext {
+export interface PartContext {
   readonly router: Router;
   readonly peers: ShardPeers;
   readonly clock: Clock;
+}
+
+/** What a node that puts scans together has besides. */
+export interface ScanContext extends PartContext {
+  readonly admission: ScanAdmission;
 }
 
 /** What the steps of one page share. */
@@ -43,7 +49,7 @@ interface PageContext extends ScanContext {
 
 /**
  * Reads one page.
- * @throws NodeError `INVALID_ARGUMENT`, `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `CANCELLED`; `NOT_LEADER` if the keys are of one shard, which
+ * @throws NodeError `INVALID_ARGUMENT`, `UNAVAILABLE`, `RESOURCE_EXHAUSTED`, `DEADLINE_EXCEEDED`, `CANCELLED`; `NOT_LEADER` if the keys are of one shard, which
  * another node leads
  */
 export const scanPage = async (query: ScanQuery, context: ScanContext): Promise<ScanPage> => {
@@ -51,13 +57,12 @@ export const scanPage = async (query: ScanQuery, context: ScanContext): Promise<
   const range = rangeOf(query);
   const page = { ...context, query, range, limit, slicer: new ScanSlicer(query, context.clock) };
   page.slicer.check();
-  const { router, peers } = context;
+  const { router, peers, admission } = context;
   const only = router.groupOfPrefix(query.prefix);
-  if (only === undefined)
-    return readShards(
-      Array.from({ length: router.shardCount }, (_, shard) => shard),
-      page,
-    );
+  if (only === undefined) {
+    const shards = Array.from({ length: router.shardCount }, (_, shard) => shard);
+    return admission.run(query, () => readShards(shards, page));
+  }
   const store = router.storeOf(only);
   if (query.consistency === 'stale_ok') {
     if (!hasReplica(only, store, peers)) return readShards([only - 1], page);

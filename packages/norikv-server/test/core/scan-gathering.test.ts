@@ -4,7 +4,7 @@ import { systemClock } from 'nori-io';
 import { loadKeyHasher } from 'norikv-protocol';
 import { beforeAll, expect, test } from 'vitest';
 import { Router } from '../../src/core/router.js';
-import type { ScanContext } from '../../src/core/scan.js';
+import type { PartContext } from '../../src/core/scan.js';
 import { ScanCoverage } from '../../src/core/scan-coverage.js';
 import { ScanGathering } from '../../src/core/scan-gathering.js';
 import { mergeRuns } from '../../src/core/scan-merge.js';
@@ -59,7 +59,7 @@ type Script = (request: PartRequest, count: number) => PartAnswer | Error | unde
 /** Gathers from nodes that answer as scripted (undefined: not at all); resolves with what the page is. */
 const gather = async (scripts: Readonly<Record<string, Script>>, deadlineInMs = 10_000) => {
   const counts = new Map<string, number>();
-  const context: ScanContext = {
+  const context: PartContext = {
     router,
     clock: systemClock,
     peers: {

@@ -297,6 +297,11 @@ export class RaftCore {
     return leaseNowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
   }
 
+  /** How long a lease lasts from the beginning of a round that a quorum answered; 0: there are no leases. */
+  get leaseMs(): number {
+    return this.#r.guard.leaseMs;
+  }
+
   /** Nobody else has a say. */
   get isSoleVoter(): boolean {
     return this.#r.isSoleVoter;

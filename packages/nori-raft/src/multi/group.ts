@@ -217,18 +217,20 @@ export class GroupDriver implements RaftGroup {
   }
 
   leaseRead<T>(read: () => T): { readonly value: T } | undefined {
-    // At rest a leader has a lease too, but knows it only when awake; the only voter needs no clock for it.
-    if (this.failure === undefined && this.#core.leaseExpiresAtMs === Number.POSITIVE_INFINITY) {
-      if (this.#core.appliedIndex < this.#core.commitIndex || this.#installing !== undefined) return undefined;
-      return { value: read() };
-    }
-    const { core } = this;
+    if (this.failure !== undefined || this.#installing !== undefined) return undefined;
+    // A group at rest is not woken: it has applied all there is, and what its followers have answered meanwhile is known.
     const { clock } = this.#host;
-    const index = this.failure === undefined ? core.leaseRead(clock.leaseLatestMs()) : undefined;
-    if (index === undefined || core.appliedIndex < index || this.#installing !== undefined) return undefined;
+    const core = this.#core;
+    const expiresAtMs = this.leaseExpiresAtMs;
+    if (core.appliedIndex < core.commitIndex || clock.leaseLatestMs() >= expiresAtMs) return undefined;
     const value = read();
     // The process may have been held up meanwhile.
-    return clock.leaseLatestMs() < core.leaseExpiresAtMs ? { value } : undefined;
+    return clock.leaseLatestMs() < expiresAtMs ? { value } : undefined;
+  }
+
+  /** Until when nobody else can lead, as far as is known without waking the group; 0: no lease. */
+  get leaseExpiresAtMs(): number {
+    return this.#rest.leaseExpiresAtMs;
   }
 
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {

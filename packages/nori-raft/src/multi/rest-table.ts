@@ -170,6 +170,36 @@ export class RestTable {
     return { ticks: tick - sinceTick, ticksSinceRound: tick - this.#roundTick, startsMs, answered };
   }
 
+  /**
+   * When the last round began that a leader at rest began at rest and a majority of `voters`, itself among them, has answered; undefined:
+   * there was none.
+   */
+  confirmedStartMs(slot: number, voters: readonly number[]): number | undefined {
+    const row = slot * COLUMNS;
+    const last = this.#rows[row + ROUND]!;
+    const rounds = this.#rows[row + ROUNDS]!;
+    const count = this.#rows[row + COUNT]!;
+    const others = voters.length >> 1;
+    let confirmed = others === 0 ? last : 0;
+    for (let i = 0, at = slot * FOLLOWERS; i < count; i++, at += FOLLOWER_COLUMNS) {
+      const round = this.#followers[at + ANSWERED]!;
+      if (round <= confirmed || !voters.includes(this.#followers[at + REPLICA]!)) continue;
+      if (this.#answeredBy(slot, round, voters) >= others) confirmed = round;
+    }
+    const ago = last - confirmed;
+    return ago < rounds ? this.#startsMs[this.#startsMs.length - 1 - ago] : undefined;
+  }
+
+  /** How many of the voters that follow have answered `round` or a later one. */
+  #answeredBy(slot: number, round: number, voters: readonly number[]): number {
+    let answered = 0;
+    const count = this.#rows[slot * COLUMNS + COUNT]!;
+    for (let i = 0, at = slot * FOLLOWERS; i < count; i++, at += FOLLOWER_COLUMNS) {
+      if (this.#followers[at + ANSWERED]! >= round && voters.includes(this.#followers[at + REPLICA]!)) answered++;
+    }
+    return answered;
+  }
+
   /** Begins the rounds of this tick. @param isHeard whether anything may be sent: the disk does not stand still */
   tick(tick: number, leaseNowMs: number, isHeard: boolean): void {
     if (tick % this.#heartbeatTicks !== 0) return;

@@ -44,6 +44,15 @@ export class RestingCore {
     return this.asleep;
   }
 
+  /** As the core's, without waking it: a lease of rounds that were answered at rest, or the one it had when it began to rest. */
+  get leaseExpiresAtMs(): number {
+    const core = this.asleep;
+    const before = core.leaseExpiresAtMs;
+    if (this.#resting !== 'leader' || before === Number.POSITIVE_INFINITY) return before;
+    const startMs = this.#host.rests.confirmedStartMs(this.#slot, core.config.voters);
+    return startMs === undefined ? before : Math.max(before, startMs + core.leaseMs);
+  }
+
   /** The tick at which the core has something to do by itself. */
   get dueTick(): number {
     return this.#toldTick + this.asleep.ticksUntilDue;

@@ -1,5 +1,8 @@
 // Groups at rest, whose heartbeats MultiRaft exchanges without their cores. Virtual time; heartbeats every 150 ms.
+
+import { Rng, seedFromEnv } from 'nori-testkit';
 import { expect, test } from 'vitest';
+import type { GroupDriver } from '../../src/multi/group.js';
 import { bytes, MultiCluster, outcomeOf } from './cluster.js';
 
 const GROUPS = 12;
@@ -150,5 +153,38 @@ test('a leader at rest sends to where a follower is, once it is told', async () 
   group.setPeer(2, 'n2');
   await c.run(600);
   expect(answered()).toBeGreaterThan(before + 2);
+  await c.close();
+});
+
+test('the lease of a group at rest is known without waking it, and is never longer than the one that it has when it is woken', async () => {
+  const seed = seedFromEnv();
+  const rng = new Rng(seed);
+  const c = await resting();
+  let looks = 0;
+  let equal = 0;
+  for (let step = 0; step < 60; step++) {
+    // Followers that are cut off for a while answer some rounds and not others.
+    const [a, b] = [`n${1 + rng.int(3)}`, `n${1 + rng.int(3)}`];
+    if (a !== b && rng.int(2) === 0) {
+      c.network.disconnect(a, b);
+      await c.run(rng.int(700));
+      c.network.reconnect(a, b);
+    }
+    await c.run(rng.int(900));
+    for (const node of c.nodes) {
+      for (const g of groups) {
+        const group = node.group(g) as GroupDriver;
+        if (group.role !== 'leader' || rng.int(3) > 0) continue;
+        const asleep = group.leaseExpiresAtMs;
+        const awake = group.core.leaseExpiresAtMs;
+        // The answer to the last round before it began to rest is known to the table, its beginning to the core.
+        expect(asleep, `seed ${seed}, step ${step}`).toBeLessThanOrEqual(awake);
+        expect(asleep, `seed ${seed}, step ${step}`).toBeGreaterThanOrEqual(awake - 150);
+        looks++;
+        if (asleep === awake) equal++;
+      }
+    }
+  }
+  expect(equal).toBeGreaterThan(looks / 2);
   await c.close();
 });

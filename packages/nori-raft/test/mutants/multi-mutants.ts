@@ -322,9 +322,15 @@ const CALL_MUTANTS: readonly Mutant[] = [
     'A read by lease is answered though not all that is committed is applied.',
     multi(
       'group',
-      'index === undefined || core.appliedIndex < index || this.#installing !== undefined',
-      'index === undefined',
+      'if (core.appliedIndex < core.commitIndex || clock.leaseLatestMs() >= expiresAtMs)',
+      'if (clock.leaseLatestMs() >= expiresAtMs)',
     ),
+  ),
+  mutant(
+    'rest-lease-of-any-answer',
+    [8],
+    'One follower that has answered a round at rest is enough for a lease, however many there are.',
+    multi('rest-table', 'const others = voters.length >> 1;', 'const others = 1;'),
   ),
   mutant(
     'driver-read-before-applied',

@@ -327,12 +327,6 @@ const CALL_MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'rest-lease-of-any-answer',
-    [8],
-    'One follower that has answered a round at rest is enough for a lease, however many there are.',
-    multi('rest-table', 'const others = voters.length >> 1;', 'const others = 1;'),
-  ),
-  mutant(
     'driver-read-before-applied',
     [6, 7],
     'A read is answered when its round is confirmed, without waiting until its index is applied.',

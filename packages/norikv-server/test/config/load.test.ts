@@ -40,6 +40,8 @@ const samples = (setting: Setting): [string, string, string] => {
     // The three samples must describe this node alone, by its peer or gossip address.
     case 'addresses':
       return ['127.0.0.1:7448', '127.0.0.1:7449', '127.0.0.1:7448,127.0.0.1:7449'];
+    case 'advertised':
+      return ['a.example:1', '[2001:db8::1]:7448', '10.0.0.1:65535'];
     case 'hosts':
       return ['a.example', 'b.example', 'c.example,d.example'];
     case 'integer':

@@ -136,7 +136,11 @@ export function checkQuorumActive(r: Replica): void {
   const { voters, votersOutgoing } = r.members.config;
   const result = jointVote(voters, votersOutgoing, (id) => r.progressOf(id)?.recentActive);
   if (result !== 'won') r.becomeFollower(r.term, 0);
-  for (const pr of r.members.progress) if (pr.id !== r.id) pr.recentActive = false;
+  for (const pr of r.members.progress) {
+    if (pr.id === r.id) continue;
+    pr.wasActive = pr.recentActive;
+    pr.recentActive = false;
+  }
 }
 
 /** Handles a message as leader; its term is this replica's, or none. */

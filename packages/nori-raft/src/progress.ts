@@ -41,6 +41,8 @@ export class Progress {
   pendingSnapshot = 0;
   /** Whether the replica was heard of since the last check of the quorum. */
   recentActive = false;
+  /** Whether it was heard of between the last two checks. */
+  wasActive = false;
   /** No append until a heartbeat is answered: an append is being probed, or the window is full. */
   paused = false;
   learner: boolean;
@@ -68,6 +70,7 @@ export class Progress {
     this.next = next;
     this.sentCommit = 0;
     this.recentActive = false;
+    this.wasActive = false;
     this.ackedRound = 0;
   }
 
@@ -210,6 +213,7 @@ export class Progress {
     copy.state = this.state;
     copy.pendingSnapshot = this.pendingSnapshot;
     copy.recentActive = this.recentActive;
+    copy.wasActive = this.wasActive;
     copy.paused = this.paused;
     copy.ackedRound = this.ackedRound;
     copy.#ring = this.#ring?.slice();

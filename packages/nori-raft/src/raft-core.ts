@@ -99,8 +99,8 @@ export class RaftCore {
   get lowestMatch(): number {
     let lowest = Infinity;
     if (this.#r.role !== 'leader') return lowest;
-    for (const { match, recentActive, state } of this.#r.members.progress) {
-      if (recentActive && state === 'replicate' && match < lowest) lowest = match;
+    for (const { match, recentActive, wasActive, state } of this.#r.members.progress) {
+      if ((recentActive || wasActive) && state === 'replicate' && match < lowest) lowest = match;
     }
     return lowest;
   }

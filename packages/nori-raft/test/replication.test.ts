@@ -262,3 +262,27 @@ test('the contract is enforced', () => {
     expect.objectContaining({ code: 'RAFT_CORRUPT_STATE' }),
   );
 });
+
+test('what a follower lacks that was heard of a moment ago is kept for it, at the check of the quorum, too', () => {
+  const c = new Cluster({ core: { electionTicks: 10, heartbeatTicks: 1, checkQuorum: true } });
+  const { core } = c.elect(1);
+  c.settle();
+  // Replica 3 answers heartbeats, but appends to it are on their way.
+  c.passes = ({ to, type }) => to !== 3 || type !== 'append';
+  const held = core.lastIndex;
+  core.propose(bytes('a'));
+  c.settle();
+  const lowest = new Set<number>();
+  for (let i = 0; i < 25; i++) {
+    // Looked at right after the tick, before anybody has answered.
+    c.nowMs += 100;
+    core.tick(c.nowMs);
+    lowest.add(core.lowestMatch);
+    c.settle();
+  }
+  expect([...lowest]).toEqual([held]);
+  // Who is silent for two checks is waited for no longer.
+  c.isolate(3);
+  c.tick(25, [1]);
+  expect(core.lowestMatch).toBe(core.lastIndex);
+});

@@ -21,16 +21,16 @@ import type {
   Snapshot,
 } from '../types.js';
 import { Applier } from './applier.js';
+import { ConfChangeCalls } from './conf-changes.js';
 import type { GroupHost, Turn } from './group-host.js';
-import type { ResolvedMultiOptions } from './multi-options.js';
-import type { GroupLog, Mark, NodeId, SnapshotSource, StagedSnapshot, StateMachine } from './ports.js';
-import { type Applied, ProposalQueue, proposalLost } from './proposals.js';
+import { OpenedSnapshots } from './opened-snapshots.js';
+import type { GroupLog, Mark, NodeId, StagedSnapshot, StateMachine } from './ports.js';
+import { type Applied, ProposalQueue } from './proposals.js';
 import type { GroupOptions, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
+import { busy, emptyProposal, notLeader, READS_MAX, refusalOf, tooLarge } from './refusals.js';
 import { RestingCore } from './resting-core.js';
 import { type CallOptions, outcomeUnknown, Waiter } from './waiting.js';
-
-const NO_DATA = new Uint8Array(0);
 
 export class GroupDriver implements RaftGroup {
   readonly groupId: number;
@@ -44,15 +44,13 @@ export class GroupDriver implements RaftGroup {
   readonly #peers: Map<number, NodeId>;
   readonly #proposals = new ProposalQueue<unknown>();
   readonly #reads = new ReadQueue();
-  /** Waits for the configuration change at an index. */
-  #confWaiters: { readonly id: EntryId; readonly waiter: Waiter<ConfState> }[] = [];
+  readonly #confChanges = new ConfChangeCalls();
   /** Readys whose messages wait for writes, oldest first. */
   #unstored: { readonly ready: Ready; readonly written: boolean }[] = [];
   /** A commit index that is not worth a write of its own. */
   #lazyHardState: HardState | undefined;
   readonly #applier: Applier;
-  /** Snapshots that the core has asked for and not sent yet. */
-  readonly #opened = new Map<Snapshot, SnapshotSource>();
+  readonly #opened: OpenedSnapshots;
   #staged: { readonly mark: Mark; readonly snapshot: StagedSnapshot } | undefined;
   #installing: Ready | undefined;
   /**
@@ -72,6 +70,7 @@ export class GroupDriver implements RaftGroup {
   constructor(host: GroupHost, log: GroupLog, options: GroupOptions<unknown>) {
     this.#host = host;
     this.#log = log;
+    this.#opened = new OpenedSnapshots(host);
     this.groupId = options.groupId;
     this.replicaId = options.replicaId;
     this.machine = options.stateMachine;
@@ -162,15 +161,14 @@ export class GroupDriver implements RaftGroup {
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
-    const refusal = this.failure ?? this.#host.refusal;
-    if (refusal !== undefined) return Promise.reject(refusal);
     // Before room is taken for it.
-    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
     // Said now rather than in the next turn: the caller can go to the leader at once.
-    if (this.#core.role !== 'leader') return Promise.reject(this.#notLeader());
+    if (this.#core.role !== 'leader') return Promise.reject(notLeader(this));
     if (data.length > this.#host.options.entryBytesMax)
       return Promise.reject(tooLarge(data.length, this.#host.options));
-    if (data.length === 0) return Promise.reject(empty());
+    if (data.length === 0) return Promise.reject(emptyProposal());
     if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
@@ -184,8 +182,10 @@ export class GroupDriver implements RaftGroup {
   }
 
   read(options: CallOptions = {}): Promise<number> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.#core.leader === 0) return Promise.reject(this.#notLeader());
+    const refusal = this.failure ?? refusalOf(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#core.leader === 0) return Promise.reject(notLeader(this));
+    if (this.#reads.size >= READS_MAX) return Promise.reject(busy());
     return Waiter.promise<number>(
       this.#deadline(options),
       options.signal,
@@ -208,9 +208,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   changeConfig(change: ConfChange, options: CallOptions = {}): Promise<ConfState> {
-    const refusal = this.failure ?? this.#host.refusal;
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason as Error);
     let id: EntryId;
     try {
       id = this.core.proposeConfChange(change);
@@ -222,7 +221,7 @@ export class GroupDriver implements RaftGroup {
       options.signal,
       (waiter, reason) => waiter.reject(outcomeUnknown(reason)),
       (waiter) => {
-        this.#confWaiters.push({ id, waiter });
+        this.#confChanges.push(id, waiter);
         this.#host.called(this);
       },
     );
@@ -279,7 +278,7 @@ export class GroupDriver implements RaftGroup {
 
   /** Whether anybody waits for an answer. */
   get hasCalls(): boolean {
-    return this.#proposals.pending > 0 || !this.#reads.isEmpty || this.#confWaiters.length > 0;
+    return this.#proposals.pending > 0 || !this.#reads.isEmpty || !this.#confChanges.isEmpty;
   }
 
   /** Ends calls that are past their deadline. */
@@ -289,10 +288,7 @@ export class GroupDriver implements RaftGroup {
       this.#reads.expire(nowMs, this.#host.options.electionTimeoutMs);
       if (this.#reads.hasUnasked) this.#host.wake(this);
     }
-    if (this.#confWaiters.length > 0) {
-      for (const { waiter } of this.#confWaiters) if (waiter.deadlineMs <= nowMs) waiter.reject(outcomeUnknown());
-      this.#confWaiters = this.#confWaiters.filter(({ waiter }) => !waiter.settled);
-    }
+    this.#confChanges.expire(nowMs);
   }
 
   /** A message has come from another replica. */
@@ -428,19 +424,10 @@ export class GroupDriver implements RaftGroup {
   }
 
   #applied(term: number, index: number, config: ConfState | undefined): void {
-    if (this.#confWaiters.length > 0) this.#answerConfWaiters(term, index, config);
+    this.#confChanges.applied(term, index, config);
     this.#reads.applied(index);
     // Else `idle` sees to what there is to do.
     if (config !== undefined) this.#host.wake(this);
-  }
-
-  #answerConfWaiters(term: number, index: number, config: ConfState | undefined): void {
-    this.#confWaiters = this.#confWaiters.filter(({ id, waiter }) => {
-      if (id.index > index) return true;
-      if (id.index === index && id.term === term && config !== undefined) waiter.resolve(config);
-      else waiter.reject(proposalLost());
-      return false;
-    });
   }
 
   /** Lets the log drop what the state machine has made durable, except what followers need soon. */
@@ -467,18 +454,12 @@ export class GroupDriver implements RaftGroup {
   #openSnapshot(): Snapshot | undefined {
     // In the middle of an application the state is ahead of its mark.
     if (!this.#host.maySendSnapshot() || this.#applier.isBetweenMarks) return undefined;
-    const source = this.machine.snapshot();
-    const snapshot: Snapshot = { term: source.term, index: source.index, config: source.config, data: NO_DATA };
-    this.#opened.set(snapshot, source);
-    this.#host.snapshotsOpened++;
-    return snapshot;
+    return this.#opened.add(this.machine.snapshot());
   }
 
   #sendSnapshot(message: Message, node: NodeId | undefined): void {
-    const source = this.#opened.get(message.snapshot!);
+    const source = this.#opened.take(message.snapshot!);
     if (source !== undefined) {
-      this.#opened.delete(message.snapshot!);
-      this.#host.snapshotsOpened--;
       if (node !== undefined) {
         this.#host.sendSnapshot(this, message.to, node, message, source);
         return;
@@ -536,7 +517,7 @@ export class GroupDriver implements RaftGroup {
       await this.#host.store(this, write);
       if (this.failure !== undefined) return;
       this.#proposals.skippedTo(index);
-      for (const { id, waiter } of this.#confWaiters) if (id.index <= index) waiter.reject(outcomeUnknown());
+      this.#confChanges.skippedTo(index);
       this.#stored(ready);
       this.#reads.applied(this.core.appliedIndex);
       this.#host.emit({ type: 'raft.snapshot_installed', groupId: this.groupId, index });
@@ -574,11 +555,9 @@ export class GroupDriver implements RaftGroup {
     this.#rest.end();
     this.#host.releaseProposalBytes(this.#proposals.fail(error));
     this.#reads.fail(error);
-    for (const { waiter } of this.#confWaiters.splice(0)) waiter.reject(outcomeUnknown(error));
+    this.#confChanges.fail(error);
     this.#applier.end();
-    for (const source of this.#opened.values()) source.release();
-    this.#host.snapshotsOpened -= this.#opened.size;
-    this.#opened.clear();
+    this.#opened.end();
   }
 
   #tellRole(): void {
@@ -590,18 +569,6 @@ export class GroupDriver implements RaftGroup {
 
   #deadline({ timeoutMs }: CallOptions): number {
     return this.#host.clock.nowMs() + (timeoutMs ?? this.#host.options.timeoutMs);
-  }
-
-  #notLeader(): RaftError {
-    const { leader, term } = this.#core;
-    const node = this.#peers.get(leader);
-    return new RaftError(
-      'RAFT_NOT_LEADER',
-      leader === 0
-        ? `Group ${this.groupId} has no leader that this node knows of (term ${term}). Try again after an election.`
-        : `Group ${this.groupId} is led by replica ${leader}${node === undefined ? '' : ` on node ${node}`}. Ask there.`,
-      leader,
-    );
   }
 }
 
@@ -615,25 +582,3 @@ const KEEPS_ALIVE: ReadonlySet<string> = new Set([
   'pre-vote',
   'pre-vote-response',
 ]);
-
-function tooLarge(bytes: number, { entryBytesMax }: ResolvedMultiOptions): RaftError {
-  return new RaftError(
-    'RAFT_ENTRY_TOO_LARGE',
-    `An entry of ${bytes} bytes is over the limit of ${entryBytesMax} (entryBytesMax). Split it.`,
-  );
-}
-
-function empty(): RaftError {
-  return new RaftError(
-    'RAFT_MISUSE',
-    'An empty proposal was made: entries without data are those of new leaders. Propose at least a byte.',
-  );
-}
-
-function busy(): RaftError {
-  return new RaftError(
-    'RAFT_BUSY',
-    'Too much waits on this node already, to be proposed (proposalBytesMax) or to be applied (unappliedBytesMax). Try ' +
-      'again in a moment.',
-  );
-}

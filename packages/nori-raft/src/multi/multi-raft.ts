@@ -14,7 +14,7 @@ import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
 import { LeaseClock } from './lease-clock.js';
-import { dataBytes, mergeWrites } from './merge-writes.js';
+import { LogWriter } from './log-writer.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
 import { Outbox } from './outbox.js';
 import type { GroupWrite, Lane, NodeId, SnapshotSource, StoredGroup } from './ports.js';
@@ -26,20 +26,10 @@ import { TickWheel } from './tick-wheel.js';
 
 /** Milliseconds before a write that found no space is tried again. */
 const NO_SPACE_RETRY_MS = 500;
-/** Bytes of data in one write, if it is of more than one turn: much may have gathered while the disk stood still. */
-const WRITE_BYTES_MAX = 64 * 1024 * 1024;
 /** Messages that are kept for a group that is being created: the first vote requests and appends of a new group. */
 const PARKED_MAX = 16;
 /** Ticks between looks at what may be compacted, and at who should lead. */
 const HOUSEKEEPING_TICKS = 10;
-
-interface PendingWrite {
-  readonly writes: readonly GroupWrite[];
-  /** Whose they are, one by one; undefined: of a group that is being created. */
-  readonly groups: readonly (GroupDriver | undefined)[];
-  readonly done: () => void;
-  readonly failed: (error: RaftError) => void;
-}
 
 /** How a node stands. */
 export interface MultiRaftStats {
@@ -70,6 +60,7 @@ export class MultiRaft {
   readonly #creating = new Map<number, { readonly from: NodeId; readonly message: Message }[]>();
   readonly #clock: LeaseClock;
   readonly #outbox: Outbox;
+  readonly #writer: LogWriter;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
@@ -81,8 +72,6 @@ export class MultiRaft {
   readonly #called = new Set<GroupDriver>();
   #awake: GroupDriver[] = [];
   #turnScheduled = false;
-  #pendingWrites: PendingWrite[] = [];
-  #writing = false;
   #timer: { cancel(): void } | undefined;
   #nextTickMs = 0;
   #ticks = 0;
@@ -95,7 +84,6 @@ export class MultiRaft {
   /** Set while the disk stands still. */
   #stalled: RaftError | undefined;
   #turns = 0;
-  #writes = 0;
   #framesRefused = 0;
   #unknownGroupMessages = 0;
   #messagesDropped = 0;
@@ -113,6 +101,16 @@ export class MultiRaft {
       options.heartbeatTicks,
       options.electionTicks + 2 * options.heartbeatTicks,
     );
+    this.#writer = new LogWriter({
+      storage: options.storage,
+      // What is durable is told at once, not in the next turn.
+      written: () => {
+        this.#noSpace = undefined;
+        this.#outbox.flush();
+      },
+      waitForSpace: (error) => this.#waitForSpace(error),
+      failed: (cause) => this.#fail(cause),
+    });
     this.#host = this.#makeHost();
     this.#sender = new SnapshotSender(options);
     this.#receiver = new SnapshotReceiver(options, (groupId) => this.#groups.get(groupId));
@@ -244,7 +242,7 @@ export class MultiRaft {
       proposalBytes: this.#proposalBytes,
       unappliedBytes: this.#host.unappliedBytes,
       turns: this.#turns,
-      writes: this.#writes,
+      writes: this.#writer.writes,
       framesSent: this.#outbox.framesSent,
       framesDropped: this.#outbox.framesDropped,
       framesRefused: this.#framesRefused,
@@ -270,7 +268,7 @@ export class MultiRaft {
     this.#endAll(error);
     this.#sender.close();
     this.#receiver.close();
-    for (const { failed } of this.#pendingWrites.splice(0)) failed(error);
+    this.#writer.end(error);
     try {
       await this.options.transport.close();
     } finally {
@@ -307,7 +305,7 @@ export class MultiRaft {
     }
     this.#outbox.flush();
     if (turn.writes.length > 0) {
-      this.#enqueueWrite({
+      this.#writer.push({
         writes: turn.writes,
         groups: turn.groups,
         done: () => {
@@ -323,44 +321,8 @@ export class MultiRaft {
 
   #store(write: GroupWrite, group?: GroupDriver): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#enqueueWrite({ writes: [write], groups: [group], done: resolve, failed: reject });
+      this.#writer.push({ writes: [write], groups: [group], done: resolve, failed: reject });
     });
-  }
-
-  #enqueueWrite(write: PendingWrite): void {
-    const end = this.#failure ?? (this.#closed ? nodeClosed() : undefined);
-    if (end !== undefined) {
-      write.failed(end);
-      return;
-    }
-    this.#pendingWrites.push(write);
-    this.#host.unstoredBytes += dataBytes(write.writes);
-    if (!this.#writing) void this.#writeAll();
-  }
-
-  async #writeAll(): Promise<void> {
-    this.#writing = true;
-    while (this.#pendingWrites.length > 0 && this.#failure === undefined && !this.#closed) {
-      const batch = this.#takeBatch();
-      try {
-        await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));
-        this.#writes++;
-        this.#noSpace = undefined;
-        for (const { writes } of batch) this.#host.unstoredBytes -= dataBytes(writes);
-        for (const { done } of batch) done();
-        // What is durable is told at once, not in the next turn.
-        this.#outbox.flush();
-      } catch (error) {
-        // Nobody waits for it any more but who is told so.
-        if (this.#closed) for (const { failed } of batch) failed(nodeClosed());
-        else if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);
-        else {
-          this.#pendingWrites = [...batch, ...this.#pendingWrites];
-          await this.#waitForSpace(error);
-        }
-      }
-    }
-    this.#writing = false;
   }
 
   /** A log that fails while groups come or go has failed for all of them. */
@@ -368,23 +330,9 @@ export class MultiRaft {
     try {
       await done;
     } catch (error) {
-      if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);
+      if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error);
       throw error;
     }
-  }
-
-  /** The oldest writes that wait, as many as make a write that is not too large. */
-  #takeBatch(): PendingWrite[] {
-    const pending = this.#pendingWrites;
-    if (pending.length > 1) {
-      let count = 1;
-      for (let bytes = dataBytes(pending[0]!.writes); count < pending.length; count++) {
-        bytes += dataBytes(pending[count]!.writes);
-        if (bytes > WRITE_BYTES_MAX) return pending.splice(0, count);
-      }
-    }
-    this.#pendingWrites = [];
-    return pending;
   }
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
@@ -405,11 +353,8 @@ export class MultiRaft {
   }
 
   /** A write failed: nobody knows what is on disk. This node says nothing any more. */
-  #fail(cause: unknown, batch: readonly PendingWrite[]): void {
-    if (this.#failure !== undefined) {
-      for (const { failed } of batch) failed(this.#failure);
-      return;
-    }
+  #fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
     const message = cause instanceof Error ? cause.message : String(cause);
     const failure = new RaftError(
       'RAFT_STORAGE_FAILED',
@@ -422,7 +367,7 @@ export class MultiRaft {
     this.#endAll(failure);
     this.#sender.close();
     this.#receiver.close();
-    for (const { failed } of [...batch, ...this.#pendingWrites.splice(0)]) failed(failure);
+    this.#writer.end(failure);
     this.options.onEvent({ type: 'raft.storage_failed', message });
     this.#tellFailed(failure);
   }
@@ -561,7 +506,9 @@ export class MultiRaft {
       outbox: this.#outbox,
       rests: this.#rests,
       unappliedBytes: 0,
-      unstoredBytes: 0,
+      get unstoredBytes() {
+        return multi.#writer.bytes;
+      },
       snapshotsOpened: 0,
       get tick() {
         return multi.#ticks;
@@ -618,12 +565,6 @@ function diskStalled(): RaftError {
     'The disk of this node has not ended a write for an election timeout: nothing is taken until it does. Try again in a ' +
       'moment, at the next leader.',
   );
-}
-
-/** A group that was removed, or has failed, while its writes waited for their turn has nothing to store any more. */
-function writesOfLiving({ writes, groups }: PendingWrite): readonly GroupWrite[] {
-  if (groups.every((group) => group?.failure === undefined)) return writes;
-  return writes.filter((_, i) => groups[i]?.failure === undefined);
 }
 
 function nodeClosed(): RaftError {

@@ -71,7 +71,14 @@ export class Outbox {
   }
 
   #send(to: NodeId, lane: Lane, encoder: FrameEncoder): void {
-    if (this.#transport.send(to, lane, encoder.finish())) this.framesSent++;
+    const frame = encoder.finish();
+    let isSent = false;
+    try {
+      isSent = this.#transport.send(to, lane, frame);
+    } catch {
+      // Not worth the log, whose writes end in the same turn: what a transport does not send is lost, as on any network.
+    }
+    if (isSent) this.framesSent++;
     else this.framesDropped++;
   }
 }

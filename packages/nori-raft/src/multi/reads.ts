@@ -15,8 +15,14 @@ interface Question {
 export class ReadQueue {
   /** By the token of the core. All reads of a turn share one. */
   readonly #asked = new Map<number, Question>();
+  #askedCount = 0;
   #unasked: Reader[] = [];
   #waiting: (Reader & { readonly index: number })[] = [];
+
+  /** Reads that wait. */
+  get size(): number {
+    return this.#unasked.length + this.#waiting.length + this.#askedCount;
+  }
 
   get isEmpty(): boolean {
     return this.#unasked.length === 0 && this.#waiting.length === 0 && this.#asked.size === 0;
@@ -36,6 +42,7 @@ export class ReadQueue {
     this.#unasked = [];
     try {
       this.#asked.set(readIndex(), { readers, askedAtMs: nowMs });
+      this.#askedCount += readers.length;
     } catch (error) {
       for (const { waiter } of readers) waiter.reject(error);
     }
@@ -43,17 +50,25 @@ export class ReadQueue {
 
   answered(states: readonly ReadState[]): void {
     for (const { token, index } of states) {
-      for (const { waiter } of this.#asked.get(token)?.readers ?? []) this.#waiting.push({ waiter, index });
-      this.#asked.delete(token);
+      for (const { waiter } of this.#take(token)) this.#waiting.push({ waiter, index });
     }
   }
 
   /** Leadership changed: ask again. */
   failed(tokens: readonly number[]): void {
-    for (const token of tokens) {
-      this.#unasked.push(...(this.#asked.get(token)?.readers ?? []));
-      this.#asked.delete(token);
-    }
+    for (const token of tokens) this.#askAgain(this.#take(token));
+  }
+
+  #askAgain(readers: readonly Reader[]): void {
+    for (const reader of readers) this.#unasked.push(reader);
+  }
+
+  /** Those whose question this is, which is asked no longer. */
+  #take(token: number): readonly Reader[] {
+    const readers = this.#asked.get(token)?.readers ?? [];
+    this.#asked.delete(token);
+    this.#askedCount -= readers.length;
+    return readers;
   }
 
   applied(index: number): void {
@@ -69,10 +84,10 @@ export class ReadQueue {
   expire(nowMs: number, againAfterMs: number): void {
     const error = () => timedOut('The read');
     for (const [token, { readers, askedAtMs }] of this.#asked) {
+      this.#askedCount -= readers.length;
       expire(readers, nowMs, error);
-      if (readers.length > 0 && nowMs - askedAtMs < againAfterMs) continue;
-      this.#unasked.push(...readers);
-      this.#asked.delete(token);
+      this.#askedCount += readers.length;
+      if (readers.length === 0 || nowMs - askedAtMs >= againAfterMs) this.#askAgain(this.#take(token));
     }
     expire(this.#unasked, nowMs, error);
     expire(this.#waiting, nowMs, error);
@@ -85,6 +100,7 @@ export class ReadQueue {
       ...[...this.#asked.values()].flatMap(({ readers }) => readers),
     ];
     this.#asked.clear();
+    this.#askedCount = 0;
     for (const { waiter } of all) waiter.reject(error);
   }
 }

@@ -3,6 +3,7 @@ import type { ConfState, Entry, Mark } from '../../src/index.js';
 import { Invariants } from '../sim/invariants.js';
 import { LogImage } from '../sim/log-image.js';
 import type { ObservedNode } from '../sim/observed.js';
+import { Promises } from '../sim/promises.js';
 import { SimViolation } from '../sim/violation.js';
 import type { HostedReplica } from './hosted-replica.js';
 import type { SimMachine } from './machine.js';
@@ -11,6 +12,7 @@ import { blankDisk, type MachineDisk } from './map-machine.js';
 export class SimGroup {
   readonly replicas = new Map<number, SimReplica>();
   readonly invariants: Invariants;
+  readonly promises: Promises;
   /** The latest configuration that anybody has applied, and where. */
   config: ConfState;
   configIndex = 1;
@@ -26,6 +28,7 @@ export class SimGroup {
     preferredLeader: number,
   ) {
     this.invariants = new Invariants(this.replicas);
+    this.promises = new Promises(this.replicas, founders[0]!.sim.config.electionTimeoutMs);
     const voters = founders.map((_, i) => i + 1);
     this.config = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
     this.preferredLeader = preferredLeader;
@@ -146,6 +149,12 @@ export class SimReplica implements ObservedNode {
     let disk = disks.get(key);
     if (disk === undefined) disks.set(key, (disk = blankDisk(this.founding)));
     return disk;
+  }
+
+  /** Its machine's monotonic clock. */
+  get ownMs(): number {
+    const { clock, sim } = this.machine;
+    return clock.monotonicMs(sim.nowMs);
   }
 
   /** Calls `look`, unless nothing counts here any more; what is wrong is kept for the loop. */

@@ -61,14 +61,25 @@ export class HostedReplica implements ObservedReplica {
   #watch(): void {
     const { core } = this;
     const replica = this.#replica;
-    for (const name of ['tick', 'step', 'appendDone', 'applyDone'] as const) {
+    const { promises } = replica.group;
+    for (const name of ['tick', 'appendDone', 'applyDone'] as const) {
       const call = core[name].bind(core) as (...args: unknown[]) => unknown;
       core[name] = ((...args: unknown[]) => {
         const result = call(...args);
         this.observe();
+        if (name === 'appendDone') this.#check(() => promises.onAppended(replica, this));
         return result;
       }) as never;
     }
+    const step = core.step.bind(core);
+    core.step = (message, ...times) => {
+      promises.onDelivered(core, message);
+      const reason = step(message, ...times);
+      const { step: event } = replica.machine.sim;
+      this.#check(() => promises.onTaken(replica, this, message, event, replica.ownMs));
+      this.observe();
+      return reason;
+    };
     const ready = core.ready.bind(core);
     core.ready = () => {
       const handedOut = ready();
@@ -88,6 +99,7 @@ export class HostedReplica implements ObservedReplica {
   #take(ready: Ready): void {
     this.#check((invariants) => {
       invariants.onReady(this.#replica, this, ready);
+      this.#replica.group.promises.onReady(this.#replica, this, ready, this.#replica.ownMs);
       const { hardState, entries, snapshot } = ready;
       this.log.apply({ hardState, entries, snapshot, base: snapshot });
     });

@@ -194,8 +194,19 @@ export class SimMachine {
 
   /** The process ends by itself: its log cannot be written, or not be read. */
   failStop(): void {
-    this.sim.stats.failStops++;
-    this.crash(this.sim.rng.chance(0.5) ? 'kill' : 'power', 20 + this.sim.rng.next() * RESTART_MS_MAX);
+    const { sim } = this;
+    sim.stats.failStops++;
+    const downMs = 20 + sim.rng.next() * RESTART_MS_MAX;
+    const isKill = sim.rng.chance(0.5);
+    this.crash(isKill ? 'kill' : 'power', downMs);
+    // A machine with a bad disk loses power more often than others: what its last process could not sync is gone then, and
+    // the next one may have read it.
+    const atMs = downMs + sim.rng.next() * 300;
+    if (!isKill || sim.nowMs + atMs > sim.config.faultMs) return;
+    const { epoch } = this;
+    sim.schedule(atMs, this.number, () => {
+      if (epoch === this.epoch) this.crash('power', sim.rng.next() * RESTART_MS_MAX);
+    });
   }
 
   /** Lets the process die at the (operations + 1)th operation on its disk, counted from the first of a kind or from now on. */

@@ -161,6 +161,7 @@ export class SimTransport implements PeerTransport {
 
   deliver(from: SimTransport, lane: Lane, frame: Uint8Array): void {
     if (from.process.lost.size > 0) from.#look(frame, false);
+    this.#hear(frame);
     this.receiver?.onFrame(from.nodeId, lane, frame);
   }
 
@@ -172,6 +173,22 @@ export class SimTransport implements PeerTransport {
     this.receiver = undefined;
   }
 
+  /** Heartbeats of replicas at rest do not come to their cores. */
+  #hear(frame: Uint8Array): void {
+    const { machine } = this.process;
+    decodeFrame(frame, {
+      message: (groupId, message) => {
+        const replica = machine.sim.groups.get(groupId)?.replicas.get(message.to);
+        const core = replica?.driver?.core;
+        if (message.type !== 'heartbeat' || replica?.machine !== machine || core === undefined) return;
+        if (core.term !== message.term || core.leader !== message.from) return;
+        replica.group.promises.onHeard(replica, message, replica.ownMs);
+      },
+      snapshotChunk: () => undefined,
+      snapshotAck: () => undefined,
+    });
+  }
+
   /** Messages must not promise more than the disk does. Of a node that has lost its disk, those count that arrive. */
   #look(frame: Uint8Array, isSent: boolean): void {
     const { sim } = this.process.machine;
@@ -179,8 +196,12 @@ export class SimTransport implements PeerTransport {
       message: (groupId, message) => {
         const replica = sim.groups.get(groupId)?.replicas.get(message.from);
         if (replica === undefined) return;
-        if (isSent) replica.check((invariants) => invariants.onSend(replica, message));
-        else if (this.process.lost.has(replica) && message.type === 'vote-response' && !message.reject) {
+        if (isSent) {
+          replica.check((invariants) => {
+            invariants.onSend(replica, message);
+            replica.group.promises.onSend(replica, message);
+          });
+        } else if (this.process.lost.has(replica) && message.type === 'vote-response' && !message.reject) {
           sim.fail('lost-node-votes', `Node ${this.nodeId} votes, and does not know for whom it has voted.`);
         }
       },

@@ -195,3 +195,55 @@ test('a proposal whose place another one took is lost, and one that got through 
   expect(c.node(1).machine(0).list).toEqual(['kept 0', 'kept 1', 'kept 2', 'kept 3', 'kept 4']);
   await c.close();
 });
+
+test('reads that wait for an answer are bounded in number, of each group', async () => {
+  const c = await MultiCluster.start();
+  await c.run(500);
+  for (const peer of ['n2', 'n3']) c.network.disconnect('n1', peer);
+  const group = c.node(1).group(0);
+  const reads = Array.from({ length: 65_537 }, () => outcomeOf(group.read({ timeoutMs: 200 })));
+  await c.run(100);
+  expect(reads.slice(0, 65_536).some(({ settled }) => settled)).toBe(false);
+  expect(reads[65_536]!.code).toBe('RAFT_BUSY');
+  await c.run(200);
+  expect(new Set(reads.slice(0, 65_536).map(({ code }) => code))).toEqual(new Set(['RAFT_TIMEOUT']));
+  for (const peer of ['n2', 'n3']) c.network.reconnect('n1', peer);
+  await c.until(() => c.leader(0) !== undefined);
+  expect(await c.settled(c.leader(0)!.group(0).read())).toBeGreaterThan(0);
+  await c.close();
+});
+
+test('a deadline that is no number is refused before anything happens', async () => {
+  const c = await MultiCluster.start();
+  await c.run(500);
+  const group = c.node(1).group(0);
+  for (const timeoutMs of [Number.NaN, -1]) {
+    const code = 'RAFT_MISUSE';
+    await expect(group.propose(bytes('a'), { timeoutMs })).rejects.toMatchObject({ code });
+    await expect(group.read({ timeoutMs })).rejects.toMatchObject({ code });
+    const steps = [{ type: 'add-learner', id: 9 }] as const;
+    await expect(group.changeConfig({ transition: 'auto', steps }, { timeoutMs })).rejects.toMatchObject({ code });
+  }
+  await c.run(500);
+  expect(c.node(1).machine(0).list).toEqual([]);
+  expect(c.node(1).multi.stats().proposalBytes).toBe(0);
+  await c.close();
+});
+
+test('a transport that throws loses frames, and is not taken for a log that fails', async () => {
+  const c = await MultiCluster.start();
+  await c.run(500);
+  const { multi } = c.node(1);
+  const { transport } = multi.options;
+  const send = transport.send.bind(transport);
+  transport.send = () => {
+    throw new Error('not now');
+  };
+  const outcome = outcomeOf(c.node(1).group(0).propose(bytes('a')));
+  await c.run(300);
+  transport.send = send;
+  await c.until(() => outcome.settled);
+  expect(outcome.code).toBeUndefined();
+  expect(multi.stats().framesDropped).toBeGreaterThan(0);
+  await c.close();
+});

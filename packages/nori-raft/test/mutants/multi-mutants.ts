@@ -43,20 +43,16 @@ const DISK_MUTANTS: readonly Mutant[] = [
     [18],
     'The driver takes a failed write of the log for success.',
     multi(
-      'multi-raft',
-      "error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);",
-      "error.code === 'RAFT_NO_SPACE')) for (const { done } of batch) done();",
+      'log-writer',
+      'if (this.#end === undefined) this.#host.failed(error);',
+      'if (this.#end === undefined) {\n      for (const { done } of batch) done();\n      return;\n    }',
     ),
   ),
   mutant(
     'storage-failure-waited-out',
     [18],
     'The driver tries a failed write of the log again and again, as on a full disk.',
-    multi(
-      'multi-raft',
-      "if (!(error instanceof RaftError && error.code === 'RAFT_NO_SPACE')) this.#fail(error, batch);",
-      'if (!(error instanceof RaftError)) this.#fail(error, batch);',
-    ),
+    multi('log-writer', "error instanceof RaftError && error.code === 'RAFT_NO_SPACE';", 'error instanceof RaftError;'),
   ),
   mutant(
     'node-lives-on-without-its-log',
@@ -64,7 +60,7 @@ const DISK_MUTANTS: readonly Mutant[] = [
     'A log that fails while a group is created or removed is not taken for the end.',
     multi(
       'multi-raft',
-      "if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error, []);",
+      "if (error instanceof RaftError && error.code === 'RAFT_STORAGE_FAILED') this.#fail(error);",
       '',
     ),
   ),
@@ -194,9 +190,9 @@ const DURABILITY_MUTANTS: readonly Mutant[] = [
     [20],
     'A write counts as durable when it has been handed to the log.',
     multi(
-      'multi-raft',
-      'await this.options.storage.write(mergeWrites(batch.map(writesOfLiving)));',
-      'void this.options.storage.write(mergeWrites(batch.map(writesOfLiving))).catch(() => undefined);',
+      'log-writer',
+      'await this.#host.storage.write(mergeWrites(batch.map(writesOfLiving)));',
+      'void this.#host.storage.write(mergeWrites(batch.map(writesOfLiving))).catch(() => undefined);',
     ),
   ),
   mutant(
@@ -248,7 +244,7 @@ const STATE_MUTANTS: readonly Mutant[] = [
     'log-dropped-before-the-state-is-durable',
     [21, 22],
     'The log is dropped up to what is applied, not up to what the state machine has made durable.',
-    multi('group', 'Math.min(this.machine.durableIndex(), this.core.appliedIndex)', 'this.core.appliedIndex'),
+    multi('group', 'Math.min(this.machine.durableIndex(), this.#core.appliedIndex)', 'this.#core.appliedIndex'),
   ),
   mutant(
     'outcomes-not-in-marks',
@@ -396,7 +392,7 @@ const NODE_MUTANTS: readonly Mutant[] = [
     [23, 'general'],
     'What a removed group had to store is handed to the log, which does not know it any more.',
     multi(
-      'multi-raft',
+      'log-writer',
       'if (groups.every((group) => group?.failure === undefined)) return writes;',
       'if (groups.length >= 0) return writes;',
     ),
@@ -421,7 +417,7 @@ const NODE_MUTANTS: readonly Mutant[] = [
     'stalled-disk-leads',
     [26],
     'A node whose disk stands still goes on to send heartbeats and votes.',
-    multi('multi-raft', '!multi.#isDiskStalled() && multi.#noSpace', 'multi.#noSpace'),
+    multi('multi-raft', 'multi.#stalled === undefined && multi.#noSpace', 'multi.#noSpace'),
   ),
   mutant(
     'stalled-disk-not-noticed',
@@ -448,7 +444,57 @@ const NODE_MUTANTS: readonly Mutant[] = [
   ),
 ];
 
+/** Bugs of replicas at rest. */
+const REST_MUTANTS: readonly Mutant[] = [
+  mutant(
+    'rest-round-as-of-the-last',
+    [8],
+    'A round that was answered at rest counts from the last round on, not from when it was sent.',
+    multi(
+      'rest-table',
+      'this.#startsMs.slice(-rounds);',
+      'this.#startsMs.slice(-rounds).map(() => this.#startsMs[this.#startsMs.length - 1]!);',
+    ),
+  ),
+  mutant(
+    'rest-answers-to-any-round',
+    [8],
+    'A leader at rest takes an answer to an earlier round for one to the latest.',
+    multi(
+      'rest-table',
+      'if (m.context > this.#followers[at + ANSWERED]!) this.#followers[at + ANSWERED] = m.context;',
+      'this.#followers[at + ANSWERED] = this.#rows[row + ROUND]!;',
+    ),
+  ),
+  mutant(
+    'rest-heard-nothing',
+    [8, 10],
+    'A follower that is woken is not told of the heartbeats that it has answered at rest.',
+    multi('resting-core', 'if (heard !== undefined) {', 'if (heard !== undefined && heard.tick < 0) {'),
+  ),
+  mutant(
+    'rest-commit-not-compared',
+    ['general'],
+    'A follower at rest goes on resting when the leader tells of a later commit index.',
+    multi('rest-table', ' || m.commit !== rows[row + COMMIT]) return false;', ') return false;'),
+  ),
+  mutant(
+    'rest-before-all-hold-all',
+    ['general'],
+    'A leader rests though a follower lacks entries, which are not sent again.',
+    patch('rest', "pr.state !== 'replicate' || pr.match !== last || pr.isPaused", "pr.state !== 'replicate'"),
+  ),
+  mutant(
+    'rest-heard-with-a-stalled-disk',
+    [26],
+    'Replicas at rest send heartbeats and answers though the disk of their node stands still.',
+    multi('rest-table', 'if (isHeard) this.#sendRound(slot);', 'this.#sendRound(slot);'),
+    multi('rest-table', 'if (isHeard) {\n      const', 'if (rows.length > 0) {\n      const'),
+  ),
+];
+
 export const MULTI_MUTANTS: readonly Mutant[] = [
+  ...REST_MUTANTS,
   ...DISK_MUTANTS,
   ...DURABILITY_MUTANTS,
   ...STATE_MUTANTS,

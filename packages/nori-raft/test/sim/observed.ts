@@ -7,7 +7,7 @@ export interface ObservedReplica {
   /** Undefined while it starts. */
   readonly core: RaftCore | undefined;
   /** All that the core has handed out. */
-  readonly log: Pick<LogImage, 'hardState' | 'baseIndex' | 'lastIndex' | 'term'>;
+  readonly log: Pick<LogImage, 'hardState' | 'baseIndex' | 'lastIndex' | 'term' | 'entries'>;
   readonly appliedIndex: number;
   /** Whether it would answer reads by its lease at this moment. */
   readonly hasLease: boolean;

@@ -1,8 +1,7 @@
 // What replicas have promised each other, and what they claim to know: each held against what all of them have really done.
 // A broken promise is noticed when it is broken, not only when harm comes of it, which takes more bad luck.
 import type { ConfState, Message, RaftCore, Ready } from '../../src/index.js';
-import type { Driver } from './driver.js';
-import type { SimNode } from './node.js';
+import type { ObservedReplica as Driver, ObservedNode as SimNode } from './observed.js';
 import { SimViolation } from './violation.js';
 
 /** Somebody was told that this node grants no vote for a while. */
@@ -48,7 +47,7 @@ export class Promises {
   /** A node has taken a message. @param step number of the event @param ownMs the node's clock */
   onTaken(node: SimNode, driver: Driver, message: Message, step: number, ownMs: number): void {
     const core = driver.core!;
-    const { type, term, from, context } = message;
+    const { type, term, from } = message;
     if (this.#before !== undefined && this.#before !== stateText(core)) {
       fail('stale-message', `has changed by a ${type} of term ${term}, being in ${core.term}`, node);
     }
@@ -58,7 +57,12 @@ export class Promises {
     if (core.term !== term || core.leader !== from) return;
     if (type !== 'append' && type !== 'heartbeat' && type !== 'snapshot') return;
     this.#heardAt.set(node.id * TERMS_MAX + term, step);
-    if (type !== 'heartbeat' || this.#promiseMs === 0) return;
+    if (type === 'heartbeat') this.onHeard(node, message, ownMs);
+  }
+
+  /** A node has taken a heartbeat of its leader, by its core or for it. */
+  onHeard(node: SimNode, { term, context }: Message, ownMs: number): void {
+    if (this.#promiseMs === 0) return;
     const key = `${node.id} ${term} ${context}`;
     if (this.#unanswered.has(key)) return;
     if (this.#unanswered.size >= HEARD_MAX) this.#unanswered.delete(this.#unanswered.keys().next().value!);

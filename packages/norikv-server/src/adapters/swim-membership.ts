@@ -1,7 +1,7 @@
 // The Membership port over nori-swim: events become "something has changed", names of seeds become addresses.
 import { lookup } from 'node:dns/promises';
-import { Swim, SwimError, SwimJoinError } from 'nori-swim';
 import type { Meter } from 'nori-observe';
+import { Swim, SwimError, SwimJoinError } from 'nori-swim';
 import { type Address, formatAddress, parseAddress } from '../config/address.js';
 import { StartupError } from '../domain/startup-error.js';
 import type { Membership, Peer } from '../ports/membership.js';
@@ -70,7 +70,8 @@ export class SwimMembership implements Membership {
       return contacted.length > 0;
     } catch (error) {
       if (error instanceof SwimJoinError && error.code !== 'SWIM_ID_CONFLICT') return false;
-      if (error instanceof SwimError && error.code === 'SWIM_ID_CONFLICT') throw idInUse(this.#swim.id, undefined, error);
+      if (error instanceof SwimError && error.code === 'SWIM_ID_CONFLICT')
+        throw idInUse(this.#swim.id, undefined, error);
       if (error instanceof SwimError && error.code === 'SWIM_CLOSED') return false;
       throw error;
     }

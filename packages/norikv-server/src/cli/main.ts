@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
 import { benchCommand } from './bench.js';
+import { clusterCommand } from './cluster.js';
 import { configCommand } from './config-print.js';
 import { deleteCommand } from './delete.js';
 import { CommandFailure, describeFailure, EXIT, type ExitCode } from './failure.js';
@@ -23,6 +24,7 @@ const buildProgram = (): Command => {
     .addHelpText('after', `\n${EXIT_CODES}`);
   const commands = [
     startCommand(),
+    clusterCommand(),
     putCommand(),
     getCommand(),
     deleteCommand(),

@@ -21,6 +21,11 @@ export class StopSignal {
       };
       process.on('SIGTERM', onSignal);
       process.on('SIGINT', onSignal);
+      // Started by a process that keeps a channel to its nodes (`norikv cluster`): when that one is gone, so are its nodes.
+      if (process.connected) {
+        process.once('disconnect', () => onSignal('SIGTERM'));
+        process.channel?.unref();
+      }
     });
   }
 }

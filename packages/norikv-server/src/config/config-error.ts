@@ -1,7 +1,7 @@
 // What is wrong with a configuration. A node with one of these does not start.
 
-/** `INVALID_CONFIG`: a value or name that is not allowed. `UNIMPLEMENTED`: allowed, but not offered by this version. */
-export type ConfigErrorCode = 'INVALID_CONFIG' | 'UNIMPLEMENTED';
+/** `INVALID_CONFIG`: a value or name that is not allowed. */
+export type ConfigErrorCode = 'INVALID_CONFIG';
 
 /** All problems found, each naming the setting, where it was set, and what is allowed; one line. */
 export class ConfigError extends Error {

@@ -176,7 +176,9 @@ const checkJoin = ({ join, expect, gossipAddr }: NodeConfig): void => {
   if (join.length === 0 && expect > 1) {
     problems.push(`expect: ${expect} nodes are to form a cluster, and --join names none; give their --gossip-addr`);
   } else if (join.length > 0 && (isNamed || expect > 1) && expect !== join.length) {
-    problems.push(`expect: ${expect} is not the number of nodes that --join names, which is ${join.length}; make them equal`);
+    problems.push(
+      `expect: ${expect} is not the number of nodes that --join names, which is ${join.length}; make them equal`,
+    );
   }
   if (problems.length > 0) throw new ConfigError('INVALID_CONFIG', problems);
 };

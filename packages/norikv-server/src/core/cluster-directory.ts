@@ -1,8 +1,9 @@
 // Where nodes are and whether they are there: what they tell of themselves through gossip, and where gossip has nothing, what the
 // cluster has agreed on. What gossip says of the dead holds at once.
-import { decodeCard, encodeCard, type NodeCard } from '../domain/node-card.js';
+
 import type { NodeDescription } from '../domain/meta-command.js';
 import type { MetaState } from '../domain/meta-state.js';
+import { decodeCard, encodeCard, type NodeCard } from '../domain/node-card.js';
 import type { Membership, Peer } from '../ports/membership.js';
 
 /** A node as this one sees it. `unknown`: nothing was heard of it yet. */

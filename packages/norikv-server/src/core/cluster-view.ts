@@ -64,14 +64,13 @@ export class ClusterViewBuilder {
   #build(): ClusterSnapshot {
     const { clusterId, directory } = this.#parts;
     const state = this.#parts.state();
-    const stores: { readonly nodeId: string; readonly store: number; readonly address: string }[] = [];
+    const stores = [...state.nodes.keys()].flatMap((nodeId) =>
+      directory.storesOf(nodeId).map(({ client }, store) => ({ nodeId, store, address: client })),
+    );
     /** Of each node's first store, plus one. */
-    const positions = new Map<string, number>();
-    for (const nodeId of state.nodes.keys()) {
-      positions.set(nodeId, stores.length + 1);
-      directory.storesOf(nodeId).forEach(({ client }, store) => stores.push({ nodeId, store, address: client }));
-      if (stores.length < positions.get(nodeId)!) positions.set(nodeId, 0);
-    }
+    const positions = new Map(
+      stores.flatMap(({ nodeId, store }, at) => (store === 0 ? [[nodeId, at + 1] as const] : [])),
+    );
     return {
       clusterId: hexToBytes(clusterId),
       epoch: state.epoch,

@@ -1,9 +1,15 @@
 // All groups of a node as the log drives them: the meta group goes to its own state machine, shards to their store.
 import type { GroupConfig } from '../domain/group-config.js';
+import type { MetaResult } from '../domain/meta-state.js';
 import { asNodeError, type NodeError } from '../domain/node-error.js';
 import { META_GROUP } from '../domain/placement.js';
-import type { MetaResult } from '../domain/meta-state.js';
-import type { EntryPosition, GroupPosition, GroupSnapshot, StagedGroup, StateMachine } from '../ports/replicated-log.js';
+import type {
+  EntryPosition,
+  GroupPosition,
+  GroupSnapshot,
+  StagedGroup,
+  StateMachine,
+} from '../ports/replicated-log.js';
 import { type MetaGroup, MetaProposal } from './meta-group.js';
 
 export class GroupMachines implements StateMachine {

@@ -71,6 +71,10 @@ export class LateNode implements KvNode {
 }
 
 const starting = (): NodeError =>
-  new NodeError('UNAVAILABLE', 'The node is starting and does not belong to a cluster yet. Try another node, or later.', {
-    retryAfterMs: RETRY_AFTER_MS,
-  });
+  new NodeError(
+    'UNAVAILABLE',
+    'The node is starting and does not belong to a cluster yet. Try another node, or later.',
+    {
+      retryAfterMs: RETRY_AFTER_MS,
+    },
+  );

@@ -52,7 +52,9 @@ export class MetaClient {
       } catch (error) {
         const failure = asNodeError(error);
         if (clock.monotonic() + RETRY_DELAY_MS > deadlineMs) {
-          throw new NodeError('UNAVAILABLE', `The cluster could not agree in time: ${failure.message}`, { cause: error });
+          throw new NodeError('UNAVAILABLE', `The cluster could not agree in time: ${failure.message}`, {
+            cause: error,
+          });
         }
         await new Promise<void>((resolve) => clock.setTimer(RETRY_DELAY_MS, resolve));
       }

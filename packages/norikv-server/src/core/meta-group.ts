@@ -8,13 +8,7 @@ import { type MetaResult, MetaState } from '../domain/meta-state.js';
 import { NodeError } from '../domain/node-error.js';
 import { META_GROUP } from '../domain/placement.js';
 import type { MetaFile } from '../ports/meta-file.js';
-import type {
-  EntryPosition,
-  GroupPosition,
-  GroupSnapshot,
-  Proposal,
-  StagedGroup,
-} from '../ports/replicated-log.js';
+import type { EntryPosition, GroupPosition, GroupSnapshot, Proposal, StagedGroup } from '../ports/replicated-log.js';
 
 const FORMAT = 1;
 const STATE_BYTES_MAX = 64 * 1024 * 1024;

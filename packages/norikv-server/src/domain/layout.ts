@@ -19,20 +19,20 @@ const byRing = (a: string, b: string): number => ringHash(a) - ringHash(b) || (a
 export const initialLayout = (nodeIds: readonly string[], shards: number, replicas: number): string[][] => {
   const ring = [...nodeIds].sort(byRing);
   const size = ring.length;
-  const load = new Array<number>(size).fill(0);
   const layout: string[][] = [];
   const turns = Math.floor(shards / size);
+  // Replicas of the last turn, which may be cut short: who leads there is known before.
+  const load = ring.map((_, position) => (position < shards % size ? 1 : 0));
   for (let shard = 0; shard < shards; shard++) {
     const turn = Math.floor(shard / size);
     const positions = [shard % size];
     for (let i = 0; positions.length < replicas; i++) {
-      // The last turn may be cut short: there the least loaded go first.
+      // In the last turn the least loaded go first.
       const next =
         turn < turns ? (shard + 1 + ((turn + i) % (size - 1))) % size : leastLoaded(load, positions, shard % size);
       positions.push(next);
       if (turn >= turns) load[next]!++;
     }
-    if (turn >= turns) load[positions[0]!]!++;
     layout.push(positions.map((position) => ring[position]!));
   }
   return layout;

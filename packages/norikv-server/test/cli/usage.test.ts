@@ -26,7 +26,11 @@ describe('wrong usage ends with exit code 2, one line on stderr and nothing on s
     [['start', '--rpc-adr', 'x'], /unknown option '--rpc-adr' \(Did you mean --rpc-addr\?\)/],
     [['start', '--rpc-addr', 'x'], /^norikv: INVALID_CONFIG: rpc-addr \(--rpc-addr\): "x" is not allowed/],
     [['start', '--http-addr', '0.0.0.0:0'], /^norikv: INVALID_CONFIG: http-addr: .*--insecure$/],
-    [['start', '--join', '10.0.0.1:7448', '--expect', '3'], /^norikv: UNIMPLEMENTED: join and expect/],
+    [
+      ['start', '--join', '10.0.0.1:7449', '--expect', '3'],
+      /^norikv: INVALID_CONFIG: expect: 3 is not the number of nodes/,
+    ],
+    [['cluster', '--nodes', '0'], /--nodes: "0" is not allowed; allowed: a whole number from 1 to 9/],
     [
       ['config', 'print', '--config', '/nowhere/norikv.yaml'],
       /config: the file \/nowhere\/norikv\.yaml cannot be read/,

@@ -37,9 +37,9 @@ const samples = (setting: Setting): [string, string, string] => {
       return ['aa', 'bb', 'cc'];
     case 'address':
       return ['127.0.0.1:0', '[::1]:0', 'localhost:0'];
-    // The three samples must describe this node alone, by its peer or gossip address.
+    // Not this node's own: then their number would have to be that of `expect`.
     case 'addresses':
-      return ['127.0.0.1:7448', '127.0.0.1:7449', '127.0.0.1:7448,127.0.0.1:7449'];
+      return ['10.0.0.1:7449', 'db2.example:7449', '10.0.0.1:7449,[::1]:7450'];
     case 'advertised':
       return ['a.example:1', '[2001:db8::1]:7448', '10.0.0.1:65535'];
     case 'hosts':
@@ -167,8 +167,10 @@ describe('refusals', () => {
     ['an open address without --insecure', { flags: { 'rpc-addr': '0.0.0.0:7447' } }, /^rpc-addr: .*--insecure$/],
     ['an open IPv6 address without --insecure', { flags: { 'http-addr': '[::]:8080' } }, /^http-addr: .*--insecure$/],
     ['a host name without --insecure', { flags: { 'rpc-addr': 'db.example:1' } }, /^rpc-addr: .*--insecure$/],
-    ['other nodes', { flags: { join: '10.0.0.1:7448' } }, /^join and expect: this version runs a single node/],
-    ['more nodes', { flags: { expect: '3' } }, /^join and expect: this version runs a single node/],
+    ['more nodes than are named', { flags: { join: 'a:1,b:1', expect: '3' } }, /^expect: 3 .*names, which is 2; make/],
+    ['this node among two, and one expected', { flags: { join: 'a:1,127.0.0.1:7449' } }, /^expect: 1 .*which is 2/],
+    ['more nodes, and none named', { flags: { expect: '3' } }, /^expect: 3 .*--join names none/],
+    ['a node named twice', { flags: { join: 'a:1,a:1', expect: '2' } }, /^join: a:1 is named twice/],
   ];
   for (const [what, given, message] of cases) {
     test(`${what}`, async () => {
@@ -203,7 +205,12 @@ describe('refusals', () => {
   });
 
   test('this node alone may be named as its cluster', async () => {
-    const { config } = await load({ flags: { join: '127.0.0.1:7448', expect: '1' } });
-    expect(config.join).toEqual(['127.0.0.1:7448']);
+    const { config } = await load({ flags: { join: '127.0.0.1:7449', expect: '1' } });
+    expect(config.join).toEqual(['127.0.0.1:7449']);
+  });
+
+  test('nodes of a cluster to join may be named without how many formed it', async () => {
+    const { config } = await load({ yaml: 'join: [n1.example:7449, "[::1]:7450"]\n' });
+    expect(config.join).toEqual(['n1.example:7449', '[::1]:7450']);
   });
 });

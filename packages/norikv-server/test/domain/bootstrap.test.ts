@@ -196,7 +196,9 @@ describe('a node that cannot go on says why', () => {
   });
 
   test('the lowest node has lost its directory after others accepted its proposal', () => {
-    expect(nextStep('a', BLANK, [notice('b', 'x', membersKey(['a', 'b']))], order, never)).toMatchObject({ type: 'refuse' });
+    expect(nextStep('a', BLANK, [notice('b', 'x', membersKey(['a', 'b']))], order, never)).toMatchObject({
+      type: 'refuse',
+    });
   });
 
   test('nodes were named differently', () => {
@@ -208,6 +210,8 @@ describe('a node that cannot go on says why', () => {
 
   test('two proposals meet', () => {
     const state: BootstrapState = { accepted: { clusterId: 'x', members: ['a', 'b'] }, isFormed: false };
-    expect(nextStep('b', state, [notice('a', 'y', membersKey(['a', 'b']))], order, never)).toMatchObject({ type: 'refuse' });
+    expect(nextStep('b', state, [notice('a', 'y', membersKey(['a', 'b']))], order, never)).toMatchObject({
+      type: 'refuse',
+    });
   });
 });

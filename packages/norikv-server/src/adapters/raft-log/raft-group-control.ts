@@ -30,7 +30,7 @@ export class RaftGroupControl implements GroupControl {
   caughtUp(replicaId: number): boolean {
     const { progress, lastIndex } = this.group.status();
     const replica = progress.find(({ id }) => id === replicaId);
-    return replica !== undefined && replica.recentActive && replica.match + LAG_MAX >= lastIndex;
+    return replica?.recentActive === true && replica.match + LAG_MAX >= lastIndex;
   }
 
   add(replicaId: number, as: 'learner' | 'voter'): Promise<void> {

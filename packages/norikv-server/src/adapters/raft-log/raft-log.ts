@@ -11,8 +11,8 @@ import { NodeError } from '../../domain/node-error.js';
 import type { Placement } from '../../ports/placement.js';
 import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
 import { GroupMachine } from './group-machine.js';
-import { RaftGroupControl } from './raft-group-control.js';
 import { readError, writeError } from './raft-errors.js';
+import { RaftGroupControl } from './raft-group-control.js';
 import { RoleWaiters } from './role-waiters.js';
 
 /** What a log is made of. */

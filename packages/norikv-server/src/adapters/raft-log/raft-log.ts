@@ -3,7 +3,7 @@
 //
 // A replica is made when it is first needed, from the descriptor that names this node (Placement).
 import type { Clock } from 'nori-io';
-import type { Meter } from 'nori-observe';
+import type { Counter, Meter } from 'nori-observe';
 import { MultiRaft, type PeerTransport, type RaftEvent, type RaftGroup } from 'nori-raft';
 import type { WalStorage } from 'nori-raft/wal-storage';
 import { votersOnly } from '../../domain/group-config.js';
@@ -38,6 +38,8 @@ export class RaftLog implements ReplicatedLog {
   readonly #roles: RoleWaiters;
   readonly #making = new Map<number, Promise<void>>();
   readonly #controls = new Map<number, RaftGroupControl>();
+  readonly #leaseReads: Counter;
+  readonly #quorumReads: Counter;
   #machine!: StateMachine;
   #multi!: MultiRaft;
   #open = false;
@@ -49,6 +51,10 @@ export class RaftLog implements ReplicatedLog {
   constructor(parts: RaftLogParts) {
     this.#parts = parts;
     this.#roles = new RoleWaiters(parts.clock);
+    const reads = (by: 'lease' | 'quorum') =>
+      parts.meter.counter('raft_reads_total', { by }, { help: 'Reads by how they were made sure to be fresh.' });
+    this.#leaseReads = reads('lease');
+    this.#quorumReads = reads('quorum');
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -193,7 +199,9 @@ export class RaftLog implements ReplicatedLog {
   }
 
   leaseRead<T>(group: number, read: () => T): { readonly value: T } | undefined {
-    return this.#multi.group(group)?.leaseRead(read);
+    const found = this.#multi.group(group)?.leaseRead(read);
+    if (found !== undefined) this.#leaseReads.inc();
+    return found;
   }
 
   async readBarrier(group: number): Promise<void> {
@@ -201,6 +209,7 @@ export class RaftLog implements ReplicatedLog {
     if (replica === undefined) throw this.notLeader(group);
     try {
       await replica.read();
+      this.#quorumReads.inc();
     } catch (error) {
       throw readError(error, () => this.notLeader(group));
     }

@@ -28,11 +28,7 @@ export const writeError = (cause: unknown, notLeader: () => NodeError): NodeErro
         },
       );
     case 'RAFT_NO_SPACE':
-      return new NodeError(
-        'RESOURCE_EXHAUSTED',
-        'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
-        { cause },
-      );
+      return noSpace(cause);
     case 'RAFT_OUTCOME_UNKNOWN':
       return new NodeError(
         'COMMIT_TIMEOUT',
@@ -45,6 +41,19 @@ export const writeError = (cause: unknown, notLeader: () => NodeError): NodeErro
       return unavailable(cause);
   }
 };
+
+/** The error of a call whose group could not be made here. */
+export const makeError = (cause: unknown): NodeError => {
+  const code = (cause as { readonly code?: unknown } | undefined)?.code;
+  return code === 'RAFT_NO_SPACE' || code === 'WAL_NO_SPACE' ? noSpace(cause) : unavailable(cause);
+};
+
+const noSpace = (cause: unknown): NodeError =>
+  new NodeError(
+    'RESOURCE_EXHAUSTED',
+    'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
+    { cause },
+  );
 
 /** The error of a read that had to ask the group. */
 export const readError = (cause: unknown, notLeader: () => NodeError): NodeError => {

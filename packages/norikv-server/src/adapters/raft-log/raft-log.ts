@@ -11,7 +11,7 @@ import { NodeError } from '../../domain/node-error.js';
 import type { Placement } from '../../ports/placement.js';
 import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
 import { GroupMachine } from './group-machine.js';
-import { readError, writeError } from './raft-errors.js';
+import { makeError, readError, writeError } from './raft-errors.js';
 import { RaftGroupControl } from './raft-group-control.js';
 import { RoleWaiters } from './role-waiters.js';
 
@@ -149,7 +149,12 @@ export class RaftLog implements ReplicatedLog {
     if (replica !== undefined) return replica.leader !== 0 ? undefined : this.#roles.wait(group);
     // A new group is made where it shall be led: there it has a leader at once.
     if (this.#isLedElsewhere(group)) return undefined;
-    return this.#make(group)?.then(() => this.settled(group));
+    return this.#make(group)?.then(
+      () => this.settled(group),
+      (error: unknown) => {
+        throw makeError(error);
+      },
+    );
   }
 
   /** No replica was made here yet, and another node is the one that is to lead the group. */

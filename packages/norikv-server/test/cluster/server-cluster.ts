@@ -239,11 +239,12 @@ export class ServerCluster {
     return (await (await fetch(`${this.http(number)}/meta/cluster`)).json()) as View;
   }
 
-  /** Sum of a metric of a node over all its labels. */
-  async metric(number: number, name: string): Promise<number> {
+  /** A metric of a node, by its name with its labels as /metrics has them. */
+  async metric(number: number, series: string): Promise<number> {
     const text = await (await fetch(`${this.http(number)}/metrics`)).text();
-    const lines = text.split('\n').filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? ''));
-    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+    const line = text.split('\n').find((each) => each.startsWith(`${series} `));
+    if (line === undefined) throw new Error(`n${number} has no metric ${series}`);
+    return Number(line.slice(series.length));
   }
 
   /** What all nodes have logged of late, for people. */

@@ -37,6 +37,7 @@ export class Connection {
   readonly #calls = new Set<ClientHttp2Stream>();
   #timer: NodeJS.Timeout | undefined;
   #receivedMs = performance.now();
+  readonly #address: string;
   #epoch = 0n;
   #ready = false;
   /** True while a view is being handed on: if that throws, it ends the connection, not only the watch. */
@@ -44,6 +45,7 @@ export class Connection {
   #ended = false;
 
   constructor(address: string, options: ResolvedOptions, events: ConnectionEvents) {
+    this.#address = address;
     this.#options = options;
     this.#events = events;
     const authority = `http://${address}`;
@@ -104,7 +106,13 @@ export class Connection {
     options: Parameters<ClientHttp2Session['request']>[1],
   ): ClientHttp2Stream {
     const stream = this.#session.request(
-      { ...headers, [constants.HTTP2_HEADER_METHOD]: method, [constants.HTTP2_HEADER_PATH]: path },
+      {
+        ...headers,
+        [constants.HTTP2_HEADER_METHOD]: method,
+        [constants.HTTP2_HEADER_PATH]: path,
+        // Node.js would leave out the brackets of an IPv6 address.
+        [constants.HTTP2_HEADER_AUTHORITY]: this.#address,
+      },
       options,
     );
     // The caller listens too, but only after a promise has settled.

@@ -30,6 +30,8 @@ export interface StreamEnd {
 /** What a pipeline needs of its channel. */
 export interface PipelineHost extends ResultListener {
   readonly identity: WriteIdentity;
+  /** Of the node. */
+  readonly address: string;
   readonly inFlightBytesMax: number;
   /** Milliseconds of the client's clock. */
   now(): number;
@@ -63,6 +65,7 @@ export class Pipeline {
       {
         [constants.HTTP2_HEADER_METHOD]: 'POST',
         [constants.HTTP2_HEADER_PATH]: '/norikv.v1.Kv/Pipeline',
+        [constants.HTTP2_HEADER_AUTHORITY]: host.address,
         [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc+proto',
         [constants.HTTP2_HEADER_TE]: 'trailers',
         [constants.HTTP2_HEADER_USER_AGENT]: 'norikv-client',

@@ -11,6 +11,7 @@ import type { PeerTransport } from 'nori-raft';
 import { WalStorage } from 'nori-raft/wal-storage';
 import { loadKeyHasher } from 'norikv-protocol';
 import { version as VERSION } from '../package.json';
+import { Ballast } from './adapters/ballast.js';
 import { ClusterParts } from './adapters/cluster-parts.js';
 import { ClientPort } from './adapters/connect-transport/client-port.js';
 import { type DataDir, openDataDir } from './adapters/data-dir.js';
@@ -20,6 +21,7 @@ import { HttpPort } from './adapters/http/http-port.js';
 import { LsmStorage } from './adapters/lsm-storage.js';
 import { Readiness } from './adapters/net/readiness.js';
 import { RequestMetrics } from './adapters/net/request-metrics.js';
+import { GuardedStorage } from './adapters/raft-log/guarded-storage.js';
 import { noPeers } from './adapters/raft-log/no-peers.js';
 import { RaftLog } from './adapters/raft-log/raft-log.js';
 import { formatAddress, type NodeConfig, parseAddress } from './config/index.js';
@@ -49,6 +51,9 @@ export interface StoreSettings {
   readonly memtableBytes: number;
   readonly blockCacheBytes: number;
   readonly logSegmentBytes: number;
+  readonly ballastPath: string;
+  /** 0: none. */
+  readonly ballastBytes: number;
   readonly fsync: 'always' | 'batch' | 'os';
 }
 
@@ -87,7 +92,7 @@ export const openStore = async (
 ): Promise<OpenedStore> => {
   const { fs, clock, meter, random, executor } = environment;
   const { nodeId, clusterId } = settings;
-  const storage = await WalStorage.open({
+  const wal = await WalStorage.open({
     dir: settings.raftDir,
     nodeId,
     clusterId,
@@ -99,11 +104,13 @@ export const openStore = async (
     durability: settings.fsync === 'always' ? 'sync' : settings.fsync,
     lock: false,
   });
+  const ballast = await Ballast.open({ path: settings.ballastPath, bytes: settings.ballastBytes, fs, clock });
+  const storage = new GuardedStorage(wal, ballast);
   const foundation = { dir: settings.foundationLogDir, fs, clock, meter };
   const log = new RaftLog({
     nodeId,
     storage,
-    transport: cluster?.transport(storage.incarnation) ?? noPeers(nodeId),
+    transport: cluster?.transport(wal.incarnation) ?? noPeers(nodeId),
     placement: cluster?.placement ?? new AlonePlacement(nodeId),
     clock,
     random,
@@ -338,7 +345,7 @@ class NodeLife {
 
   /** Opens the node's store and tells the operator what was found. */
   async #openStore(cluster: ClusterParts): Promise<OpenedStore> {
-    const { nodeId, dataDir, memtableBytes, blockCacheBytes, logSegmentBytes, fsync } = this.#config;
+    const { nodeId, dataDir, memtableBytes, blockCacheBytes, logSegmentBytes, ballastBytes, fsync } = this.#config;
     const dirs = await this.#dataDir.store(0);
     const settings = {
       nodeId,
@@ -350,6 +357,8 @@ class NodeLife {
       memtableBytes,
       blockCacheBytes,
       logSegmentBytes,
+      ballastPath: dirs.ballast,
+      ballastBytes,
       fsync,
     };
     const environment = {
@@ -365,7 +374,13 @@ class NodeLife {
     } catch (error) {
       throw asStartupError(dataDir, error);
     }
-    const { groups, entriesReplayed } = opened.report;
+    const { groups, entriesReplayed, cut } = opened.report;
+    if (cut !== undefined) {
+      this.#logger.warn(
+        { ...cut },
+        `The log ended in a torn record, as after a power loss: ${cut.bytes} bytes were cut from ${cut.file} at offset ${cut.offset}. Nothing acknowledged was lost`,
+      );
+    }
     this.#logger.info({ groups, entriesReplayed, shards: opened.store.activeShards }, 'Opened the store');
     return opened;
   }

@@ -41,6 +41,11 @@ export class LogWriter {
     this.#host = host;
   }
 
+  /** A write is under way, or is to be tried again. */
+  get isWriting(): boolean {
+    return this.#writing;
+  }
+
   push(write: PendingWrite): void {
     if (this.#end !== undefined) {
       write.failed(this.#end);

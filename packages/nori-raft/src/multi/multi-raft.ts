@@ -105,7 +105,7 @@ export class MultiRaft {
       storage: options.storage,
       // What is durable is told at once, not in the next turn.
       written: () => {
-        this.#noSpace = undefined;
+        this.#setNoSpace(options.storage.refusal);
         this.#outbox.flush();
       },
       waitForSpace: (error) => this.#waitForSpace(error),
@@ -337,15 +337,19 @@ export class MultiRaft {
 
   /** The disk is full: leaderships go elsewhere, proposals are refused, and the write is tried again. */
   async #waitForSpace(error: RaftError): Promise<void> {
-    if (this.#noSpace === undefined) {
-      this.#noSpace = error;
-      for (const group of this.#groups.values()) {
-        if (group.role !== 'leader') continue;
-        const target = group.status().progress.find((p) => p.id !== group.replicaId && !p.learner && p.recentActive);
-        if (target !== undefined) group.transferLeader(target.id);
-      }
-    }
+    this.#setNoSpace(error);
     await this.#pause();
+  }
+
+  #setNoSpace(error: RaftError | undefined): void {
+    const isNew = error !== undefined && this.#noSpace === undefined;
+    this.#noSpace = error;
+    if (!isNew) return;
+    for (const group of this.#groups.values()) {
+      if (group.role !== 'leader') continue;
+      const target = group.status().progress.find((p) => p.id !== group.replicaId && !p.learner && p.recentActive);
+      if (target !== undefined) group.transferLeader(target.id);
+    }
   }
 
   #pause(): Promise<void> {
@@ -445,6 +449,8 @@ export class MultiRaft {
     const leaseNowMs = this.#clock.leaseNowMs();
     // Entries that go on coming would keep a leader in office that cannot write.
     const isStalled = this.options.storage.stalledMs() >= this.options.electionTimeoutMs;
+    // While a write is tried again, it knows better.
+    if (!this.#writer.isWriting) this.#setNoSpace(this.options.storage.refusal);
     this.#stalled = isStalled ? (this.#stalled ?? diskStalled()) : undefined;
     this.#rests.tick(this.#ticks, leaseNowMs, this.#host.diskIsAlive);
     this.#wheel.advance(this.#ticks, (group) => {

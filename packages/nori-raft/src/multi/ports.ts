@@ -1,5 +1,6 @@
 // What MultiRaft needs of the world, and what an application gives it: a clock, a durable log, a transport, state machines.
 // Interfaces only. `nori-raft/wal-storage` has a RaftStorage, `nori-raft` PeerTransports; state machines are the user's.
+import type { RaftError } from '../errors.js';
 import type { ConfState, Entry, EntryId, HardState, LogReader } from '../types.js';
 
 /** Names a machine in the cluster; a replica id names one of its replicas in one group. */
@@ -77,6 +78,11 @@ export interface RaftStorage {
   compact(groupId: number, index: number): void;
   /** Milliseconds since the oldest write that is not durable yet began; 0: none is under way. */
   stalledMs(): number;
+  /**
+   * Why nothing new should be written, though what is under way still can be: a reserve of space is in use, say. While it is
+   * there the node proposes nothing, and others lead where they can, as when a write has found no space.
+   */
+  readonly refusal?: RaftError | undefined;
   close(): Promise<void>;
 }
 

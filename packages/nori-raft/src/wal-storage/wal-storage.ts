@@ -129,6 +129,11 @@ export class WalStorage implements RaftStorage {
     }
   }
 
+  /** The torn tail that was cut off when the log was opened, which nobody had been told was stored; undefined: there was none. */
+  get cut(): { readonly file: string; readonly offset: number; readonly bytes: number } | undefined {
+    return this.#wal.recovery.cut;
+  }
+
   /** The cluster that the log belongs to; empty if it has not been told. */
   get clusterId(): string {
     return this.#checkpoints.identity.clusterId;

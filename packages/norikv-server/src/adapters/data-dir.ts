@@ -55,6 +55,8 @@ export interface StoreDirs {
   readonly snapshots: string;
   /** Of versions that did not replicate; may be missing. */
   readonly foundationLog: string;
+  /** Space put aside for the moment when the disk is full. */
+  readonly ballast: string;
 }
 
 /** What {@link openDataDir} needs. */
@@ -199,6 +201,7 @@ const storeDirs = async (fs: FileSystem, dir: string, number: number) => {
     meta: `${store}/meta`,
     snapshots: `${store}/snapshots`,
     foundationLog: `${store}/log`,
+    ballast: `${store}/ballast`,
   };
   await fs.mkdir(dirs.raft);
   await fs.mkdir(dirs.tables);

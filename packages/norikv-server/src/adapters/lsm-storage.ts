@@ -141,6 +141,10 @@ export class LsmStorage implements Storage {
       : `Tables cannot be written: ${error.message}`;
   }
 
+  get isFull(): boolean {
+    return this.#lsm.backgroundError?.code === 'LSM_NO_SPACE';
+  }
+
   cursor(reverse: boolean): StorageCursor {
     return new GroupCursor(this.#lsm.cursor({ reverse, showExpired: true, unpositioned: true }), reverse);
   }

@@ -43,6 +43,8 @@ export interface NodeConfig {
   readonly memtableBytes: number;
   readonly blockCacheBytes: number;
   readonly logSegmentBytes: number;
+  /** Space put aside for the moment when the disk is full; 0: none. */
+  readonly ballastBytes: number;
   readonly fsync: FsyncPolicy;
   /** Host names accepted in `Host` and `Origin` beside the addresses listened on. Lower case, without port. */
   readonly allowedHosts: readonly string[];

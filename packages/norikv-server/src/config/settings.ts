@@ -177,6 +177,16 @@ export const SETTINGS: readonly Setting[] = [
     description: 'Size of one file of the write-ahead log',
   },
   {
+    key: 'ballast-mb',
+    field: 'ballastBytes',
+    kind: { type: 'integer', min: 0, max: 65_536, scale: MIB },
+    default: 64,
+    unit: 'MiB',
+    placeholder: 'N',
+    description:
+      'Space put aside for the moment when the disk is full; less on a small disk (a sixteenth of what is free), 0 for none',
+  },
+  {
     key: 'drain-timeout-ms',
     field: 'drainTimeoutMs',
     kind: { type: 'integer', min: 0, max: 600_000 },

@@ -60,6 +60,10 @@ export class GroupMachines implements StateMachine {
     else this.#store.refused(context, error);
   }
 
+  refusalChanged(): void {
+    this.#store.refusalChanged();
+  }
+
   idle(): void {
     this.#store.idle();
   }

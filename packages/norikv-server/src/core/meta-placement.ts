@@ -5,8 +5,8 @@ import { META_GROUP } from '../domain/placement.js';
 import type { Placement, ReplicaDescriptor } from '../ports/placement.js';
 import type { ClusterDirectory } from './cluster-directory.js';
 
-/** Voters of the meta group, of so many nodes. */
-export const metaVoters = (nodes: number): number => (nodes >= 5 ? 5 : Math.min(3, nodes));
+/** Voters of the meta group, of so many nodes. Of two, one: two voters would stand still as soon as either is gone. */
+export const metaVoters = (nodes: number): number => (nodes >= 5 ? 5 : nodes >= 3 ? 3 : 1);
 
 export class MetaPlacement implements Placement {
   readonly #nodeId: string;

@@ -31,11 +31,8 @@ const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const PENDING_REQUESTS_MAX = 100_000;
 /** A log longer than this is made shorter by flushing, however little is in memory. */
 const LOG_BYTES_MAX = 512 * 1024 * 1024;
-const MAINTENANCE_INTERVAL_MS = 5_000;
+const MAINTENANCE_INTERVAL_MS = 1_000;
 const RETRY_AFTER_MS = 50;
-/** How often a node whose log is full tries whether there is space again. */
-const PROBE_INTERVAL_MS = 1_000;
-const PROBED_GROUP = 1;
 
 /** What a store is made of. */
 export interface StoreParts {
@@ -69,11 +66,16 @@ export class Store implements StateMachine {
   #waitingForStorage = false;
   /** Why no write can be taken any more. */
   #ended: NodeError | undefined;
+  /** Why no write can be done any more, accepted or not. */
+  #failure: NodeError | undefined;
+  /** Accepted writes that wait to know who leads their group. */
+  #unsettled = 0;
   #drain: Promise<void> | undefined;
   #drained: (() => void) | undefined;
   #activeShards = 0;
   #maintenance: TimerHandle | undefined;
-  #refusing: string | undefined;
+  /** Writes of time on their way. */
+  readonly #timeRequests = new Set<TimeRequest>();
 
   private constructor(parts: StoreParts) {
     this.#log = parts.log;
@@ -129,7 +131,7 @@ export class Store implements StateMachine {
 
   /** Why writes are refused now; undefined when they are not. */
   get refusal(): string | undefined {
-    return this.#refusing ?? this.#storage.refusal;
+    return this.#log.refusal?.message ?? this.#storage.refusal;
   }
 
   /** Groups that have been written to, ascending. */
@@ -270,8 +272,11 @@ export class Store implements StateMachine {
       deadlineMs,
       sink: NO_SINK,
       cancelled: false,
-      settled,
+      settled: (error) => {
+        if (this.#timeRequests.delete(request)) settled(error);
+      },
     };
+    this.#timeRequests.add(request);
     this.write(group, request);
   }
 
@@ -297,13 +302,25 @@ export class Store implements StateMachine {
 
   /** Queues a write for the next turn, or refuses it. */
   write(group: number, request: WriteRequest): void {
-    const settled = this.#ended === undefined ? this.#log.settled(group) : undefined;
+    if (this.#ended !== undefined) {
+      failRequest(request, this.#ended);
+      return;
+    }
+    const settled = this.#log.settled(group);
     if (settled === undefined) this.#write(group, request);
-    else {
-      settled.then(
-        () => this.#write(group, request),
-        (error) => failRequest(request, asNodeError(error)),
-      );
+    else void this.#writeSettled(settled, group, request);
+  }
+
+  async #writeSettled(settled: Promise<void>, group: number, request: WriteRequest): Promise<void> {
+    this.#unsettled++;
+    try {
+      await settled;
+      this.#write(group, request);
+    } catch (error) {
+      failRequest(request, asNodeError(error));
+    } finally {
+      this.#unsettled--;
+      this.#settleDrain();
     }
   }
 
@@ -322,12 +339,13 @@ export class Store implements StateMachine {
   }
 
   #refusalOf(group: number): NodeError | undefined {
-    if (this.#ended !== undefined) return this.#ended;
+    if (this.#failure !== undefined) return this.#failure;
     if (this.#log.leaderTerm(group) === undefined) return this.#log.notLeader(group);
     if (this.#pendingBytes > PENDING_BYTES_MAX || this.#pendingRequests > PENDING_REQUESTS_MAX) {
       const message = `Too many writes wait for the log (${this.#pendingRequests} with ${this.#pendingBytes} bytes); nothing was written. Try again later.`;
       return new NodeError('RESOURCE_EXHAUSTED', message, { retryAfterMs: RETRY_AFTER_MS });
     }
+    if (this.#log.refusal !== undefined) return this.#log.refusal;
     const refusal = this.#storage.refusal;
     if (refusal !== undefined) return new NodeError('RESOURCE_EXHAUSTED', refusal);
     return undefined;
@@ -360,6 +378,7 @@ export class Store implements StateMachine {
     this.#pendingGauge.set(this.#pendingRequests);
     if (turn.length > 0) this.#log.propose(turn);
     else this.#settleDrain();
+    if (this.#pending.size > 0) this.#scheduleTurn();
   }
 
   #countPending(): void {
@@ -454,45 +473,34 @@ export class Store implements StateMachine {
   applied(context: unknown, result: unknown): void {
     const requests = context as readonly WriteRequest[];
     const verdicts = result as readonly Verdict[];
-    this.#writesWork();
     for (let i = 0; i < requests.length; i++) answer(requests[i]!, verdicts[i]!);
   }
 
   refused(context: unknown, error: NodeError): void {
-    if (error.code === 'RESOURCE_EXHAUSTED' && this.#refusing === undefined) {
-      this.#refusing = error.message;
-      this.#scheduleProbe();
-      this.#meter.event({ type: 'node.writes_refused', atMs: this.#clock.now(), reason: error.message });
-    }
     for (const request of context as readonly WriteRequest[]) failRequest(request, error);
   }
 
   idle(): void {
-    this.#settleDrain();
+    if (this.#pending.size > 0) this.#scheduleTurn();
+    else this.#settleDrain();
+  }
+
+  refusalChanged(): void {
+    const { refusal } = this.#log;
+    const atMs = this.#clock.now();
+    if (refusal === undefined) {
+      this.#meter.event({ type: 'node.writes_resumed', atMs });
+      return;
+    }
+    this.#meter.event({ type: 'node.writes_refused', atMs, reason: refusal.message });
+    // Reads that wait for them need not wait for space.
+    for (const request of this.#timeRequests) request.settled(refusal);
   }
 
   stopped(error: NodeError): void {
     this.#ended = error;
+    this.#failure = error;
     this.#failPending(error);
-  }
-
-  /** A node that refuses writes may get none: it tries by itself, with a time entry, whether they work again. */
-  #scheduleProbe(): void {
-    this.#clock.setTimer(
-      PROBE_INTERVAL_MS,
-      () => {
-        if (this.#refusing === undefined || this.#ended !== undefined) return;
-        this.#scheduleProbe();
-        this.commitTime(PROBED_GROUP, 0, Number.POSITIVE_INFINITY, () => {});
-      },
-      { unref: true },
-    );
-  }
-
-  #writesWork(): void {
-    if (this.#refusing === undefined) return;
-    this.#refusing = undefined;
-    this.#meter.event({ type: 'node.writes_resumed', atMs: this.#clock.now() });
   }
 
   #shard(group: number): Shard {
@@ -513,6 +521,7 @@ export class Store implements StateMachine {
 
   #maintain(): void {
     if (this.#ended !== undefined) return;
+    if (this.#storage.isFull) this.#log.giveUpReserve();
     const done = () => this.#scheduleMaintenance();
     if (this.#log.stats().bytes > LOG_BYTES_MAX) this.#storage.flush().then(done, done);
     else done();
@@ -537,7 +546,7 @@ export class Store implements StateMachine {
 
   /** No write waits or is on its way. */
   get #quiet(): boolean {
-    return this.#pending.size === 0 && !this.#log.busy;
+    return this.#pending.size === 0 && this.#unsettled === 0 && !this.#log.busy;
   }
 
   #settleDrain(): void {

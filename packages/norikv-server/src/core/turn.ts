@@ -8,6 +8,8 @@ import type { Proposal } from '../ports/replicated-log.js';
 
 /** Bytes of entries in one turn, beyond which the rest waits for the next. */
 const TURN_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of keys and values in one entry, beyond which a request begins another; a single request may be larger. */
+const ENTRY_BYTES_MAX = 1024 * 1024;
 /** The buffer is given back when a turn has grown it beyond this. */
 const BUFFER_KEEP_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -107,13 +109,16 @@ const splitIntoEntries = (requests: WriteRequest[]): WriteRequest[][] => {
   const entries: WriteRequest[][] = [];
   let entry: WriteRequest[] = [];
   let keys = new Set<string>();
+  let bytes = 0;
   for (const request of requests) {
     const own = request.operations.map(({ key }) => keyText(key));
-    if (own.some((key) => keys.has(key))) {
+    if (bytes >= ENTRY_BYTES_MAX || own.some((key) => keys.has(key))) {
       entries.push(entry);
       entry = [];
       keys = new Set();
+      bytes = 0;
     }
+    bytes += requestBytes(request);
     for (const key of own) keys.add(key);
     entry.push(request);
   }

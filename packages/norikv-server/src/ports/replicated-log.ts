@@ -63,7 +63,9 @@ export interface StateMachine {
   applied(context: unknown, result: unknown): void;
   /** An entry this node proposed was not applied; the error says whether it may still be. */
   refused(context: unknown, error: NodeError): void;
-  /** No entry that this node proposed is on its way. */
+  /** {@link ReplicatedLog.refusal} has come, or gone. */
+  refusalChanged(): void;
+  /** The log takes a turn again, or no entry that this node proposed is on its way any more. */
   idle(): void;
   /** The log has failed and takes no turn any more. */
   stopped(error: NodeError): void;
@@ -82,6 +84,8 @@ export interface ReplayReport {
   /** Groups that have a replica here. */
   readonly groups: number;
   readonly entriesReplayed: number;
+  /** A torn tail that was cut off: what nobody had been told was stored. */
+  readonly cut: { readonly file: string; readonly offset: number; readonly bytes: number } | undefined;
 }
 
 /** The log of a store. */
@@ -91,7 +95,7 @@ export interface ReplicatedLog {
    * applied all that was committed.
    */
   start(machine: StateMachine): Promise<ReplayReport>;
-  /** False once the log has failed or is closed. */
+  /** False while so much is on its way that more would only wait, and once the log has failed or is closed. */
   readonly accepting: boolean;
   /** True while an entry that this node proposed is on its way. */
   readonly busy: boolean;
@@ -115,6 +119,8 @@ export interface ReplicatedLog {
   readBarrier(group: number): Promise<void>;
   /** Why writes are refused at the moment; undefined when they are not. */
   readonly refusal: NodeError | undefined;
+  /** The tables beside the log have no space: gives up what is put aside for that. */
+  giveUpReserve(): void;
   /** Rejects never, resolves with the error that makes going on unsafe (a failed fsync). */
   readonly failed: Promise<Error>;
   stats(): LogStats;

@@ -87,6 +87,8 @@ export interface Storage {
   whenWritable(): Promise<void>;
   /** Why writes must be refused now (for instance: no space left); undefined when all is well. */
   readonly refusal: string | undefined;
+  /** Memory cannot be written to tables for want of space, though writes may still be taken. */
+  readonly isFull: boolean;
   cursor(reverse: boolean): StorageCursor;
   /** Copies a group as it is committed now; reading it may come later. */
   copyGroup(group: number): GroupCopy;

@@ -118,6 +118,7 @@ describe('values', () => {
       memtableBytes: 16 * 1024 * 1024,
       blockCacheBytes: 2 * 1024 * 1024,
       logSegmentBytes: 128 * 1024 * 1024,
+      ballastBytes: 64 * 1024 * 1024,
       drainTimeoutMs: 0,
       allowedHosts: ['kv.example', '::1'],
       fsync: 'always',

@@ -2,9 +2,8 @@
 // between call and return.
 import { type Clock, systemClock } from 'nori-io';
 import { MemoryFileSystem } from 'nori-io/memory';
-import { VirtualClock } from 'nori-testkit';
 import { afterEach, expect, test } from 'vitest';
-import { type Fixture, get, openFixture, put, scanAll } from './fixture.js';
+import { type Fixture, get, HeldClock, openFixture, put, scanAll } from './fixture.js';
 
 let fixture: Fixture | undefined;
 afterEach(async () => {
@@ -16,7 +15,7 @@ const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** A store in which `k` was replaced, while it lived and on condition of its version, by a write that is in the log's hands; the clock is past its expiry. */
 const replaceAtTheEdge = async () => {
-  const clock = new VirtualClock();
+  const clock = new HeldClock();
   const fs = new MemoryFileSystem();
   fixture = await openFixture({ fs, clock });
   const { node } = fixture;

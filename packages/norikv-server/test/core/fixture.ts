@@ -4,6 +4,7 @@ import { systemClock } from 'nori-io';
 import { MemoryFileSystem } from 'nori-io/memory';
 import { inlineExecutor } from 'nori-lsm';
 import { noopMeter } from 'nori-observe';
+import { VirtualClock } from 'nori-testkit';
 import { loadKeyHasher } from 'norikv-protocol';
 import { KvService } from '../../src/core/kv-service.js';
 import { Router } from '../../src/core/router.js';
@@ -13,6 +14,13 @@ import { GROUP_COUNT_MAX, SHARD_COUNT } from '../../src/domain/placement.js';
 import type { Version } from '../../src/domain/version.js';
 import { type OpenedStore, openStore, type StoreEnvironment, type StoreSettings } from '../../src/node.js';
 import type { KvNode, ReadConsistency, ScanQuery, WriteIdentity, WriteOperation } from '../../src/ports/kv.js';
+
+/** Time stands still until the test moves it; turns of the event loop are real, since the log needs them. */
+export class HeldClock extends VirtualClock {
+  override nextTurn(fn: () => void): void {
+    systemClock.nextTurn(fn);
+  }
+}
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -27,6 +35,8 @@ const SETTINGS: StoreSettings = {
   memtableBytes: 64 * 1024,
   blockCacheBytes: 1024 * 1024,
   logSegmentBytes: 64 * 1024,
+  ballastPath: '/data/ballast',
+  ballastBytes: 0,
   fsync: 'batch',
 };
 

@@ -1,7 +1,6 @@
 // A write is never applied twice, whatever the shard has forgotten.
-import { VirtualClock } from 'nori-testkit';
 import { afterEach, expect, test } from 'vitest';
-import { type Fixture, get, openFixture, put } from './fixture.js';
+import { type Fixture, get, HeldClock, openFixture, put } from './fixture.js';
 
 let fixture: Fixture | undefined;
 afterEach(async () => {
@@ -18,7 +17,7 @@ const identity = (client: number, sequence: number, ageMs = 0) => ({
 });
 
 test('a retry that takes longer to arrive than the first attempt did is not applied after its client was forgotten', async () => {
-  const clock = new VirtualClock();
+  const clock = new HeldClock();
   fixture = await openFixture({ clock });
   const { node } = fixture;
   // Sent, arrives and is applied 1 ms later; the answer is lost.
@@ -36,7 +35,7 @@ test('a retry that takes longer to arrive than the first attempt did is not appl
 });
 
 test('a retry is not applied after the clock of the node has jumped ahead', async () => {
-  const clock = new VirtualClock();
+  const clock = new HeldClock();
   fixture = await openFixture({ clock });
   const { node } = fixture;
   await put(node, '{t}k', 'first', { identity: identity(1, 1) });
@@ -50,7 +49,7 @@ test('a retry is not applied after the clock of the node has jumped ahead', asyn
 });
 
 test('new writes are taken while the clock stands behind the time of the shard, however many clients there are', async () => {
-  const clock = new VirtualClock();
+  const clock = new HeldClock();
   fixture = await openFixture({ clock });
   const { node } = fixture;
   await put(node, '{t}k', 'v');

@@ -9,9 +9,12 @@ test('a store that refused a write for want of space is ready again once there i
   await put(node, 'a', 'v');
   fs.capacityBytes = 1;
   // More than the room that the log has made ahead.
-  await expect(put(node, 'b', 'v'.repeat(200_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+  const waiting = put(node, 'b', 'v'.repeat(200_000));
+  await expect.poll(() => store.refusal).toContain('full');
+  await expect(put(node, 'c', 'v')).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
   fs.capacityBytes = Number.POSITIVE_INFINITY;
   // A load balancer that looks at /readyz sends nothing to this node meanwhile.
   await expect.poll(() => store.refusal, { timeout: 20_000 }).toBeUndefined();
+  await waiting;
   await store.close({ flush: false });
 }, 25_000);

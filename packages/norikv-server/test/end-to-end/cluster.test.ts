@@ -48,12 +48,26 @@ const until = async (what: string, holds: () => Promise<boolean>): Promise<void>
   throw new Error(`Waited in vain until ${what}\n${[...nodes.values()].map((node) => node.log()).join('\n')}`);
 };
 
+/** Elections may take longer on a machine that is busy: what nobody led in time is asked again. */
+const persist = async <T>(ask: () => Promise<T>): Promise<T> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (attempt === 10 || (error as { code?: unknown }).code !== 'QUORUM_UNAVAILABLE') throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+};
+
 const put = async (through: number, from: number, value: string): Promise<void> => {
   const client = await NoriClient.connect({ endpoints: [nodes.get(through)!.rpc] });
   try {
     for (let i = 0; i < KEYS; i += 50) {
       await Promise.all(
-        Array.from({ length: 50 }, (_, j) => client.put(`key ${from + i + j}`, value, { timeoutMs: 20_000 })),
+        Array.from({ length: 50 }, (_, j) =>
+          persist(() => client.put(`key ${from + i + j}`, value, { timeoutMs: 20_000 })),
+        ),
       );
     }
   } finally {
@@ -67,7 +81,7 @@ const missing = async (through: number, from: number, value: string): Promise<st
     const wrong: string[] = [];
     await Promise.all(
       Array.from({ length: KEYS }, async (_, i) => {
-        const found = await client.get(`key ${from + i}`, { timeoutMs: 20_000 });
+        const found = await persist(() => client.get(`key ${from + i}`, { timeoutMs: 20_000 }));
         if (found === undefined || new TextDecoder().decode(found.value) !== value) wrong.push(`key ${from + i}`);
       }),
     );
@@ -94,7 +108,7 @@ test('three nodes form one cluster and agree on all shards, their leaders spread
   }
 });
 
-test('what is written through one node is read through every other', { timeout: 60_000 }, async () => {
+test('what is written through one node is read through every other', { timeout: 120_000 }, async () => {
   await put(1, 0, 'first');
   for (const number of NODES) expect(await missing(number, 0, 'first'), `through n${number}`).toEqual([]);
 });
@@ -121,7 +135,7 @@ test('one node is killed: the others go on; it comes back and takes part again',
   });
 });
 
-test('all end, all start again, and everything is there', { timeout: 60_000 }, async () => {
+test('all end, all start again, and everything is there', { timeout: 120_000 }, async () => {
   const codes = await Promise.all([...nodes.values()].map((node) => node.stop()));
   expect(codes).toEqual([0, 0, 0]);
   await Promise.all(NODES.map(launch));

@@ -54,7 +54,7 @@ const fill = async (node: LaunchedNode, from: number, to: number): Promise<void>
 };
 
 const logSegments = async (): Promise<string[]> => {
-  const log = join(dir.path, 'store-0/log');
+  const log = join(dir.path, 'store-0/raft');
   return (await readdir(log))
     .filter((name) => name.endsWith('.wal'))
     .sort()

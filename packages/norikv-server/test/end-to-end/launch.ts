@@ -45,6 +45,10 @@ export const launchNode = async (dataDir: string, args: readonly string[] = []):
     [BINARY, 'start', '--data-dir', dataDir, '--rpc-addr', '127.0.0.1:0', '--http-addr', '127.0.0.1:0', ...args],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
+  // A test that gives up while its node still starts leaves no process behind.
+  const killLast = () => child.kill('SIGKILL');
+  process.once('exit', killLast);
+  child.once('close', () => process.off('exit', killLast));
   let stdout = '';
   let stderr = '';
   child.stderr.on('data', (chunk) => (stderr += String(chunk)));

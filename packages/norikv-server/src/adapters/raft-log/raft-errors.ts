@@ -1,6 +1,6 @@
 // What nori-raft reports, in the words of the node: did it happen, may it still, and what to do.
 import { RaftError } from 'nori-raft';
-import { NodeError } from '../../domain/node-error.js';
+import { asNodeError, NodeError } from '../../domain/node-error.js';
 
 const RETRY_AFTER_MS = 50;
 
@@ -42,18 +42,21 @@ export const writeError = (cause: unknown, notLeader: () => NodeError): NodeErro
   }
 };
 
-/** The error of a call whose group could not be made here. */
-export const makeError = (cause: unknown): NodeError => {
-  const code = (cause as { readonly code?: unknown } | undefined)?.code;
-  return code === 'RAFT_NO_SPACE' || code === 'WAL_NO_SPACE' ? noSpace(cause) : unavailable(cause);
-};
-
-const noSpace = (cause: unknown): NodeError =>
+/** The disk of the log is full. */
+export const noSpace = (cause: unknown): NodeError =>
   new NodeError(
     'RESOURCE_EXHAUSTED',
     'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
     { cause },
   );
+
+/** The error of a replica that could not be made or taken up. */
+export const makingError = (cause: unknown): NodeError => {
+  // The log itself says so when it is the first record of the group that finds no space.
+  if ((cause as { readonly code?: unknown } | undefined)?.code === 'WAL_NO_SPACE') return noSpace(cause);
+  if (!(cause instanceof RaftError)) return asNodeError(cause);
+  return cause.code === 'RAFT_NO_SPACE' ? noSpace(cause) : unavailable(cause);
+};
 
 /** The error of a read that had to ask the group. */
 export const readError = (cause: unknown, notLeader: () => NodeError): NodeError => {

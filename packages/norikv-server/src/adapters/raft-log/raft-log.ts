@@ -5,20 +5,25 @@
 import type { Clock } from 'nori-io';
 import type { Counter, Meter } from 'nori-observe';
 import { MultiRaft, type PeerTransport, type RaftEvent, type RaftGroup } from 'nori-raft';
-import type { WalStorage } from 'nori-raft/wal-storage';
 import { votersOnly } from '../../domain/group-config.js';
 import { NodeError } from '../../domain/node-error.js';
 import type { Placement } from '../../ports/placement.js';
 import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
 import { GroupMachine } from './group-machine.js';
-import { makeError, readError, writeError } from './raft-errors.js';
+import type { GuardedStorage } from './guarded-storage.js';
+import { makingError, noSpace, readError, writeError } from './raft-errors.js';
 import { RaftGroupControl } from './raft-group-control.js';
 import { RoleWaiters } from './role-waiters.js';
+
+/** Bytes of an entry: a request of the greatest length, behind others that share the entry. */
+const ENTRY_BYTES_MAX = 6 * 1024 * 1024;
+/** Bytes on their way, beyond which the store gathers rather than proposes: below what one group may have uncommitted. */
+const UNDER_WAY_BYTES_MAX = 8 * 1024 * 1024;
 
 /** What a log is made of. */
 export interface RaftLogParts {
   readonly nodeId: string;
-  readonly storage: WalStorage;
+  readonly storage: GuardedStorage;
   readonly transport: PeerTransport;
   readonly placement: Placement;
   readonly clock: Clock;
@@ -44,7 +49,8 @@ export class RaftLog implements ReplicatedLog {
   #multi!: MultiRaft;
   #open = false;
   #underWay = 0;
-  #applied = 0;
+  #underWayBytes = 0;
+  #refusal: NodeError | undefined;
   #closing: Promise<void> | undefined;
   #fail!: (error: Error) => void;
 
@@ -62,6 +68,7 @@ export class RaftLog implements ReplicatedLog {
 
   async start(machine: StateMachine): Promise<ReplayReport> {
     this.#machine = this.#parts.wrap?.(machine) ?? machine;
+    this.#parts.storage.onRefusal = () => this.#refusalChanged();
     const { nodeId, clock, storage, transport, random, placement } = this.#parts;
     this.#multi = await MultiRaft.open({
       nodeId,
@@ -69,6 +76,7 @@ export class RaftLog implements ReplicatedLog {
       storage,
       transport,
       random,
+      entryBytesMax: ENTRY_BYTES_MAX,
       onEvent: (event) => this.#onEvent(event),
       onUnknownGroup: (group) => void this.#make(group)?.catch(() => {}),
     });
@@ -76,14 +84,20 @@ export class RaftLog implements ReplicatedLog {
     this.#open = true;
     const groups = new Set(this.#machine.activeGroups());
     for (const { groupId, removed } of storage.storedGroups) if (!removed) groups.add(groupId);
+    let entriesReplayed = 0;
+    for (const { groupId, removed } of storage.storedGroups) {
+      if (removed) continue;
+      const applied = this.#machine.position(groupId)?.index ?? 0;
+      entriesReplayed += Math.max(0, storage.log(groupId).lastIndex() - applied);
+    }
     await Promise.all([...groups].map((group) => this.#make(group)));
     const alone = [...groups].filter((group) => placement.replicaOf(group)?.voters.length === 1);
-    await Promise.all(alone.map((group) => this.readBarrierOf(group)));
-    return { groups: groups.size, entriesReplayed: this.#applied };
+    await Promise.all(alone.map((group) => this.#caughtUp(group)));
+    return { groups: groups.size, entriesReplayed, cut: storage.cut };
   }
 
   /** Waits until a group leads and has applied what it had committed. */
-  private async readBarrierOf(group: number): Promise<void> {
+  async #caughtUp(group: number): Promise<void> {
     await this.settled(group);
     await this.readBarrier(group);
   }
@@ -100,14 +114,19 @@ export class RaftLog implements ReplicatedLog {
     const stateMachine = new GroupMachine(group, this.#machine, config);
     const made = this.#multi
       .createGroup({ groupId: group, replicaId, peers, bootstrap, preferredLeader, stateMachine })
-      .then(() => {})
+      .then(
+        () => {},
+        (error: unknown) => {
+          throw makingError(error);
+        },
+      )
       .finally(() => this.#making.delete(group));
     this.#making.set(group, made);
     return made;
   }
 
   get accepting(): boolean {
-    return this.#open;
+    return this.#open && this.#underWayBytes < UNDER_WAY_BYTES_MAX;
   }
 
   get busy(): boolean {
@@ -119,29 +138,32 @@ export class RaftLog implements ReplicatedLog {
       const { group, data, context } = turn[i]!;
       const replica = this.#multi.group(group);
       this.#underWay++;
+      this.#underWayBytes += data.length;
       if (replica === undefined) {
         this.#machine.refused(context, this.notLeader(group));
-        this.#done();
+        this.#done(data.length);
         continue;
       }
       replica.propose(data).then(
         ({ result }) => {
           this.#machine.applied(context, result);
-          this.#done();
+          this.#done(data.length);
         },
         (error: unknown) => {
           this.#machine.refused(
             context,
             writeError(error, () => this.notLeader(group)),
           );
-          this.#done();
+          this.#done(data.length);
         },
       );
     }
   }
 
-  #done(): void {
-    if (--this.#underWay === 0) this.#machine.idle();
+  #done(bytes: number): void {
+    const wasFull = this.#underWayBytes >= UNDER_WAY_BYTES_MAX;
+    this.#underWayBytes -= bytes;
+    if (--this.#underWay === 0 || (wasFull && this.#underWayBytes < UNDER_WAY_BYTES_MAX)) this.#machine.idle();
   }
 
   settled(group: number): Promise<void> | undefined {
@@ -149,12 +171,7 @@ export class RaftLog implements ReplicatedLog {
     if (replica !== undefined) return replica.leader !== 0 ? undefined : this.#roles.wait(group);
     // A new group is made where it shall be led: there it has a leader at once.
     if (this.#isLedElsewhere(group)) return undefined;
-    return this.#make(group)?.then(
-      () => this.settled(group),
-      (error: unknown) => {
-        throw makeError(error);
-      },
-    );
+    return this.#make(group)?.then(() => this.settled(group));
   }
 
   /** No replica was made here yet, and another node is the one that is to lead the group. */
@@ -221,7 +238,17 @@ export class RaftLog implements ReplicatedLog {
   }
 
   get refusal(): NodeError | undefined {
-    return undefined;
+    return this.#refusal;
+  }
+
+  #refusalChanged(): void {
+    const { refusal } = this.#parts.storage;
+    this.#refusal = refusal === undefined ? undefined : noSpace(refusal);
+    this.#machine.refusalChanged();
+  }
+
+  giveUpReserve(): void {
+    void this.#parts.storage.giveUp();
   }
 
   #onEvent(event: RaftEvent): void {

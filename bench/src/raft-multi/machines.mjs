@@ -3,7 +3,7 @@ import { open, rm } from 'node:fs/promises';
 
 const CHUNK = new Uint8Array(256 * 1024).fill(7);
 /** So much is written before it is synced: a gibibyte in the page cache would hold up everyone else's syncs. */
-const SYNC_BYTES = 8 * 2 ** 20;
+const SYNC_BYTES = 2 ** 20;
 const noConfig = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
 
 /** Counts what it applies. What is applied counts as durable at once, so the log is compacted behind it. */

@@ -16,7 +16,7 @@ export { MultiRaft, type MultiRaftStats } from './multi/multi-raft.js';
 export { type OutcomeRequest, OutcomeSession } from './multi/outcome-session.js';
 export type * from './multi/ports.js';
 export type { Applied } from './multi/proposals.js';
-export type { GroupOptions, RaftGroup } from './multi/raft-group.js';
+export type { GroupOptions, ProposalOutcome, RaftGroup } from './multi/raft-group.js';
 export { encodeRequest, type RequestIdentity, type TimedIdentity } from './multi/request-codec.js';
 export type { CallOptions } from './multi/waiting.js';
 export type { EtcdOptions, LeaseOptions, RaftOptions } from './options.js';

@@ -251,11 +251,20 @@ export class RaftCore {
     return leaseNowMs < this.leaseExpiresAtMs ? this.#r.log.committed : undefined;
   }
 
-  /** Until when, on the clock of leases, nobody else can lead; 0: no lease. */
+  /** Nobody else has a say. */
+  get isSoleVoter(): boolean {
+    return this.#r.isSoleVoter;
+  }
+
+  /**
+   * Until when, on the clock of leases, nobody else can lead; 0: no lease. The only voter has it for ever: whatever configuration comes
+   * next, nobody is elected in it without this vote.
+   */
   get leaseExpiresAtMs(): number {
     const r = this.#r;
     const { leaseMs } = r.guard;
     if (leaseMs === 0 || r.role !== 'leader' || r.transferee !== 0 || !r.hasCommittedInTerm) return 0;
+    if (this.isSoleVoter) return Number.POSITIVE_INFINITY;
     if (r.rounds.confirmed <= r.roundsWithoutLease || r.rounds.confirmedStartMs === undefined) return 0;
     return r.rounds.confirmedStartMs + leaseMs;
   }

@@ -26,7 +26,7 @@ import type { GroupHost, Turn } from './group-host.js';
 import { OpenedSnapshots } from './opened-snapshots.js';
 import type { GroupLog, Mark, NodeId, StagedSnapshot, StateMachine } from './ports.js';
 import { type Applied, ProposalQueue } from './proposals.js';
-import type { GroupOptions, RaftGroup } from './raft-group.js';
+import type { GroupOptions, ProposalOutcome, RaftGroup } from './raft-group.js';
 import { ReadQueue } from './reads.js';
 import { busy, emptyProposal, notLeader, READS_MAX, refusalOf, tooLarge } from './refusals.js';
 import { RestingCore } from './resting-core.js';
@@ -144,8 +144,7 @@ export class GroupDriver implements RaftGroup {
 
   /** Nobody else has a say: it need not wait before it leads. */
   get isSoleVoter(): boolean {
-    const { voters, votersOutgoing } = this.core.config;
-    return voters.length === 1 && voters[0] === this.replicaId && votersOutgoing.length === 0;
+    return this.#core.isSoleVoter;
   }
 
   get leader(): number {
@@ -161,15 +160,8 @@ export class GroupDriver implements RaftGroup {
   }
 
   propose(data: Uint8Array, options: CallOptions = {}): Promise<Applied<unknown>> {
-    // Before room is taken for it.
-    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options);
+    const refusal = this.failure ?? this.#host.refusal ?? refusalOf(options) ?? this.#refuses(data);
     if (refusal !== undefined) return Promise.reject(refusal);
-    // Said now rather than in the next turn: the caller can go to the leader at once.
-    if (this.#core.role !== 'leader') return Promise.reject(notLeader(this));
-    if (data.length > this.#host.options.entryBytesMax)
-      return Promise.reject(tooLarge(data.length, this.#host.options));
-    if (data.length === 0) return Promise.reject(emptyProposal());
-    if (!this.#host.takeProposalBytes(data.length)) return Promise.reject(busy());
     return Waiter.promise<Applied<unknown>>(
       this.#deadline(options),
       options.signal,
@@ -179,6 +171,32 @@ export class GroupDriver implements RaftGroup {
         this.#host.called(this);
       },
     );
+  }
+
+  proposeDirect(data: Uint8Array, outcome: ProposalOutcome<unknown>): void {
+    const refusal = this.#refuses(data);
+    if (refusal !== undefined) {
+      outcome.failed(refusal);
+      return;
+    }
+    const waiter = Waiter.direct<Applied<unknown>>(
+      this.#deadline(NO_OPTIONS),
+      (applied) => outcome.applied(applied.result),
+      (error) => outcome.failed(error as Error),
+    );
+    this.#proposals.push(data, waiter);
+    this.#host.called(this);
+  }
+
+  /** Why a proposal is not taken; else room is taken for it. */
+  #refuses(data: Uint8Array): Error | undefined {
+    const refusal = this.failure ?? this.#host.refusal;
+    if (refusal !== undefined) return refusal;
+    // Said now rather than in the next turn: the caller can go to the leader at once.
+    if (this.#core.role !== 'leader') return notLeader(this);
+    if (data.length > this.#host.options.entryBytesMax) return tooLarge(data.length, this.#host.options);
+    if (data.length === 0) return emptyProposal();
+    return this.#host.takeProposalBytes(data.length) ? undefined : busy();
   }
 
   read(options: CallOptions = {}): Promise<number> {
@@ -198,6 +216,11 @@ export class GroupDriver implements RaftGroup {
   }
 
   leaseRead<T>(read: () => T): { readonly value: T } | undefined {
+    // At rest a leader has a lease too, but knows it only when awake; the only voter needs no clock for it.
+    if (this.failure === undefined && this.#core.leaseExpiresAtMs === Number.POSITIVE_INFINITY) {
+      if (this.#core.appliedIndex < this.#core.commitIndex || this.#installing !== undefined) return undefined;
+      return { value: read() };
+    }
     const { core } = this;
     const { clock } = this.#host;
     const index = this.failure === undefined ? core.leaseRead(clock.leaseLatestMs()) : undefined;
@@ -441,11 +464,9 @@ export class GroupDriver implements RaftGroup {
   }
 
   #compact(): void {
-    let index = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
-    if (index >= this.#log.firstIndex()) {
-      index = Math.min(index, this.#core.lowestMatch);
-      if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
-    }
+    const stored = Math.min(this.machine.durableIndex(), this.#core.appliedIndex);
+    const index = Math.min(stored, this.#core.lowestMatch);
+    if (index >= this.#log.firstIndex()) this.#host.options.storage.compact(this.groupId, index);
     this.mayCompact = this.#log.firstIndex() <= this.#log.lastIndex();
   }
 
@@ -571,6 +592,8 @@ export class GroupDriver implements RaftGroup {
     return this.#host.clock.nowMs() + (timeoutMs ?? this.#host.options.timeoutMs);
   }
 }
+
+const NO_OPTIONS: CallOptions = {};
 
 /** Messages that a node whose disk stands still does not send: they would keep a leader in office, or make one. */
 const KEEPS_ALIVE: ReadonlySet<string> = new Set([

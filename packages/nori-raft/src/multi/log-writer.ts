@@ -27,9 +27,14 @@ export interface LogWriterHost {
   failed(cause: unknown): void;
 }
 
+interface Queued extends PendingWrite {
+  /** Of data. */
+  readonly bytes: number;
+}
+
 export class LogWriter {
   readonly #host: LogWriterHost;
-  #pending: PendingWrite[] = [];
+  #pending: Queued[] = [];
   #writing = false;
   #end: RaftError | undefined;
   /** Bytes of data that wait to be durable. */
@@ -51,8 +56,9 @@ export class LogWriter {
       write.failed(this.#end);
       return;
     }
-    this.#pending.push(write);
-    this.bytes += dataBytes(write.writes);
+    const bytes = dataBytes(write.writes);
+    this.#pending.push({ ...write, bytes });
+    this.bytes += bytes;
     if (!this.#writing) void this.#writeAll();
   }
 
@@ -73,14 +79,14 @@ export class LogWriter {
         continue;
       }
       this.writes++;
-      for (const { writes } of batch) this.bytes -= dataBytes(writes);
+      for (const { bytes } of batch) this.bytes -= bytes;
       for (const { done } of batch) done();
       this.#host.written();
     }
     this.#writing = false;
   }
 
-  async #notWritten(batch: readonly PendingWrite[], error: unknown): Promise<void> {
+  async #notWritten(batch: readonly Queued[], error: unknown): Promise<void> {
     const isNoSpace = error instanceof RaftError && error.code === 'RAFT_NO_SPACE';
     if (this.#end === undefined && isNoSpace) {
       this.#pending = [...batch, ...this.#pending];
@@ -93,12 +99,12 @@ export class LogWriter {
   }
 
   /** The oldest writes that wait, as many as make a write that is not too large. */
-  #take(): PendingWrite[] {
+  #take(): Queued[] {
     const pending = this.#pending;
     if (pending.length > 1) {
       let count = 1;
-      for (let bytes = dataBytes(pending[0]!.writes); count < pending.length; count++) {
-        bytes += dataBytes(pending[count]!.writes);
+      for (let { bytes } = pending[0]!; count < pending.length; count++) {
+        bytes += pending[count]!.bytes;
         if (bytes > WRITE_BYTES_MAX) return pending.splice(0, count);
       }
     }

@@ -36,7 +36,7 @@ export interface MultiRaftOptions {
   readonly snapshotsMax?: number;
   /** Bytes of a snapshot in one frame. Default 256 KiB, at most 7 MiB. */
   readonly snapshotChunkBytes?: number;
-  /** Bytes of snapshots sent in a second, all together. Default 64 MiB. */
+  /** Bytes of snapshots sent in a second, all together. Default 32 MiB. */
   readonly snapshotBytesPerSecond?: number;
   /** Leaderships handed back to preferred replicas in a second. Default 20. */
   readonly transfersPerSecond?: number;
@@ -76,7 +76,7 @@ export function resolveMultiOptions(options: MultiRaftOptions): ResolvedMultiOpt
     uncommittedBytesMax: options.uncommittedBytesMax ?? 16 * MIB,
     snapshotsMax: options.snapshotsMax ?? 2,
     snapshotChunkBytes: options.snapshotChunkBytes ?? 256 * 1024,
-    snapshotBytesPerSecond: options.snapshotBytesPerSecond ?? 64 * MIB,
+    snapshotBytesPerSecond: options.snapshotBytesPerSecond ?? 32 * MIB,
     transfersPerSecond: options.transfersPerSecond ?? 20,
     onUnknownGroup: options.onUnknownGroup ?? (() => {}),
     onEvent: options.onEvent ?? (() => {}),

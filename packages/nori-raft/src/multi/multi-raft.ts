@@ -103,10 +103,11 @@ export class MultiRaft {
     );
     this.#writer = new LogWriter({
       storage: options.storage,
-      // What is durable is told at once, not in the next turn.
+      // What is durable is told at once, and what it commits is applied, not in the next turn.
       written: () => {
         this.#setNoSpace(options.storage.refusal);
-        this.#outbox.flush();
+        if (this.#awake.length > 0) this.#turn();
+        else this.#outbox.flush();
       },
       waitForSpace: (error) => this.#waitForSpace(error),
       failed: (cause) => this.#fail(cause),
@@ -288,11 +289,13 @@ export class MultiRaft {
   #scheduleTurn(): void {
     if (this.#turnScheduled) return;
     this.#turnScheduled = true;
-    this.options.clock.nextTurn(() => this.#turn());
+    this.options.clock.nextTurn(() => {
+      this.#turnScheduled = false;
+      this.#turn();
+    });
   }
 
   #turn(): void {
-    this.#turnScheduled = false;
     if (this.#closed || this.#failure !== undefined) return;
     this.#turns++;
     const groups = this.#awake;
@@ -547,6 +550,8 @@ export class MultiRaft {
         return multi.#stalled === undefined && multi.#noSpace === undefined;
       },
       get refusal() {
+        // What the storage put aside may be there again since the last tick.
+        if (multi.#noSpace !== undefined && !multi.#writer.isWriting) multi.#setNoSpace(multi.options.storage.refusal);
         return multi.#noSpace ?? multi.#stalled;
       },
       maySendSnapshot: () => multi.#sender.size + multi.#host.snapshotsOpened < multi.options.snapshotsMax,

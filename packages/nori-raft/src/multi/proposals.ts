@@ -74,7 +74,16 @@ export class ProposalQueue<Result> {
       if (next.index === index && next.term === term) next.waiter.resolve({ term, index, result });
       else next.waiter.reject(proposalLost());
     }
-    if (this.#head > 64 && this.#head * 2 > appended.length) {
+    this.#trim();
+  }
+
+  /** Lets go of what has been answered: many groups would keep much that is long over. */
+  #trim(): void {
+    const appended = this.#appended;
+    if (this.#head === appended.length) {
+      appended.length = 0;
+      this.#head = 0;
+    } else if (this.#head > 64 && this.#head * 2 > appended.length) {
       this.#appended = appended.slice(this.#head);
       this.#head = 0;
     }

@@ -51,6 +51,11 @@ export class Waiter<T> {
     return new Promise((resolve, reject) => start(new Waiter(resolve, reject, deadlineMs, signal, onAbort)));
   }
 
+  /** Without a promise: told at once, on the stack of what settles it. */
+  static direct<T>(deadlineMs: number, resolve: (value: T) => void, reject: (error: unknown) => void): Waiter<T> {
+    return new Waiter(resolve, reject, deadlineMs, undefined, ignore);
+  }
+
   resolve(value: T): void {
     if (this.#settle()) this.#resolve(value);
   }
@@ -66,6 +71,8 @@ export class Waiter<T> {
     return true;
   }
 }
+
+function ignore(): void {}
 
 /** Rejects and removes what is past its deadline; keeps the order of the rest. */
 export function expire<T extends { readonly waiter: Waiter<never> | Waiter<unknown> }>(

@@ -1,4 +1,4 @@
-// Bugs of the core, src/.
+// Bugs of the core, src/: a table, in the order of the items that MUTANTS.md lists in the end.
 import type { Patch } from './build.js';
 import { type Mutant, mutant } from './mutant.js';
 
@@ -14,7 +14,8 @@ export const COARSE_PROBES = patch(
   'this.next = Math.max(Math.min(rejected, (matchHint >> 1) + 1), this.match + 1);',
 );
 
-export const CORE_MUTANTS: readonly Mutant[] = [
+/** Changes of the configuration, and who votes: items 1 to 5. */
+const CONFIGURATION_MUTANTS: readonly Mutant[] = [
   mutant(
     'conf-change-before-own-entry',
     [1],
@@ -141,6 +142,10 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       'if (canVote && this.progressOf(this.id)?.learner !== true && !this.#wouldBreakPromise(m) && this.log.isUpToDate(m.index, m.logTerm)) {',
     ),
   ),
+];
+
+/** Reads and leases: items 6 to 9. */
+const READ_MUTANTS: readonly Mutant[] = [
   mutant(
     'read-index-before-own-entry',
     [6],
@@ -261,6 +266,10 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'The lease is back as soon as a transfer is given up, while the message that starts the election is on the way.',
     patch('replica', 'this.transfersGivenUp++;\n    this.roundsWithoutLease = this.rounds.last;', ''),
   ),
+];
+
+/** Elections that do not come to an end, or need not be: items 10 and 11. */
+const ELECTION_MUTANTS: readonly Mutant[] = [
   mutant(
     'refused-vote-tells-no-commit',
     [2, 10],
@@ -319,6 +328,10 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     'A leader that hears from no quorum goes on to lead.',
     patch('leader', "if (result !== 'won') r.becomeFollower(r.term, 0);", ''),
   ),
+];
+
+/** Logs that differ: items 12 and 13. */
+const LOG_MUTANTS: readonly Mutant[] = [
   mutant(
     'append-commits-what-it-does-not-hold',
     [12],
@@ -375,6 +388,10 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       'if (entry.index <= this.#last) continue;',
     ),
   ),
+];
+
+/** Quorums, votes and what a vote looks at: items 14 to 16. */
+const QUORUM_MUTANTS: readonly Mutant[] = [
   mutant(
     'half-is-a-majority',
     [14],
@@ -475,6 +492,10 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       '(hardState !== undefined && hardState.commit < previous.commit) ||',
     ),
   ),
+];
+
+/** What is durable, and snapshots: items 17 to 22. */
+const DURABILITY_MUTANTS: readonly Mutant[] = [
   mutant(
     'append-done-of-replaced-entries',
     [17],
@@ -550,6 +571,10 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       'if (this.#snapshot === undefined || index <= 0) return;',
     ),
   ),
+];
+
+/** Messages of other terms, quiet groups, and the rules of the paper: items 24 and 27, general. */
+const TERM_MUTANTS: readonly Mutant[] = [
   mutant(
     'leader-keeps-its-role-in-a-new-term',
     [24],
@@ -674,4 +699,14 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       'this.next = rejected + 1;',
     ),
   ),
+];
+
+export const CORE_MUTANTS: readonly Mutant[] = [
+  ...CONFIGURATION_MUTANTS,
+  ...READ_MUTANTS,
+  ...ELECTION_MUTANTS,
+  ...LOG_MUTANTS,
+  ...QUORUM_MUTANTS,
+  ...DURABILITY_MUTANTS,
+  ...TERM_MUTANTS,
 ];

@@ -28,6 +28,8 @@ export class MetaGroup {
   readonly #file: MetaFile;
   readonly #listeners = new Set<() => void>();
   #state = new MetaState();
+  /** As another node has told it, until this one has applied as much. */
+  #lent: MetaState | undefined;
   #place: Place | undefined;
   #savedIndex = 0;
   #dirty = false;
@@ -45,9 +47,9 @@ export class MetaGroup {
     return group;
   }
 
-  /** As applied here. Do not change it. */
+  /** As applied here, or lent. Do not change it. */
   get state(): MetaState {
-    return this.#state;
+    return this.#lent ?? this.#state;
   }
 
   /** Calls `listener` after each change of the state; returns the way to stop. */
@@ -56,10 +58,10 @@ export class MetaGroup {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A state that another node has told, until this one applies its own. */
+  /** A state that another node has told: it stands for this node's own until that has come as far. */
   lend(state: MetaState): void {
-    if (this.#place !== undefined || state.epoch <= this.#state.epoch) return;
-    this.#state = state;
+    if (state.epoch <= this.state.epoch) return;
+    this.#lent = state;
     this.#tell();
   }
 
@@ -81,8 +83,13 @@ export class MetaGroup {
   apply({ index }: EntryPosition, data: Uint8Array): MetaResult {
     const { epoch } = this.#state;
     const result = this.#state.apply(decodeMetaCommand(data), index);
-    if (this.#state.epoch !== epoch) this.#tell();
+    if (this.#state.epoch !== epoch) this.#changed();
     return result;
+  }
+
+  #changed(): void {
+    if (this.#lent !== undefined && this.#lent.epoch <= this.#state.epoch) this.#lent = undefined;
+    this.#tell();
   }
 
   moved(place: Place): void {
@@ -128,7 +135,7 @@ export class MetaGroup {
         await this.#saving;
         await this.#file.save(bytes);
         this.#take(bytes);
-        this.#tell();
+        this.#changed();
       },
       discard: async () => {},
     };

@@ -134,29 +134,29 @@ export class RaftLog implements ReplicatedLog {
   }
 
   propose(turn: readonly Proposal[]): void {
+    this.#underWay += turn.length;
+    for (let i = 0; i < turn.length; i++) this.#underWayBytes += turn[i]!.data.length;
     for (let i = 0; i < turn.length; i++) {
       const { group, data, context } = turn[i]!;
       const replica = this.#multi.group(group);
-      this.#underWay++;
-      this.#underWayBytes += data.length;
-      if (replica === undefined) {
+      if (replica !== undefined) {
+        replica.proposeDirect(data, {
+          applied: (result) => {
+            this.#machine.applied(context, result);
+            this.#done(data.length);
+          },
+          failed: (error) => {
+            this.#machine.refused(
+              context,
+              writeError(error, () => this.notLeader(group)),
+            );
+            this.#done(data.length);
+          },
+        });
+      } else {
         this.#machine.refused(context, this.notLeader(group));
         this.#done(data.length);
-        continue;
       }
-      replica.propose(data).then(
-        ({ result }) => {
-          this.#machine.applied(context, result);
-          this.#done(data.length);
-        },
-        (error: unknown) => {
-          this.#machine.refused(
-            context,
-            writeError(error, () => this.notLeader(group)),
-          );
-          this.#done(data.length);
-        },
-      );
     }
   }
 

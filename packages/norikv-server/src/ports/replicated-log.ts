@@ -108,6 +108,8 @@ export interface ReplicatedLog {
   settled(group: number): Promise<void> | undefined;
   /** The term in which this node leads the group; undefined: it does not. */
   leaderTerm(group: number): number | undefined;
+  /** Whether nobody else could lead the group: what this node holds to needs nobody's consent, and no entry. */
+  isAlone(group: number): boolean;
   /** Why this node cannot serve the group: who leads it, or that nobody does. */
   notLeader(group: number): NodeError;
   /**

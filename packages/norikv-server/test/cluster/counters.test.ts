@@ -20,9 +20,12 @@ afterEach(async () => {
   cluster = undefined;
 });
 
-const number = (bytes: Uint8Array | undefined): number => (bytes === undefined ? 0 : Number(new TextDecoder().decode(bytes)));
+const number = (bytes: Uint8Array | undefined): number =>
+  bytes === undefined ? 0 : Number(new TextDecoder().decode(bytes));
 
-test('counters that are counted up across the deaths of leaders end at the right value', { timeout: 300_000 }, async () => {
+test('counters that are counted up across the deaths of leaders end at the right value', {
+  timeout: 300_000,
+}, async () => {
   const seed = seedFromEnv();
   const rng = new Rng(seed);
   const one = (cluster = await ServerCluster.start({ nodes: 3 }));
@@ -75,7 +78,9 @@ test('counters that are counted up across the deaths of leaders end at the right
     const calls = Array.from({ length: CALLERS }, (_, i) => call(i, rng.fork()));
     await Promise.race([Promise.all([...calls, kill(rng.fork())]), one.broken]);
     for (const key of keys) {
-      const value = number((await clients[0]!.get(key, { consistency: 'linearizable', timeoutMs: PATIENCE_MS }))?.value);
+      const value = number(
+        (await clients[0]!.get(key, { consistency: 'linearizable', timeoutMs: PATIENCE_MS }))?.value,
+      );
       const least = done.get(key)!;
       const most = least + unknown.filter((text) => text.startsWith(`${key}:`)).length;
       expect(value, key).toBeGreaterThanOrEqual(least);

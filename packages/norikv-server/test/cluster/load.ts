@@ -1,7 +1,8 @@
 // Load on few keys that many callers fight for, beside keys that are written once, and what is asked of it in the end: what was
 // seen is linearizable, what was acknowledged is there, and all nodes agree.
-import type { NoriClient } from 'norikv-client';
+
 import type { Rng } from 'nori-testkit';
+import type { NoriClient } from 'norikv-client';
 import { expect } from 'vitest';
 import { expectLinearizable, historyOf, keepHistory } from './judge.js';
 import type { ServerCluster } from './server-cluster.js';
@@ -158,7 +159,13 @@ export class Load {
 
   summary(): string {
     const failures = Object.fromEntries(this.notes.failures);
-    return JSON.stringify({ ...this.count(), once: this.#once.size, scans: this.#scans, stale: this.stale.answered, failures });
+    return JSON.stringify({
+      ...this.count(),
+      once: this.#once.size,
+      scans: this.#scans,
+      stale: this.stale.answered,
+      failures,
+    });
   }
 
   async close(): Promise<void> {

@@ -49,27 +49,31 @@ const round = async (cluster: ServerCluster, rng: Rng, name: string, tell: (what
   }
 };
 
-test.each([3, 5])('%i nodes answer linearizably and lose nothing, whatever befalls them', {
-  timeout: 300_000 + MINUTES * 60_000,
-}, async (nodes) => {
-  const seed = seedFromEnv();
-  const rng = new Rng(seed);
-  const cluster = await ServerCluster.start({ nodes });
-  const told: string[] = [];
-  const startMs = performance.now();
-  const tell = (what: string) => told.push(`${Math.round(performance.now() - startMs)} ms: ${what}`);
-  let rounds = 0;
-  try {
-    do {
-      told.length = 0;
-      await round(cluster, rng, `${nodes}-${rounds++}`, tell);
-      if (process.env.NORI_VERBOSE !== undefined) console.log(`seed ${seed}, round ${rounds}\n${told.join('\n')}`);
-    } while (performance.now() - startMs < (MINUTES * 60_000) / 2);
-    expect(rounds).toBeGreaterThan(0);
-  } catch (error) {
-    const text = `NORI_SEED=${seed}, ${nodes} nodes, round ${rounds}\n${told.join('\n')}\n${(error as Error).message}`;
-    throw new Error(text, { cause: error });
-  } finally {
-    await cluster.close();
-  }
-});
+test.each([3, 5])(
+  '%i nodes answer linearizably and lose nothing, whatever befalls them',
+  {
+    timeout: 300_000 + MINUTES * 60_000,
+  },
+  async (nodes) => {
+    const seed = seedFromEnv();
+    const rng = new Rng(seed);
+    const cluster = await ServerCluster.start({ nodes });
+    const told: string[] = [];
+    const startMs = performance.now();
+    const tell = (what: string) => told.push(`${Math.round(performance.now() - startMs)} ms: ${what}`);
+    let rounds = 0;
+    try {
+      do {
+        told.length = 0;
+        await round(cluster, rng, `${nodes}-${rounds++}`, tell);
+        if (process.env.NORI_VERBOSE !== undefined) console.log(`seed ${seed}, round ${rounds}\n${told.join('\n')}`);
+      } while (performance.now() - startMs < (MINUTES * 60_000) / 2);
+      expect(rounds).toBeGreaterThan(0);
+    } catch (error) {
+      const text = `NORI_SEED=${seed}, ${nodes} nodes, round ${rounds}\n${told.join('\n')}\n${(error as Error).message}`;
+      throw new Error(text, { cause: error });
+    } finally {
+      await cluster.close();
+    }
+  },
+);

@@ -1,8 +1,8 @@
 // What happens to a cluster, drawn from a seed: to its processes, disks and clocks on the one hand, to the ways between them on the
 // other, both at the same time.
 import type { Rng } from 'nori-testkit';
-import type { FaultCommand } from './server-process.js';
 import type { ServerCluster } from './server-cluster.js';
+import type { FaultCommand } from './server-process.js';
 import { pause } from './store-client.js';
 
 /** Names what happens, and takes it back after a while. */
@@ -95,7 +95,9 @@ const halfCutOff: Misfortune = async (cluster, rng, tell) => {
   const mode = rng.pick(['held', 'cut'] as const);
   const isMute = rng.chance(0.5);
   tell(`n${number} is ${isMute ? 'mute' : 'deaf'} (${mode})`);
-  const links = cluster.others(number).map((other) => (isMute ? cluster.link(number, other) : cluster.link(other, number)));
+  const links = cluster
+    .others(number)
+    .map((other) => (isMute ? cluster.link(number, other) : cluster.link(other, number)));
   for (const link of links) link.mode = mode;
   await pause(rng.range(300, 4000));
   for (const link of links) link.mode = 'open';

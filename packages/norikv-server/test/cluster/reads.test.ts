@@ -37,7 +37,12 @@ const readsOf = async (one: ServerCluster, number: number, by: 'lease' | 'quorum
 const leaseReadsOf = (one: ServerCluster, number: number): Promise<number> => readsOf(one, number, 'lease');
 
 /** Asks one node over HTTP, which does not follow leaders. */
-const ask = async (one: ServerCluster, number: number, key: string, consistency: string): Promise<string | undefined> => {
+const ask = async (
+  one: ServerCluster,
+  number: number,
+  key: string,
+  consistency: string,
+): Promise<string | undefined> => {
   const path = `${one.http(number)}/kv/${encodeURIComponent(key)}?consistency=${consistency}`;
   const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => undefined);
   return response?.status === 200 ? response.text() : undefined;

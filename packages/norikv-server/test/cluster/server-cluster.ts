@@ -5,8 +5,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NoriClient, type NoriClientOptions } from 'norikv-client';
 import { type FaultLink, FaultProxy } from 'nori-testkit';
+import { NoriClient, type NoriClientOptions } from 'norikv-client';
 import { dialledBy } from './handshake.js';
 import { type Exit, type FaultCommand, ServerProcess } from './server-process.js';
 

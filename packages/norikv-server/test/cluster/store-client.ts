@@ -1,7 +1,8 @@
 // A caller of the store: one call at a time through the real client. What it saw goes to a history that the checker of nori-testkit
 // judges. A write counts as not done when the client says so, whatever the reason: only OUTCOME_UNKNOWN leaves it open.
-import { type Consistency, type GetResult, type NoriClient, NoriError, type Version } from 'norikv-client';
+
 import { FAILED, type Operation, type RegisterInput, type RegisterOutput, UNKNOWN } from 'nori-testkit';
+import { type Consistency, type GetResult, type NoriClient, NoriError, type Version } from 'norikv-client';
 
 export type StoreOperation = Operation<RegisterInput, RegisterOutput>;
 
@@ -133,7 +134,8 @@ export class StoreClient {
     try {
       for await (const entry of this.#client.scan({ prefix, consistency, timeoutMs: this.timeoutMs })) {
         const key = text(entry.key);
-        if (key <= before || !keys.includes(key)) this.#notes.wrong.push(`a scan of ${prefix} has ${key} after ${before}`);
+        if (key <= before || !keys.includes(key))
+          this.#notes.wrong.push(`a scan of ${prefix} has ${key} after ${before}`);
         before = key;
         found.set(key, entry);
       }

@@ -205,6 +205,13 @@ export class RaftLog implements ReplicatedLog {
     return replica?.role === 'leader' ? replica.term : undefined;
   }
 
+  isAlone(group: number): boolean {
+    const replica = this.#multi.group(group);
+    if (replica?.role !== 'leader') return false;
+    const { voters, votersOutgoing } = replica.status().config;
+    return voters.length === 1 && votersOutgoing.length === 0;
+  }
+
   notLeader(group: number): NodeError {
     const replica = this.#multi.group(group);
     const nodeId = replica === undefined ? this.#parts.placement.expectedLeader(group) : replica.leaderNode;

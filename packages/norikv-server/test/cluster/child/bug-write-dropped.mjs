@@ -25,4 +25,11 @@ MultiRaft.prototype.createGroup = function createGroup(options) {
 };
 
 const acknowledged = ({ term, index }) =>
-  new Array(COMMANDS_MAX).fill({ status: 'done', term, index, existed: [true], failedOperation: 0, timeMs: Date.now() });
+  new Array(COMMANDS_MAX).fill({
+    status: 'done',
+    term,
+    index,
+    existed: [true],
+    failedOperation: 0,
+    timeMs: Date.now(),
+  });

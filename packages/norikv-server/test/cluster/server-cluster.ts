@@ -16,8 +16,10 @@ export interface ServerClusterOptions {
   readonly args?: readonly string[];
   /** How fast the clocks of the nodes run, by position; default: all at the same rate. */
   readonly clockRates?: readonly number[];
-  /** A module of `child/` that makes a mistake. */
+  /** A mistake of `child/bugs.mjs` that all nodes make. */
   readonly bug?: string;
+  /** Clients reach nodes through proxies, too: see {@link ServerCluster.clientLink}. */
+  readonly clientProxies?: boolean;
 }
 
 /** A node as the view of the cluster shows it. */
@@ -75,6 +77,7 @@ export class ServerCluster {
   readonly #options: ServerClusterOptions;
   readonly #ports: Ports[] = [];
   readonly #proxies: FaultProxy[] = [];
+  readonly #clientProxies: FaultProxy[] = [];
   readonly #nodes = new Map<number, ServerProcess>();
   readonly #dismissed = new Set<ServerProcess>();
   readonly #clients: NoriClient[] = [];
@@ -104,6 +107,9 @@ export class ServerCluster {
         };
         cluster.#proxies[number] = await FaultProxy.open({ senderOf: dialledBy });
         cluster.#proxies[number].target = `${HOST}:${cluster.#ports[number].peer}`;
+        if (options.clientProxies !== true) continue;
+        cluster.#clientProxies[number] = await FaultProxy.open();
+        cluster.#clientProxies[number].target = `${HOST}:${cluster.#ports[number].rpc}`;
       }
       await Promise.race([Promise.all(cluster.numbers.map((number) => cluster.startNode(number))), cluster.broken]);
     } catch (error) {
@@ -120,6 +126,7 @@ export class ServerCluster {
       ...['--node-id', `n${number}`, '--data-dir', join(this.dir, `n${number}`), '--log-format', 'json'],
       ...['--rpc-addr', `${HOST}:${rpc}`, '--http-addr', `${HOST}:${http}`, '--gossip-addr', `${HOST}:${gossip}`],
       ...['--peer-addr', `${HOST}:${peer}`, '--peer-advertise', this.#proxies[number]!.address],
+      ...['--rpc-advertise', this.rpc(number)],
       ...['--join', all.join(','), '--expect', String(all.length)],
       ...(this.#options.args ?? []),
     ];
@@ -209,6 +216,7 @@ export class ServerCluster {
   async heal(): Promise<void> {
     this.#blocked.clear();
     for (const from of this.numbers) for (const to of this.others(from)) this.link(from, to).heal();
+    for (const proxy of this.#clientProxies) proxy?.link().heal();
     await Promise.all(
       this.numbers.map(async (number) => {
         const node = this.#nodes.get(number);
@@ -221,7 +229,12 @@ export class ServerCluster {
   }
 
   rpc(number: number): string {
-    return `${HOST}:${this.#ports[number]!.rpc}`;
+    return this.#clientProxies[number]?.address ?? `${HOST}:${this.#ports[number]!.rpc}`;
+  }
+
+  /** What clients send to a node, and its answers, go this way. Only with `clientProxies`. */
+  clientLink(number: number): FaultLink {
+    return this.#clientProxies[number]!.link();
   }
 
   http(number: number): string {
@@ -256,7 +269,7 @@ export class ServerCluster {
     this.#closed = true;
     await Promise.all(this.#clients.map((client) => client.close()));
     await Promise.all([...this.#nodes.values()].map((node) => node.kill()));
-    await Promise.all(this.#proxies.map((proxy) => proxy?.close()));
+    await Promise.all([...this.#proxies, ...this.#clientProxies].map((proxy) => proxy?.close()));
     await rm(this.dir, { recursive: true, force: true });
   }
 }

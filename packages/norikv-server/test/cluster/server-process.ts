@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const BINARY = fileURLToPath(new URL('../../bin/norikv.js', import.meta.url));
 const FAULTS = fileURLToPath(new URL('child/faults.cjs', import.meta.url));
+const BUG_LOADER = new URL('child/bug-register.mjs', import.meta.url).href;
 const LOG_KEPT = 60_000;
 
 /** What a node can be told while it runs. */
@@ -27,9 +28,15 @@ export interface Exit {
 export interface ServerProcessOptions {
   readonly args: readonly string[];
   readonly clock?: FaultCommand['clock'];
-  /** A module of `child/` that makes a mistake. */
+  /** A mistake of `child/bugs.mjs` to put in. */
   readonly bug?: string;
 }
+
+/** Processes that run, to end with this one even if they are stopped and cannot see it end. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 export class ServerProcess {
   readonly exited: Promise<Exit>;
@@ -41,11 +48,16 @@ export class ServerProcess {
   #lastId = 0;
 
   constructor({ args, clock, bug }: ServerProcessOptions) {
-    const bugUrl = bug === undefined ? [] : ['--import', new URL(`child/${bug}.mjs`, import.meta.url).href];
-    this.#child = spawn(process.execPath, ['--require', FAULTS, ...bugUrl, BINARY, 'start', ...args], {
+    const loader = bug === undefined ? [] : ['--import', BUG_LOADER];
+    this.#child = spawn(process.execPath, ['--require', FAULTS, ...loader, BINARY, 'start', ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...process.env, ...(clock === undefined ? {} : { NORI_TEST_CLOCK: JSON.stringify(clock) }) },
+      env: {
+        ...process.env,
+        ...(clock === undefined ? {} : { NORI_TEST_CLOCK: JSON.stringify(clock) }),
+        ...(bug === undefined ? {} : { NORI_TEST_BUG: bug }),
+      },
     });
+    running.add(this.#child);
     this.#child.stderr!.on('data', (chunk) => (this.#log = `${this.#log}${String(chunk)}`.slice(-LOG_KEPT)));
     this.#child.on('error', () => {});
     this.#child.on('message', ({ id }: { id: number }) => this.#waiting.get(id)?.(true));
@@ -58,6 +70,7 @@ export class ServerProcess {
     );
     this.exited = new Promise((resolve) =>
       this.#child.once('close', (code, signal) => {
+        running.delete(this.#child);
         for (const settle of [...this.#waiting.values()]) settle(false);
         resolve({ code, signal, log: this.#log });
       }),

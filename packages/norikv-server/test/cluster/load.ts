@@ -4,7 +4,7 @@
 import type { Rng } from 'nori-testkit';
 import type { NoriClient } from 'norikv-client';
 import { expect } from 'vitest';
-import { expectLinearizable, historyOf, keepHistory } from './judge.js';
+import { expectLinearizable, historyOf } from './judge.js';
 import type { ServerCluster } from './server-cluster.js';
 import { StaleReader } from './stale-reader.js';
 import { freshValue, Notes, pause, StoreClient, type StoreOperation } from './store-client.js';
@@ -15,6 +15,8 @@ const CLIENTS = 3;
 const FAMILIES = 2;
 const KEYS_PER_FAMILY = 4;
 const KEYS_ELSEWHERE = 4;
+/** Of so many calls that are answered one may have an outcome that nobody knows. */
+const UNKNOWN_SHARE = 20;
 
 export interface Counts {
   readonly answered: number;
@@ -147,14 +149,13 @@ export class Load {
   /** @throws Error that says what cannot be */
   judge(): void {
     const history = this.history;
-    keepHistory(this.#name, history);
     expectLinearizable(history);
     expect(this.notes.wrong).toEqual([]);
     expect(this.stale.wrong).toEqual([]);
     const written = new Set(history.map(({ input }) => (input.f === 'put' || input.f === 'cas' ? input.value : '')));
     expect([...this.stale.values].filter((value) => !written.has(value))).toEqual([]);
     const { answered, unknown } = this.count();
-    expect(unknown, `unknown outcomes, of ${answered} calls that were answered`).toBeLessThan(answered / 10);
+    expect(unknown, `unknown outcomes, of ${answered} calls that were answered`).toBeLessThan(answered / UNKNOWN_SHARE);
   }
 
   summary(): string {

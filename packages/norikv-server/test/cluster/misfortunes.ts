@@ -6,9 +6,9 @@ import type { FaultCommand } from './server-process.js';
 import { pause } from './store-client.js';
 
 /** Names what happens, and takes it back after a while. */
-type Misfortune = (cluster: ServerCluster, rng: Rng, tell: (what: string) => void) => Promise<void>;
+export type Misfortune = (cluster: ServerCluster, rng: Rng, tell: (what: string) => void) => Promise<void>;
 
-const killed: Misfortune = async (cluster, rng, tell) => {
+export const killed: Misfortune = async (cluster, rng, tell) => {
   const number = rng.pick(cluster.numbers);
   tell(`kill n${number}`);
   await cluster.kill(number);
@@ -67,7 +67,7 @@ const clockJumps: Misfortune = async (cluster, rng, tell) => {
   await cluster.tell(number, { clock: { jumpMs, rate } });
 };
 
-const nodeIsCutOff: Misfortune = async (cluster, rng, tell) => {
+export const nodeIsCutOff: Misfortune = async (cluster, rng, tell) => {
   const number = rng.pick(cluster.numbers);
   const mode = rng.pick(['held', 'cut'] as const);
   const gossip = rng.chance(0.5);
@@ -127,11 +127,38 @@ const lossy: Misfortune = async (cluster, rng, tell) => {
   for (const link of cluster.linksOf(number)) link.lossRate = 0;
 };
 
+/** Answers of a node get lost on their way to clients, which do not know what became of their requests. */
+export const answersLost: Misfortune = async (cluster, rng, tell) => {
+  const number = rng.pick(cluster.numbers);
+  tell(`answers of n${number} get lost`);
+  const link = cluster.clientLink(number);
+  for (let times = rng.range(2, 8); times > 0; times--) {
+    link.delayMs = 20;
+    await pause(rng.range(20, 100));
+    link.reset();
+    link.delayMs = 0;
+    await pause(rng.int(200));
+  }
+};
+
 const OF_NODES: readonly Misfortune[] = [
   ...[killed, killed, killed, allKilled, stopped, stopped, stopped],
   ...[diskIsSlow, diskStalls, diskStalls, diskIsFull, diskFails, clockJumps],
 ];
-const OF_LINKS: readonly Misfortune[] = [nodeIsCutOff, nodeIsCutOff, oneWay, oneWay, halfCutOff, reset, slow, lossy];
+const OF_LINKS: readonly Misfortune[] = [
+  nodeIsCutOff,
+  nodeIsCutOff,
+  oneWay,
+  oneWay,
+  halfCutOff,
+  reset,
+  slow,
+  lossy,
+  answersLost,
+];
+
+/** What may happen, in series that run beside each other; what stands there twice happens twice as often. */
+const ALL_KINDS: readonly (readonly Misfortune[])[] = [OF_NODES, OF_LINKS];
 
 /** Lets misfortunes happen until `untilMs`, by `performance.now()`, and each end as it does. */
 export const misfortunes = async (
@@ -139,12 +166,13 @@ export const misfortunes = async (
   rng: Rng,
   untilMs: number,
   tell: (what: string) => void,
+  kinds = ALL_KINDS,
 ): Promise<void> => {
-  const series = async (kinds: readonly Misfortune[], own: Rng) => {
+  const series = async (some: readonly Misfortune[], own: Rng) => {
     while (performance.now() < untilMs) {
       await pause(own.range(200, 2000));
-      await own.pick(kinds)(cluster, own, tell);
+      await own.pick(some)(cluster, own, tell);
     }
   };
-  await Promise.all([series(OF_NODES, rng.fork()), series(OF_LINKS, rng.fork())]);
+  await Promise.all(kinds.map((some) => series(some, rng.fork())));
 };

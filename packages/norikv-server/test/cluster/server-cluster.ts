@@ -147,7 +147,8 @@ export class ServerCluster {
     if (blocked !== undefined) void node.tell({ block: [...blocked] });
     void node.exited.then((exit) => {
       if (this.#nodes.get(number) === node) this.#nodes.delete(number);
-      if (this.#closed || this.#dismissed.has(node)) return;
+      // Who makes mistakes may well find out.
+      if (this.#closed || this.#dismissed.has(node) || bug !== undefined) return;
       this.#tellBroken(new Error(`Node ${number} ended by itself: ${textOf(exit)}`));
     });
     return node;

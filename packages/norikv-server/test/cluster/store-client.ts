@@ -58,7 +58,9 @@ interface Known {
 }
 
 export class StoreClient {
-  readonly history: StoreOperation[] = [];
+  readonly #answered: StoreOperation[] = [];
+  /** The write that is under way. */
+  #underWay: StoreOperation | undefined;
   readonly #client: NoriClient;
   readonly #notes: Notes;
   readonly #process: number;
@@ -70,6 +72,11 @@ export class StoreClient {
     this.#client = client;
     this.#notes = notes;
     this.#process = process;
+  }
+
+  /** What it saw; a write that is under way counts as one of unknown outcome. */
+  get history(): StoreOperation[] {
+    return this.#underWay === undefined ? this.#answered : [...this.#answered, this.#underWay];
   }
 
   /** Resolves with the value, null when there is none, undefined when it could not be read. */
@@ -163,6 +170,7 @@ export class StoreClient {
 
   async #write(input: RegisterInput, call: () => Promise<RegisterOutput>): Promise<boolean | undefined> {
     const callAt = performance.now();
+    this.#underWay = { process: this.#process, input, output: UNKNOWN, callAt };
     try {
       const output = await call();
       this.#record(input, output, callAt);
@@ -172,11 +180,13 @@ export class StoreClient {
       const isUnknown = this.#notes.failed(error) === 'OUTCOME_UNKNOWN';
       this.#record(input, isUnknown ? UNKNOWN : FAILED, callAt);
       return isUnknown ? undefined : false;
+    } finally {
+      this.#underWay = undefined;
     }
   }
 
   #record(input: RegisterInput, output: StoreOperation['output'], callAt: number, process = this.#process): void {
-    this.history.push({ process, input, output, callAt, returnAt: performance.now() });
+    this.#answered.push({ process, input, output, callAt, returnAt: performance.now() });
   }
 }
 

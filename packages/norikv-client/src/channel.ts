@@ -123,6 +123,25 @@ export class Channel implements OperationHolder, PipelineHost {
     operation.channel = undefined;
   }
 
+  /** Takes back, of what waits and of what was sent, all that `isMoved` says. */
+  takeMoved(isMoved: (operation: Operation) => boolean): Operation[] {
+    const moved: Operation[] = [];
+    for (const operation of this.#queue.takeAll()) {
+      if (isMoved(operation)) moved.push(operation);
+      else this.#queue.push(operation);
+    }
+    const pipeline = this.#pipeline;
+    if (pipeline === undefined) return moved;
+    for (const operation of pipeline.inFlight.operations()) {
+      // Taking one back may have ended the connection, and with it given back the others.
+      if (operation.state !== STATE.sent || operation.channel !== this || !isMoved(operation)) continue;
+      pipeline.release(operation, true);
+      moved.push(operation);
+    }
+    if (this.#pipeline !== undefined) this.#schedule();
+    return moved;
+  }
+
   /** Takes back what has not been sent. */
   takeQueued(): Operation[] {
     return this.#queue.takeAll();

@@ -125,7 +125,7 @@ export class NoriClient implements AsyncDisposable {
    * Leaving the loop ends the scan. Use the iterator for one loop only.
    */
   scan(options: ScanOptions = NO_OPTIONS): AsyncGenerator<ScanEntry, void, undefined> {
-    return scan(this.#dispatcher, options);
+    return scan(this.#dispatcher, options, (key) => this.#shardOf(key));
   }
 
   /** Iterates over the views of the cluster: the one of now, then each newer one. Ends when the client closes. */

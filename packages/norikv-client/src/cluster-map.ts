@@ -1,5 +1,6 @@
 // What the client knows of the cluster: key → shard → address of the store that leads it. Views come from the watch of
-// every connection; a newer epoch replaces an older one. The first view fixes cluster id and shard count, and a node that
+// every connection; a newer epoch replaces an older one. Leaders change within an epoch too, and not every node hears of it at once: of
+// what views and hints say of a shard the greater Raft term counts, so that nothing goes back to an older leader. The first view fixes cluster id and shard count, and a node that
 // says otherwise later is not of this cluster: nothing may be sent to it.
 import { KEY_HASH_NAME, LIMITS, NodeState, type ClusterView as ViewMessage } from 'norikv-protocol';
 import { NoriError } from './errors.js';
@@ -16,29 +17,38 @@ const SHARDS_MAX = 65_536;
 
 const hexOf = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 
-const readView = (message: ViewMessage): ClusterView =>
-  Object.freeze({
-    clusterId: hexOf(message.clusterId),
-    epoch: Number(message.epoch),
-    shardCount: message.shardCount,
-    replicationFactor: message.replicationFactor,
-    nodes: message.nodes.map(({ nodeId, state, version, httpAddress }) => ({
-      nodeId,
-      state: STATES[state] ?? 'unknown',
-      version,
-      httpAddress,
-    })),
-    stores: message.stores.map(({ nodeId, store, address }) => ({ nodeId, store, address })),
-    shardLeaders: message.shardLeaders.map((position) => position - 1),
-  });
+const readView = (message: ViewMessage): ClusterView => ({
+  clusterId: hexOf(message.clusterId),
+  epoch: Number(message.epoch),
+  shardCount: message.shardCount,
+  replicationFactor: message.replicationFactor,
+  nodes: message.nodes.map(({ nodeId, state, version, httpAddress }) => ({
+    nodeId,
+    state: STATES[state] ?? 'unknown',
+    version,
+    httpAddress,
+  })),
+  stores: message.stores.map(({ nodeId, store, address }) => ({ nodeId, store, address })),
+  shardLeaders: [],
+});
+
+/** The leader of a shard. */
+interface Leader {
+  readonly address: string;
+  /** The term in which it leads; 0: it is only the one that is to lead. */
+  readonly term: number;
+  /** Another one has led in that term and is gone: only a later term is news. */
+  readonly isSuccessor: boolean;
+}
 
 /** The newest view, and who leads each shard by it. */
 export class ClusterMap {
   readonly #expectedId: string | undefined;
   readonly #listeners = new Set<() => void>();
   #view: ClusterView | undefined;
+  #revision = 0;
   /** By shard; undefined: unknown. */
-  #leaders: (string | undefined)[] = [];
+  #leaders: (Leader | undefined)[] = [];
   #nodeOf = new Map<string, string>();
   /** Address that answers for the only store there is, however it is called in the view. */
   #single: string | undefined;
@@ -53,6 +63,11 @@ export class ClusterMap {
     return this.#view;
   }
 
+  /** Counts the changes of the view. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   /** Epoch of the newest view; 0 before the first. */
   get epoch(): number {
     return this.#view?.epoch ?? 0;
@@ -64,7 +79,7 @@ export class ClusterMap {
 
   /** Address of the store that leads `shard`, if known. */
   leaderOf(shard: number): string | undefined {
-    return this.#single ?? this.#leaders[shard];
+    return this.#single ?? this.#leaders[shard]?.address;
   }
 
   /** Id of the node that has a store at `address`; empty if unknown. */
@@ -77,9 +92,15 @@ export class ClusterMap {
     return this.#single === undefined ? this.#nodeOf.has(address) : this.#single === address;
   }
 
-  /** A node has said that `address` leads `shard`. Holds until the next view. */
-  hint(shard: number, address: string): void {
-    if (this.#single === undefined && shard >= 0) this.#leaders[shard] = address;
+  /**
+   * The node at `from` has said that not it but `address` leads `shard`, in `term` (0: that it is to lead). Holds unless a later leader is
+   * known already, which is not the one that said so.
+   */
+  hint(shard: number, from: string, address: string, term: number): void {
+    if (this.#single !== undefined || shard < 0) return;
+    const known = this.#leaders[shard];
+    if (known !== undefined && known.address !== from && term < known.term) return;
+    this.#leaders[shard] = { address, term: Math.max(term, known?.term ?? 0), isSuccessor: false };
   }
 
   /** Calls `listener` after each change of the view; returns the way to stop. */
@@ -95,26 +116,57 @@ export class ClusterMap {
    */
   adopt(message: ViewMessage, address: string): boolean {
     this.#verify(message, address);
-    const view = readView(message);
-    const newer = this.#view === undefined || view.epoch > this.#view.epoch;
-    const single = (newer ? view : this.#view!).stores.length === 1 ? address : undefined;
-    const moved = single !== this.#single;
-    if (!newer) {
-      this.#single = single;
-      if (moved) this.#nameSingle();
-      return moved;
-    }
-    this.#view = view;
+    const incoming = readView(message);
+    const before = this.#view;
+    const isOlder = before !== undefined && incoming.epoch < before.epoch;
+    const base = isOlder ? before : incoming;
+    const single = base.stores.length === 1 ? address : undefined;
+    const hasMoved = single !== this.#single;
     this.#single = single;
-    this.#leaders = view.shardLeaders.map((position) => view.stores[position]?.address);
-    this.#nodeOf = new Map(view.stores.map((store) => [store.address, store.nodeId]));
-    this.#nameSingle();
+    this.#nodeOf = new Map(base.stores.map((store) => [store.address, store.nodeId]));
+    this.#nameSingle(base);
+    this.#mergeLeaders(message, base, isOlder);
+    const view = Object.freeze({ ...base, shardLeaders: this.#positions(base) });
+    if (before !== undefined && isSame(before, view)) return hasMoved;
+    this.#view = view;
+    this.#revision++;
     for (const listener of [...this.#listeners]) listener();
     return true;
   }
 
-  #nameSingle(): void {
-    const store = this.#view?.stores[0];
+  /** @param base the view that says which stores there are */
+  #mergeLeaders(message: ViewMessage, base: ClusterView, isOlder: boolean): void {
+    const gone = new Set(
+      base.nodes.filter(({ state }) => state === 'dead' || state === 'left').map((node) => node.nodeId),
+    );
+    const there = new Set(base.stores.filter(({ nodeId }) => !gone.has(nodeId)).map((store) => store.address));
+    const addressAt = (position: number): string | undefined => message.stores[position - 1]?.address;
+    const leaders: (Leader | undefined)[] = [];
+    let replica = 0;
+    for (let shard = 0; shard < message.shardCount; shard++) {
+      const replicaCount = message.shardReplicaCounts[shard] ?? 0;
+      const term = Number(message.shardTerms[shard] ?? 0);
+      let address = addressAt(message.shardLeaders[shard] ?? 0);
+      // Whoever has a replica knows more.
+      for (let i = replica; address === undefined && i < replica + replicaCount; i++) {
+        const candidate = addressAt(message.shardReplicas[i] ?? 0);
+        if (candidate !== undefined && there.has(candidate)) address = candidate;
+      }
+      replica += replicaCount;
+      // Who is to lead is of no interest where that was decided anew.
+      if (isOlder && term === 0) address = undefined;
+      leaders.push(newerLeader(this.#leaders[shard], address, term, there));
+    }
+    this.#leaders = leaders;
+  }
+
+  #positions({ stores }: ClusterView): number[] {
+    const at = new Map(stores.map(({ address }, position) => [address, position]));
+    return this.#leaders.map((leader) => (leader === undefined ? -1 : (at.get(leader.address) ?? -1)));
+  }
+
+  #nameSingle(view: ClusterView): void {
+    const [store] = view.stores;
     if (this.#single !== undefined && store !== undefined) this.#nodeOf.set(this.#single, store.nodeId);
   }
 
@@ -141,3 +193,24 @@ export class ClusterMap {
     }
   }
 }
+
+/** What is known of a shard's leader after a view has named `address`, in `term`. @param there addresses of nodes that are not gone */
+const newerLeader = (
+  known: Leader | undefined,
+  address: string | undefined,
+  term: number,
+  there: ReadonlySet<string>,
+): Leader | undefined => {
+  if (address === undefined) return known;
+  if (known === undefined) return { address, term, isSuccessor: false };
+  // There is one leader in a term.
+  if (term > known.term || (term === known.term && !known.isSuccessor)) return { address, term, isSuccessor: false };
+  // Whoever was known to lead is gone, and nobody else is known to lead yet.
+  if (!there.has(known.address) && there.has(address)) return { address, term: known.term, isSuccessor: true };
+  return known;
+};
+
+const isSame = (a: ClusterView, b: ClusterView): boolean =>
+  a.epoch === b.epoch &&
+  a.shardLeaders.every((position, shard) => position === b.shardLeaders[shard]) &&
+  JSON.stringify([a.nodes, a.stores, a.replicationFactor]) === JSON.stringify([b.nodes, b.stores, b.replicationFactor]);

@@ -38,7 +38,6 @@ export class Connection {
   #timer: NodeJS.Timeout | undefined;
   #receivedMs = performance.now();
   readonly #address: string;
-  #epoch = 0n;
   #ready = false;
   /** True while a view is being handed on: if that throws, it ends the connection, not only the watch. */
   #refused = false;
@@ -126,7 +125,8 @@ export class Connection {
     const meta = createClient(Meta, this.transport);
     while (!this.#ended) {
       try {
-        const views = meta.watchCluster({ knownEpoch: this.#epoch }, { signal: this.#aborted.signal });
+        // Epoch 0, since leaders may have changed within the epoch that is known.
+        const views = meta.watchCluster({ knownEpoch: 0n }, { signal: this.#aborted.signal });
         for await (const { view } of views) {
           this.noteReceived();
           if (view !== undefined) this.#accept(view);
@@ -147,7 +147,6 @@ export class Connection {
     if (this.#ended) return;
     this.#refused = true;
     this.#events.onView(view);
-    this.#epoch = view.epoch;
     if (!this.#ready) {
       this.#ready = true;
       clearTimeout(this.#timer);

@@ -19,6 +19,9 @@ const CONNECT_FAILURES_MAX = 3;
 /** How long a retry waits at least while the budget is used up. */
 const EXHAUSTED_DELAY_MS = 1_000;
 
+/** How long a node that does not lead any more has to say so itself. */
+const MOVE_AFTER_MS = 100;
+
 /** The heart of a client. */
 export class Dispatcher implements ChannelHost {
   readonly options: ResolvedOptions;
@@ -38,6 +41,8 @@ export class Dispatcher implements ChannelHost {
   readonly #watchers = new Set<() => void>();
   readonly #closeListeners = new Set<() => void>();
   #closed = false;
+  /** Until {@link Dispatcher.#moveSent}. */
+  #moving: NodeJS.Timeout | undefined;
   #pending = 0;
   #pendingBytes = 0;
   #succeeded = 0;
@@ -139,12 +144,17 @@ export class Dispatcher implements ChannelHost {
     return operation.promise;
   }
 
-  /** A channel that is ready: for calls that any node can answer. Waits for one if there is none. */
-  async readyChannel(deadlineMs: number, signal: AbortSignal): Promise<Channel> {
+  /**
+   * A channel that is ready: that of the leader of `shard`, if there is one, else any. Waits for one if there is none.
+   *
+   * @param shard -1: any node can answer
+   */
+  async readyChannel(deadlineMs: number, signal: AbortSignal, shard: number): Promise<Channel> {
     for (;;) {
       if (this.#closed) throw new NoriError('CLIENT_CLOSED', 'The client is closed');
       const ready = [...this.#channels.values()].filter((channel) => channel.state === 'ready');
-      const channel = ready[Math.floor(Math.random() * ready.length)];
+      const leader = shard < 0 ? undefined : this.#route(shard);
+      const channel = leader?.state === 'ready' ? leader : ready[Math.floor(Math.random() * ready.length)];
       if (channel !== undefined) return channel;
       const leftMs = deadlineMs - this.now();
       if (leftMs <= 0 || signal.aborted) {
@@ -200,6 +210,7 @@ export class Dispatcher implements ChannelHost {
       this.#giveUp(operation, 'CLIENT_CLOSED', 'The client was closed', {}, undefined);
     }
     this.#deadlines.clear();
+    clearTimeout(this.#moving);
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();
     for (const listener of [...this.#closeListeners]) listener();
@@ -212,11 +223,13 @@ export class Dispatcher implements ChannelHost {
     if (!this.map.adopt(view, channel.address)) return;
     this.#prune();
     this.#reroute();
+    this.#moveLater();
   }
 
   onReady(): void {
     this.#prune();
     this.#reroute();
+    this.#moveLater();
     this.#tellWatchers();
   }
 
@@ -252,12 +265,16 @@ export class Dispatcher implements ChannelHost {
     this.#recordAttempt(operation, address, failure.code, failure.message);
     // Logged, but perhaps not committed: only a retry with the same sequence can tell.
     if (failure.code === 'COMMIT_TIMEOUT') operation.ambiguous = operation.write;
-    let leaderAddress = '';
-    if (failure.code === 'NOT_LEADER' && failure.leaderAddress !== '' && failure.leaderAddress !== address) {
-      this.map.hint(operation.shard, failure.leaderAddress);
-      if (this.#channel(failure.leaderAddress).failures === 0) leaderAddress = failure.leaderAddress;
-    }
-    this.#retry(operation, { ...failure, leaderAddress }, true);
+    this.#retry(operation, { ...failure, leaderAddress: this.noteNotLeader(operation.shard, address, failure) }, true);
+  }
+
+  /** Takes a hint. Returns the address of another node to ask at once; empty if there is none. */
+  noteNotLeader(shard: number, from: string, failure: Omit<AttemptFailure, 'current'>): string {
+    if (failure.code !== 'NOT_LEADER') return '';
+    const { leaderAddress, leaderTerm } = failure;
+    if (leaderAddress !== '' && leaderAddress !== from) this.map.hint(shard, from, leaderAddress, leaderTerm);
+    const leader = this.map.leaderOf(shard);
+    return leader !== undefined && leader !== from && this.#channel(leader).failures === 0 ? leader : '';
   }
 
   lost(operation: Operation, message: string, refused: boolean): void {
@@ -272,6 +289,7 @@ export class Dispatcher implements ChannelHost {
       message: text,
       current: undefined,
       leaderAddress: '',
+      leaderTerm: 0,
       retryAfterMs: 0,
     } as const;
     // Not counted if the connection was merely lost: what follows waits for a connection, which is made with a backoff of
@@ -329,6 +347,45 @@ export class Dispatcher implements ChannelHost {
       if (channel.state === 'ready' || channel.failures === 0) continue;
       for (const operation of channel.takeQueued()) this.#dispatch(operation);
     }
+  }
+
+  #moveLater(): void {
+    if (this.#moving !== undefined || this.#closed) return;
+    this.#moving = setTimeout(() => {
+      this.#moving = undefined;
+      this.#moveSent();
+    }, MOVE_AFTER_MS);
+    this.#moving.unref();
+  }
+
+  /**
+   * Sends again, to whoever leads now, what was sent to a node that does not lead any more and has not answered: it may be paused or cut
+   * off, which a ping finds much later. Reads may be read twice, and writes keep their sequence, so that they happen once.
+   */
+  #moveSent(): void {
+    if (this.#closed) return;
+    const sentBeforeMs = this.now() - MOVE_AFTER_MS / 2;
+    for (const channel of [...this.#channels.values()]) {
+      const moved = channel.takeMoved((operation) => {
+        if (operation.state === STATE.sent && operation.attemptMs > sentBeforeMs) return false;
+        const leader = this.map.leaderOf(operation.shard);
+        return leader !== undefined && leader !== channel.address && this.#channel(leader).state === 'ready';
+      });
+      for (const operation of moved) this.#move(operation, channel.address);
+    }
+  }
+
+  #move(operation: Operation, address: string): void {
+    const wasSent = operation.state === STATE.sent;
+    operation.channel = undefined;
+    operation.state = STATE.fresh;
+    if (wasSent) {
+      if (operation.write) operation.ambiguous = true;
+      this.#recordAttempt(operation, address, 'UNAVAILABLE', 'No answer, and another node leads the shard now');
+      this.#retries++;
+      this.#metrics.retries.inc();
+    }
+    this.#dispatch(operation);
   }
 
   /** Ends channels to addresses that the cluster does not name (any more). */

@@ -28,6 +28,7 @@ const readFailure = (error: ErrorDetail): AttemptFailure => ({
   current:
     error.current === undefined ? undefined : { term: Number(error.current.term), index: Number(error.current.index) },
   leaderAddress: error.leaderAddress,
+  leaderTerm: Number(error.leaderTerm),
   retryAfterMs: error.retryAfterMs,
 });
 

@@ -66,10 +66,16 @@ export class InFlight {
     }
   }
 
-  /** Empties the table and returns the operations that someone waits for. */
-  takeAll(): Operation[] {
+  /** Operations that someone waits for. */
+  operations(): Set<Operation> {
     const all = new Set<Operation>();
     for (const operation of this.#byId.values()) if (operation.state === STATE.sent) all.add(operation);
+    return all;
+  }
+
+  /** Empties the table and returns the operations that someone waits for. */
+  takeAll(): Operation[] {
+    const all = this.operations();
     this.#byId.clear();
     this.#forgotten = 0;
     this.#bytes = 0;

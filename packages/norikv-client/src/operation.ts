@@ -159,5 +159,7 @@ export interface AttemptFailure {
   readonly message: string;
   readonly current: Version | undefined;
   readonly leaderAddress: string;
+  /** In which that node leads; 0: it is only the one that is to lead. */
+  readonly leaderTerm: number;
   readonly retryAfterMs: number;
 }

@@ -6,6 +6,7 @@ import {
   type ErrorCodeName,
   ErrorDetailSchema,
   errorCodeName,
+  hashTagOf,
   Kv,
   LIMITS,
   type ScanRequest,
@@ -46,15 +47,21 @@ const CODES: Readonly<Partial<Record<Code, ErrorCodeName>>> = {
   [Code.DataLoss]: 'CORRUPTION',
 };
 
-const readFailure = (error: unknown): Failure & { readonly message: string } => {
+const readFailure = (error: unknown): Failure & { readonly message: string; readonly leaderTerm: number } => {
   const failure = ConnectError.from(error, Code.Unavailable);
   const detail = failure.findDetails(ErrorDetailSchema)[0];
   if (detail !== undefined) {
-    const { message, retryAfterMs } = detail;
-    return { code: errorCodeName(detail.code), message, retryAfterMs, leaderAddress: '' };
+    const { message, retryAfterMs, leaderAddress, leaderTerm } = detail;
+    return {
+      code: errorCodeName(detail.code),
+      message,
+      retryAfterMs,
+      leaderAddress,
+      leaderTerm: Number(leaderTerm),
+    };
   }
   const code = CODES[failure.code] ?? 'UNAVAILABLE';
-  return { code, message: failure.rawMessage, retryAfterMs: 0, leaderAddress: '' };
+  return { code, message: failure.rawMessage, retryAfterMs: 0, leaderAddress: '', leaderTerm: 0 };
 };
 
 /** One scan from its first page to its last. */
@@ -62,12 +69,15 @@ class Scanner {
   readonly #dispatcher: Dispatcher;
   readonly #request: ScanRequest;
   readonly #timeoutMs: number;
+  /** The shard that all keys are of; -1: of any. */
+  readonly #shard: number;
   readonly #aborted = new AbortController();
 
-  constructor(dispatcher: Dispatcher, request: ScanRequest, timeoutMs: number) {
+  constructor(dispatcher: Dispatcher, request: ScanRequest, timeoutMs: number, shard: number) {
     this.#dispatcher = dispatcher;
     this.#request = request;
     this.#timeoutMs = timeoutMs;
+    this.#shard = shard;
   }
 
   /** Gives up the page under way. */
@@ -90,12 +100,14 @@ class Scanner {
         const timeoutMs = Math.max(1, Math.ceil(deadlineMs - dispatcher.now()));
         return await createClient(Kv, transport).scan({ ...this.#request, token, limit }, { signal, timeoutMs });
       } catch (error) {
-        const failure = readFailure(error);
+        const answer = readFailure(error);
+        const leaderAddress = dispatcher.noteNotLeader(this.#shard, channel.address, answer);
+        const failure = { ...answer, leaderAddress };
         if (signal.aborted) throw this.#cancelled(attempts);
         attempts.push({
           node: dispatcher.map.nodeAt(channel.address),
           address: channel.address,
-          shard: -1,
+          shard: this.#shard,
           epoch: dispatcher.map.epoch,
           startedMs: Math.round(Date.now() - (dispatcher.now() - startedMs)),
           durationMs: Math.round(dispatcher.now() - startedMs),
@@ -109,7 +121,7 @@ class Scanner {
 
   async #channel(deadlineMs: number, attempts: readonly Attempt[]) {
     try {
-      return await this.#dispatcher.readyChannel(deadlineMs, this.#aborted.signal);
+      return await this.#dispatcher.readyChannel(deadlineMs, this.#aborted.signal, this.#shard);
     } catch (error) {
       if (this.#aborted.signal.aborted) throw this.#cancelled(attempts);
       if (!(error instanceof NoriError)) throw error;
@@ -148,13 +160,19 @@ class Scanner {
 }
 
 /** Runs a scan. Bad options throw at once; the first page is asked for with the first `next()`. */
-export const scan = (dispatcher: Dispatcher, options: ScanOptions): AsyncGenerator<ScanEntry, void, undefined> => {
+export const scan = (
+  dispatcher: Dispatcher,
+  options: ScanOptions,
+  shardOf: (key: Uint8Array) => number,
+): AsyncGenerator<ScanEntry, void, undefined> => {
   const request = scanRequest(options);
+  // Keys that share a whole hash tag are of one shard.
+  const shard = hashTagOf(request.prefix) === request.prefix ? -1 : shardOf(request.prefix);
   const { limit } = options;
   const signal = checkSignal(options.signal);
   const total = limit === undefined ? Number.POSITIVE_INFINITY : checkInteger('limit', limit, 0, LIMITS.integerMax);
   const timeoutMs = options.timeoutMs === undefined ? dispatcher.options.timeoutMs : checkTimeout(options.timeoutMs);
-  return run(dispatcher, new Scanner(dispatcher, request, timeoutMs), total, signal);
+  return run(dispatcher, new Scanner(dispatcher, request, timeoutMs, shard), total, signal);
 };
 
 async function* run(

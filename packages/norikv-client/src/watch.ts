@@ -9,7 +9,7 @@ export class ClusterWatch implements AsyncIterableIterator<ClusterView, void, un
   readonly #dispatcher: Dispatcher;
   readonly #signal: AbortSignal | undefined;
   readonly #forget: (() => void)[];
-  #epoch = -1;
+  #revision = -1;
   #ended = false;
   #wake: (() => void) | undefined;
 
@@ -31,9 +31,9 @@ export class ClusterWatch implements AsyncIterableIterator<ClusterView, void, un
         this.#end();
         throw new NoriError('CANCELLED', 'The watch was cancelled', {}, { cause: this.#signal.reason });
       }
-      const { view } = this.#dispatcher.map;
-      if (view !== undefined && view.epoch > this.#epoch) {
-        this.#epoch = view.epoch;
+      const { view, revision } = this.#dispatcher.map;
+      if (view !== undefined && revision > this.#revision) {
+        this.#revision = revision;
         return { done: false, value: view };
       }
       await new Promise<void>((resolve) => {

@@ -259,6 +259,19 @@ describe('scans', () => {
 });
 
 describe('watching the cluster', () => {
+  test('shows leaders that change within an epoch', async () => {
+    const node = await startNode();
+    const stores = [node.address, 'other:1'].map((address, i) => ({ nodeId: `n${i + 1}`, store: 0, address }));
+    node.view = { ...node.view, stores, shardTerms: new Array(16).fill(1n) };
+    const client = await connect(node);
+    const watch = client.watchCluster();
+    expect((await watch.next()).value).toMatchObject({ epoch: 1, shardLeaders: new Array(16).fill(0) });
+    const next = watch.next();
+    const { epoch } = node.view;
+    node.publish({ epoch, shardLeaders: [2, ...new Array(15).fill(1)], shardTerms: [2n, ...new Array(15).fill(1n)] });
+    expect((await next).value).toMatchObject({ epoch: 1, shardLeaders: [1, ...new Array(15).fill(0)] });
+  });
+
   test('yields the view of now and each newer one, and ends when the client closes', async () => {
     const node = await startNode();
     const client = await connect(node);

@@ -308,6 +308,34 @@ describe('retries', () => {
     await write;
     expect(b.keys).toEqual(['k']);
   });
+
+  test('are sent to the new leader, reads and writes alike, while the old one does not answer', async () => {
+    const [a, b] = [await startNode(), await startNode()];
+    const stores = [a, b].map((node, i) => ({ nodeId: `n${i}`, store: 0, address: node.address }));
+    const terms = (term: bigint) => new Array(16).fill(term);
+    for (const node of [a, b]) node.view = { ...node.view, stores, shardTerms: terms(1n) };
+    const client = await connect([a, b], { pingIntervalMs: 60_000 });
+    await client.put('k', '1');
+    await until(() => client.stats().channels.filter((channel) => channel.state === 'ready').length === 2);
+    a.onRow = () => 'silence';
+    const [write, read] = [client.put('k', '2'), client.get('other')];
+    await until(() => a.rows.length === 3);
+    // Of the same epoch: leaders change within one.
+    b.publish({ epoch: b.view.epoch, shardLeaders: new Array(16).fill(2), shardTerms: terms(2n) });
+    await write;
+    expect(await read).toBeUndefined();
+    expect(b.keys).toEqual(['k']);
+    const [first, again] = [a.rows, b.rows].map(
+      (rows) => rows.find(({ kind, value }) => kind === 2 && value[0] === 50)!,
+    );
+    expect(again).toMatchObject({ sequence: first!.sequence, client: first!.client });
+    expect(again!.ageMs).toBeGreaterThan(0);
+    // What the old leader says of the old term does not bring it back.
+    a.publish({ epoch: a.view.epoch });
+    await client.put('k', '3');
+    expect(client.stats()).toMatchObject({ pending: 0, failed: 0 });
+    expect(a.rows).toHaveLength(3);
+  });
 });
 
 describe('connections', () => {

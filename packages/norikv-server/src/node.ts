@@ -29,6 +29,7 @@ import { AlonePlacement } from './core/alone-placement.js';
 import { KvService } from './core/kv-service.js';
 import { LateNode } from './core/late-node.js';
 import { Router } from './core/router.js';
+import { ScanPartServer } from './core/scan-part.js';
 import { Store } from './core/store.js';
 import { hexToBytes, toHex } from './domain/hex.js';
 import { GROUP_COUNT_MAX, SHARD_COUNT } from './domain/placement.js';
@@ -263,7 +264,7 @@ class NodeLife {
     void opened.log.failed.then((error) => this.#fail(error));
     void cluster.failed.then((error) => this.#fail(error));
     await cluster.start(opened.log, () => this.#late.clusterChanged(), this.#signal);
-    await this.#serve(opened);
+    await this.#serve(opened, cluster);
     const stopProcessMetrics = collectProcessMetrics(this.#registry);
     this.#undo.push(stopProcessMetrics);
     this.#meter.event({ type: 'node.ready', atMs: clock.now(), nodeId });
@@ -385,11 +386,16 @@ class NodeLife {
     return opened;
   }
 
-  async #serve({ store }: OpenedStore): Promise<void> {
+  async #serve({ store }: OpenedStore, cluster: ClusterParts): Promise<void> {
+    const router = new Router(await loadKeyHasher(), SHARD_COUNT, new Array<Store>(GROUP_COUNT_MAX).fill(store));
+    const { peers } = cluster;
+    const parts = new ScanPartServer({ router, peers, clock: this.#clock });
+    cluster.serveScans((body) => parts.answer(body));
     const service = new KvService({
-      router: new Router(await loadKeyHasher(), SHARD_COUNT, new Array<Store>(GROUP_COUNT_MAX).fill(store)),
+      router,
       stores: [store],
       clock: this.#clock,
+      peers,
       status: () => this.#status(),
       cluster: () => this.#view(),
     });

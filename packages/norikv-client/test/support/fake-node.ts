@@ -62,6 +62,9 @@ export interface ViewInit {
   readonly nodes: { nodeId: string; state: number; version?: string }[];
   readonly stores?: { nodeId: string; store: number; address: string }[];
   readonly shardLeaders?: number[];
+  readonly shardTerms?: bigint[];
+  readonly shardReplicaCounts?: number[];
+  readonly shardReplicas?: number[];
 }
 
 type Outcome = (builder: ResultFrameBuilder, id: number) => void;

@@ -16,13 +16,17 @@ import { MetaClient } from '../core/meta-client.js';
 import { MetaGroup } from '../core/meta-group.js';
 import { MetaKeeper } from '../core/meta-keeper.js';
 import { MetaPlacement } from '../core/meta-placement.js';
+import { ClusterShardPeers } from '../core/shard-peers.js';
 import { encodeCard, type NodeCard, PROTOCOL_VERSION } from '../domain/node-card.js';
+import { NodeError } from '../domain/node-error.js';
 import { META_GROUP, SHARD_COUNT } from '../domain/placement.js';
 import { StartupError } from '../domain/startup-error.js';
 import type { ClusterSnapshot } from '../ports/kv.js';
 import type { Logger } from '../ports/logger.js';
+import { PEER_METHOD } from '../ports/peer-calls.js';
 import type { Placement } from '../ports/placement.js';
 import type { StateMachine } from '../ports/replicated-log.js';
+import type { ShardPeers } from '../ports/shard-peers.js';
 import { AtomicFile } from './atomic-file.js';
 import type { DataDir } from './data-dir.js';
 import { NodeTransport } from './peer-transport.js';
@@ -62,6 +66,7 @@ export class ClusterParts {
   readonly #client: MetaClient;
   readonly #view: ClusterViewBuilder;
   readonly #told = new Set<string>();
+  #answerScan: (body: Uint8Array) => Promise<Uint8Array> = notYet;
   #tellChange: () => void = () => {};
   #incarnation = '';
   #transport: NodeTransport | undefined;
@@ -158,6 +163,17 @@ export class ClusterParts {
     return control?.leaderNode === undefined ? 'No majority of the nodes of the cluster can be reached' : undefined;
   }
 
+  /** The nodes that share the shards with this one. */
+  get peers(): ShardPeers {
+    const state = () => this.#meta.state;
+    return new ClusterShardPeers({ directory: this.#directory, state, calls: () => this.#transport });
+  }
+
+  /** From now on other nodes are answered that ask for parts of scans. */
+  serveScans(answer: (body: Uint8Array) => Promise<Uint8Array>): void {
+    this.#answerScan = answer;
+  }
+
   view(): ClusterSnapshot {
     return this.#view.get();
   }
@@ -175,7 +191,8 @@ export class ClusterParts {
         if (this.#membership === undefined) return noPeers(this.#directory.nodeId);
         this.#transport = makeTransport(this.#options, this.clusterId, incarnation, {
           accepts: (peer, shown, known) => this.#accepts(peer, shown, known),
-          handler: (_from, method, body) => this.#client.handle(method, body),
+          handler: (_from, method, body) =>
+            method === PEER_METHOD.scanPart ? this.#answerScan(body) : this.#client.handle(method, body),
           onEvent: (event) => this.#onPeerEvent(event),
         });
         this.#directory.follow(() => this.#meta.state);
@@ -408,6 +425,7 @@ const knock = async (options: ClusterPartsOptions, directory: ClusterDirectory, 
   await dataDir.become({ clusterId, phase: 'joining' });
 };
 
+const notYet = (): Promise<never> => Promise.reject(new NodeError('UNAVAILABLE', 'The node is starting.'));
 const noControl = (): undefined => undefined;
 const noLog = (): undefined => undefined;
 const emptyMeta = (): Promise<MetaGroup> => MetaGroup.open({ load: async () => undefined, save: async () => {} });

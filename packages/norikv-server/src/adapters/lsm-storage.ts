@@ -188,6 +188,8 @@ class GroupCursor implements StorageCursor {
   readonly #cursor: Cursor;
   readonly #reverse: boolean;
   #group = 0;
+  /** The key under the cursor, once it was asked for: each asking would copy it. */
+  #key: Uint8Array | undefined;
 
   constructor(cursor: Cursor, reverse: boolean) {
     this.#cursor = cursor;
@@ -196,6 +198,7 @@ class GroupCursor implements StorageCursor {
 
   seek(group: number, key: Uint8Array | undefined): void {
     this.#group = group;
+    this.#key = undefined;
     // No user key is empty: the bare prefix of the next group lies after the last key of this one.
     const edge = this.#reverse && key === undefined ? group + 1 : group;
     const target = new Uint8Array(GROUP_BYTES + (key?.length ?? 0));
@@ -210,6 +213,7 @@ class GroupCursor implements StorageCursor {
   }
 
   next(): void {
+    this.#key = undefined;
     try {
       this.#cursor.next();
     } catch (error) {
@@ -219,12 +223,21 @@ class GroupCursor implements StorageCursor {
 
   get valid(): boolean {
     if (!this.#cursor.valid) return false;
-    const { key } = this.#cursor;
+    const key = this.#fullKey();
     return ((key[0]! << 8) | key[1]!) === this.#group;
   }
 
   key(): Uint8Array {
-    return this.#cursor.key.subarray(GROUP_BYTES);
+    return this.#fullKey().subarray(GROUP_BYTES);
+  }
+
+  #fullKey(): Uint8Array {
+    this.#key ??= this.#cursor.key;
+    return this.#key;
+  }
+
+  get expiresAtMs(): number {
+    return this.#cursor.expiresAtMs;
   }
 
   entry(): StoredValue {

@@ -28,6 +28,8 @@ export interface NodeTransportOptions {
 }
 
 const CALL_FRAME = 0x80;
+/** What is larger goes beside the entries of logs, so that no sign of life waits behind it. */
+const CONTROL_BYTES_MAX = 64 * 1024;
 const KIND = { request: 1, answer: 2, error: 3 } as const;
 
 interface Pending {
@@ -143,7 +145,7 @@ export class NodeTransport implements PeerTransport, PeerCalls {
     frame.varint(id);
     frame.varint(method);
     frame.bytes(body);
-    return this.#tcp.send(to, 'control', frame.view());
+    return this.#tcp.send(to, body.length > CONTROL_BYTES_MAX ? 'bulk' : 'control', frame.view());
   }
 
   #receive(from: string, frame: Uint8Array): void {

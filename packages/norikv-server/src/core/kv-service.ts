@@ -12,6 +12,7 @@ import type {
   ScanQuery,
   WriteRequest,
 } from '../ports/kv.js';
+import type { ShardPeers } from '../ports/shard-peers.js';
 import type { Router } from './router.js';
 import { scanPage } from './scan.js';
 import type { Store } from './store.js';
@@ -23,6 +24,8 @@ export interface KvServiceParts {
   readonly router: Router;
   readonly stores: readonly Store[];
   readonly clock: Clock;
+  /** The nodes that share the shards with this one. */
+  readonly peers: ShardPeers;
   readonly status: () => NodeStatus;
   readonly cluster: () => ClusterSnapshot;
 }
@@ -96,7 +99,7 @@ export class KvService implements KvNode {
 
   async scan(query: ScanQuery): Promise<ScanPage> {
     try {
-      return await scanPage(query, this.#router, this.#stores, this.#clock);
+      return await scanPage(query, this.#parts);
     } catch (error) {
       throw asNodeError(error);
     }

@@ -134,6 +134,21 @@ export class Store implements StateMachine {
     return this.#log.refusal?.message ?? this.#storage.refusal;
   }
 
+  /** Whether anything of a group is here. */
+  isActive(group: number): boolean {
+    return this.#shards[group] !== undefined;
+  }
+
+  /** Whether nothing of a group ever was here: no replica that could have voted for a leader, and nothing stored. */
+  isBlank(group: number): boolean {
+    return this.#shards[group] === undefined && this.#log.isBlank(group);
+  }
+
+  /** Whether this node leads a group, as far as it knows. */
+  leads(group: number): boolean {
+    return this.#log.leaderTerm(group) !== undefined;
+  }
+
   /** Groups that have been written to, ascending. */
   *activeGroups(): IterableIterator<number> {
     for (const shard of this.#shards) if (shard !== undefined) yield shard.group;

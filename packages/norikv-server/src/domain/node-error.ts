@@ -2,12 +2,20 @@
 import type { ErrorCodeName } from 'norikv-protocol';
 import type { Version } from './version.js';
 
+/** Who leads a shard. */
+export interface LeaderHint {
+  readonly id: string;
+  readonly address: string;
+  /** The term in which it does; missing: it is only the one that is to lead. */
+  readonly term?: number;
+}
+
 /** What an error may carry besides its code and message. */
 export interface NodeErrorDetails {
   /** Version the key has, for `VERSION_MISMATCH` and `ALREADY_EXISTS`. */
   readonly current?: Version | undefined;
   /** Who leads the shard, for `NOT_LEADER`. */
-  readonly leader?: { readonly id: string; readonly address: string } | undefined;
+  readonly leader?: LeaderHint | undefined;
   /** How long to wait before trying again, for `RESOURCE_EXHAUSTED` and `UNAVAILABLE`. */
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
@@ -17,7 +25,7 @@ export interface NodeErrorDetails {
 export class NodeError extends Error {
   override readonly name = 'NodeError';
   readonly current: Version | undefined;
-  readonly leader: { readonly id: string; readonly address: string } | undefined;
+  readonly leader: LeaderHint | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(

@@ -7,6 +7,8 @@ export const PEER_METHOD = {
   fetchMeta: 1,
   /** Body: a command of the meta group. Answer: what it came to, and the meta state afterwards. */
   proposeMeta: 2,
+  /** Body and answer: domain/scan-part.ts. */
+  scanPart: 3,
 } as const;
 
 /** One of {@link PEER_METHOD}. */

@@ -28,6 +28,8 @@ export interface StorageCursor {
   readonly valid: boolean;
   /** The user key under the cursor; stays valid, must not be changed. */
   key(): Uint8Array;
+  /** When the entry under the cursor expires; 0: never. */
+  readonly expiresAtMs: number;
   /** The value and version under the cursor; stays valid. */
   entry(): StoredValue;
   close(): void;

@@ -39,6 +39,8 @@ interface Ports {
 }
 
 const HOST = '127.0.0.1';
+/** Longer than a cluster takes to form, on a machine that is busy or stands still for a while. */
+const START_MS = 150_000;
 
 /** Whether a port is free for UDP and TCP alike. */
 const isFree = async (port: number): Promise<boolean> => {
@@ -111,12 +113,24 @@ export class ServerCluster {
         cluster.#clientProxies[number] = await FaultProxy.open();
         cluster.#clientProxies[number].target = `${HOST}:${cluster.#ports[number].rpc}`;
       }
-      await Promise.race([Promise.all(cluster.numbers.map((number) => cluster.startNode(number))), cluster.broken]);
+      await cluster.#startAll();
     } catch (error) {
       await cluster.close();
       throw error;
     }
     return cluster;
+  }
+
+  async #startAll(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`No cluster after ${START_MS} ms.\n${this.logs()}`)), START_MS);
+    });
+    try {
+      await Promise.race([Promise.all(this.numbers.map((number) => this.startNode(number))), this.broken, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #arguments(number: number): string[] {

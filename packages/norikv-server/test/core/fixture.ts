@@ -14,6 +14,7 @@ import { GROUP_COUNT_MAX, SHARD_COUNT } from '../../src/domain/placement.js';
 import type { Version } from '../../src/domain/version.js';
 import { type OpenedStore, openStore, type StoreEnvironment, type StoreSettings } from '../../src/node.js';
 import type { KvNode, ReadConsistency, ScanQuery, WriteIdentity, WriteOperation } from '../../src/ports/kv.js';
+import type { ShardPeers } from '../../src/ports/shard-peers.js';
 
 /** Time stands still until the test moves it; turns of the event loop are real, since the log needs them. */
 export class HeldClock extends VirtualClock {
@@ -62,12 +63,21 @@ export const openFixture = async (options: FixtureOptions = {}): Promise<Fixture
   return { ...opened, fs, node: await serviceOf(opened.store, clock) };
 };
 
+/** It has the only replica of every shard. */
+const ALONE: ShardPeers = {
+  nodeId: 'n1',
+  reachable: () => [],
+  hostsOf: () => ['n1'],
+  foundersOf: () => ['n1'],
+  scanPart: () => Promise.reject(new Error('there are no other nodes')),
+};
+
 const serviceOf = async (store: Store, clock: StoreEnvironment['clock']): Promise<KvNode> => {
   const unused = () => {
     throw new Error('not part of this fixture');
   };
   const router = new Router(await loadKeyHasher(), SHARD_COUNT, new Array(GROUP_COUNT_MAX).fill(store));
-  return new KvService({ router, stores: [store], clock, status: unused, cluster: unused });
+  return new KvService({ router, stores: [store], clock, peers: ALONE, status: unused, cluster: unused });
 };
 
 export interface PutOptions {

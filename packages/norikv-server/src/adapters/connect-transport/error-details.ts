@@ -20,6 +20,7 @@ export const errorDetail = (error: NodeError): ErrorDetail =>
     message: error.message,
     leaderId: error.leader?.id ?? '',
     leaderAddress: error.leader?.address ?? '',
+    leaderTerm: BigInt(error.leader?.term ?? 0),
     retryAfterMs: Math.min(RETRY_AFTER_MS_MAX, Math.ceil(error.retryAfterMs ?? 0)),
     ...(error.current === undefined
       ? {}

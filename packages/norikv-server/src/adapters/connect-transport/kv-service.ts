@@ -2,6 +2,7 @@
 // HTTP/2 (those that do are served by pipeline-stream.ts, with the same runner).
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type { Kv, OperationFrame, ResultFrame } from 'norikv-protocol';
+import { NodeError } from '../../domain/node-error.js';
 import { OPERATION } from '../net/request-metrics.js';
 import { SingleOperations } from '../net/single-operation.js';
 import { OperationRunner, type RunnerContext, type RunnerOutput } from './operation-runner.js';
@@ -53,6 +54,12 @@ class FrameQueue implements RunnerOutput {
 /** True if `signal` was aborted because the call's time is up. Operations know their deadline themselves. */
 const isDeadline = (signal: AbortSignal): boolean =>
   signal.reason instanceof ConnectError && signal.reason.code === Code.DeadlineExceeded;
+
+/** A scan that was given up because the call's time is up was not cancelled by its caller. */
+const asLate = (error: unknown, signal: AbortSignal): unknown =>
+  error instanceof NodeError && error.code === 'CANCELLED' && isDeadline(signal)
+    ? new NodeError('DEADLINE_EXCEEDED', 'The deadline passed before the page was complete.', { cause: error })
+    : error;
 
 /** Builds the implementation of `norikv.v1.Kv`. */
 export const kvService = (parts: RunnerContext): ServiceImpl<typeof Kv> => {
@@ -109,7 +116,7 @@ export const kvService = (parts: RunnerContext): ServiceImpl<typeof Kv> => {
       };
       const page = await operations.measure(
         OPERATION.scan,
-        () => node.scan(query),
+        () => node.scan(query).catch((error: unknown) => Promise.reject(asLate(error, context.signal))),
         () => true,
       );
       return {

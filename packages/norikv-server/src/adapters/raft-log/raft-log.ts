@@ -42,9 +42,12 @@ export class RaftLog implements ReplicatedLog {
   readonly #parts: RaftLogParts;
   readonly #roles: RoleWaiters;
   readonly #making = new Map<number, Promise<void>>();
+  /** Groups of which this node has, or had, a replica; those that were removed included. */
+  readonly #touched = new Set<number>();
   readonly #controls = new Map<number, RaftGroupControl>();
   readonly #leaseReads: Counter;
   readonly #quorumReads: Counter;
+  readonly #snapshots: Counter;
   #machine!: StateMachine;
   #multi!: MultiRaft;
   #open = false;
@@ -61,6 +64,8 @@ export class RaftLog implements ReplicatedLog {
       parts.meter.counter('raft_reads_total', { by }, { help: 'Reads by how they were made sure to be fresh.' });
     this.#leaseReads = reads('lease');
     this.#quorumReads = reads('quorum');
+    const help = 'Snapshots of a group that came from another node and took the place of its log here.';
+    this.#snapshots = parts.meter.counter('raft_snapshots_installed_total', {}, { help });
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -83,6 +88,8 @@ export class RaftLog implements ReplicatedLog {
     void this.#multi.failed.then((error) => this.#stop(error));
     this.#open = true;
     const groups = new Set(this.#machine.activeGroups());
+    for (const group of groups) this.#touched.add(group);
+    for (const { groupId } of storage.storedGroups) this.#touched.add(groupId);
     for (const { groupId, removed } of storage.storedGroups) if (!removed) groups.add(groupId);
     let entriesReplayed = 0;
     for (const { groupId, removed } of storage.storedGroups) {
@@ -109,6 +116,7 @@ export class RaftLog implements ReplicatedLog {
     if (!this.#open || this.#multi.group(group) !== undefined) return undefined;
     const replica = this.#parts.placement.replicaOf(group);
     if (replica === undefined) return undefined;
+    this.#touched.add(group);
     const { replicaId, peers, preferredLeader, bootstrap, voters, learners } = replica;
     const config = bootstrap ? { ...votersOnly(voters), learners } : votersOnly([]);
     const stateMachine = new GroupMachine(group, this.#machine, config);
@@ -212,13 +220,17 @@ export class RaftLog implements ReplicatedLog {
     return voters.length === 1 && votersOutgoing.length === 0;
   }
 
+  isBlank(group: number): boolean {
+    return this.#open && !this.#touched.has(group);
+  }
+
   notLeader(group: number): NodeError {
     const replica = this.#multi.group(group);
     const nodeId = replica === undefined ? this.#parts.placement.expectedLeader(group) : replica.leaderNode;
     if (nodeId !== undefined && nodeId !== this.#parts.nodeId) {
       const address = this.#parts.placement.clientAddressOf(nodeId) ?? '';
       return new NodeError('NOT_LEADER', `Node ${nodeId} leads the shard of the key.`, {
-        leader: { id: nodeId, address },
+        leader: { id: nodeId, address, ...(replica === undefined ? {} : { term: replica.term }) },
       });
     }
     if (replica === undefined) return new NodeError('NOT_LEADER', 'This node has no replica of the shard of the key.');
@@ -262,6 +274,8 @@ export class RaftLog implements ReplicatedLog {
     if (event.type === 'raft.role_changed') {
       if (event.leader !== 0) this.#roles.settle(event.groupId);
       this.#parts.onLeadersChanged?.();
+    } else if (event.type === 'raft.snapshot_installed') {
+      this.#snapshots.inc();
     } else if (event.type === 'raft.group_failed') {
       // What is in memory is no longer what the log says.
       this.#stop(new Error(event.message));

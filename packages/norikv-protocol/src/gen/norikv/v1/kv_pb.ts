@@ -236,7 +236,8 @@ export type ScanRequest = Message<"norikv.v1.ScanRequest"> & {
   reverse: boolean;
 
   /**
-   * Entries in this page at most; 0: the server's default (1000); over 10,000: refused. A page also ends at 1 MiB.
+   * Entries in this page at most; 0: the server's default (1000); over 10,000: refused. A page ends at 1 MiB at the
+   * latest, and may end before: only an empty `next_token` says that there is no more.
    *
    * @generated from field: uint32 limit = 7;
    */

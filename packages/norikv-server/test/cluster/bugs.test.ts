@@ -42,7 +42,7 @@ test.each([
   { bug: 'versions mistaken', kinds: [] },
   { bug: 'retries forgotten', kinds: [[answersLost]] },
   { bug: 'majority of one', kinds: [[nodeIsCutOff]] },
-])('a cluster with the mistake "$bug" is found out', { timeout: 300_000 }, async ({ bug, kinds }) => {
+])('a cluster with the mistake "$bug" is found out', { timeout: 500_000 }, async ({ bug, kinds }) => {
   const seed = seedFromEnv();
   const one = (cluster = await ServerCluster.start({ nodes: 3, clientProxies: true, bug }));
   for (let i = 0; i < ROUNDS_MAX; i++) {

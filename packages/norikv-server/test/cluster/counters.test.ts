@@ -78,7 +78,7 @@ const count = async (one: ServerCluster, rng: Rng, increments: number, kills: nu
 };
 
 test('counters that are counted up across the deaths of leaders end at the right value', {
-  timeout: 300_000,
+  timeout: 500_000,
 }, async () => {
   const seed = seedFromEnv();
   const one = (cluster = await ServerCluster.start({ nodes: 3, clientProxies: true }));
@@ -92,7 +92,7 @@ test('counters that are counted up across the deaths of leaders end at the right
   }
 });
 
-test('counters are wrong when nodes carry out retries as if they were new', { timeout: 300_000 }, async () => {
+test('counters are wrong when nodes carry out retries as if they were new', { timeout: 500_000 }, async () => {
   const seed = seedFromEnv();
   const one = (cluster = await ServerCluster.start({ nodes: 3, clientProxies: true, bug: 'retries forgotten' }));
   await expect(count(one, new Rng(seed), INCREMENTS_OF_A_MISTAKE, 0), `NORI_SEED=${seed}`).rejects.toThrow(

@@ -2,7 +2,7 @@
 import type { ServerCluster } from './server-cluster.js';
 
 /** Longer than anything takes here. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 150_000;
 const KEYS_MAX = 500;
 
 /** What a node says over HTTP. */

@@ -77,7 +77,7 @@ const told = async (one: ServerCluster, seed: number, name: string): Promise<voi
 test.each(NODES)(
   '%i nodes answer linearizably and lose nothing, whatever befalls them',
   {
-    timeout: 300_000 + SOAK_MINUTES * 60_000,
+    timeout: 600_000 + SOAK_MINUTES * 60_000,
   },
   async (nodes) => {
     const seed = seedFromEnv();

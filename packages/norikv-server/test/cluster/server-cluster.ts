@@ -40,7 +40,7 @@ interface Ports {
 
 const HOST = '127.0.0.1';
 /** Longer than a cluster takes to form, on a machine that is busy or stands still for a while. */
-const START_MS = 150_000;
+const START_MS = 100_000;
 
 /** Whether a port is free for UDP and TCP alike. */
 const isFree = async (port: number): Promise<boolean> => {

@@ -38,6 +38,8 @@ export class Load {
   readonly #cluster: ServerCluster;
   readonly #rng: Rng;
   readonly #families: readonly Family[];
+  /** Keys of other shards, each of its own as a rule. */
+  readonly #elsewhere: readonly string[];
   readonly #keys: readonly string[];
   readonly #callers: StoreClient[] = [];
   readonly #clients: NoriClient[] = [];
@@ -55,8 +57,8 @@ export class Load {
       const prefix = `{${name}-${f}}`;
       return { prefix, keys: Array.from({ length: KEYS_PER_FAMILY }, (_, i) => `${prefix}${i}`) };
     });
-    const elsewhere = Array.from({ length: KEYS_ELSEWHERE }, (_, i) => `${name}/${i}`);
-    this.#keys = [...this.#families.flatMap(({ keys }) => keys), ...elsewhere];
+    this.#elsewhere = Array.from({ length: KEYS_ELSEWHERE }, (_, i) => `${name}/${i}`);
+    this.#keys = [...this.#families.flatMap(({ keys }) => keys), ...this.#elsewhere];
   }
 
   async run(isDone: () => boolean): Promise<void> {
@@ -83,14 +85,16 @@ export class Load {
     }
   }
 
+  /** Of one shard, or of all in which there are keys of this load. */
   async #scan(caller: StoreClient, rng: Rng): Promise<void> {
-    const { prefix, keys } = rng.pick(this.#families);
+    const everywhere = { prefix: `${this.#name}/`, keys: this.#elsewhere };
+    const { prefix, keys } = rng.pick([...this.#families, everywhere]);
     if (await caller.scan(prefix, keys, rng.chance(0.5) ? 'lease' : 'linearizable')) this.#scans++;
   }
 
   async #writeOnce(caller: StoreClient): Promise<void> {
     const value = freshValue();
-    const key = `${this.#name}/once/${value}`;
+    const key = `${this.#name} once/${value}`;
     if ((await caller.put(key, value)) === true) this.#once.set(key, value);
   }
 

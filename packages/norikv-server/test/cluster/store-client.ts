@@ -133,7 +133,7 @@ export class StoreClient {
     });
   }
 
-  /** Reads all keys with a prefix in one page: each of `keys` counts as read within the call and the return, there or not. */
+  /** Reads all keys with a prefix, few enough for one page: each of `keys` counts as read within the call and the return, there or not. */
   async scan(prefix: string, keys: readonly string[], consistency: Consistency = 'lease'): Promise<boolean> {
     const callAt = performance.now();
     const found = new Map<string, GetResult>();

@@ -7,6 +7,7 @@ import type { Counter, Meter } from 'nori-observe';
 import { MultiRaft, type PeerTransport, type RaftEvent, type RaftGroup } from 'nori-raft';
 import { votersOnly } from '../../domain/group-config.js';
 import { NodeError } from '../../domain/node-error.js';
+import { META_GROUP } from '../../domain/placement.js';
 import type { Placement } from '../../ports/placement.js';
 import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
 import { GroupMachine } from './group-machine.js';
@@ -47,7 +48,8 @@ export class RaftLog implements ReplicatedLog {
   readonly #controls = new Map<number, RaftGroupControl>();
   readonly #leaseReads: Counter;
   readonly #quorumReads: Counter;
-  readonly #snapshots: Counter;
+  readonly #shardSnapshots: Counter;
+  readonly #metaSnapshots: Counter;
   #machine!: StateMachine;
   #multi!: MultiRaft;
   #open = false;
@@ -65,7 +67,9 @@ export class RaftLog implements ReplicatedLog {
     this.#leaseReads = reads('lease');
     this.#quorumReads = reads('quorum');
     const help = 'Snapshots of a group that came from another node and took the place of its log here.';
-    this.#snapshots = parts.meter.counter('raft_snapshots_installed_total', {}, { help });
+    const snapshots = (of: 'meta' | 'shard') => parts.meter.counter('raft_snapshots_installed_total', { of }, { help });
+    this.#shardSnapshots = snapshots('shard');
+    this.#metaSnapshots = snapshots('meta');
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -275,7 +279,7 @@ export class RaftLog implements ReplicatedLog {
       if (event.leader !== 0) this.#roles.settle(event.groupId);
       this.#parts.onLeadersChanged?.();
     } else if (event.type === 'raft.snapshot_installed') {
-      this.#snapshots.inc();
+      (event.groupId === META_GROUP ? this.#metaSnapshots : this.#shardSnapshots).inc();
     } else if (event.type === 'raft.group_failed') {
       // What is in memory is no longer what the log says.
       this.#stop(new Error(event.message));

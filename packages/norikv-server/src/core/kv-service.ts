@@ -15,6 +15,7 @@ import type {
 import type { ShardPeers } from '../ports/shard-peers.js';
 import type { Router } from './router.js';
 import { scanPage } from './scan.js';
+import { hasReplica } from './scan-part.js';
 import type { Store } from './store.js';
 import { failRequest } from './turn.js';
 import { identityProblem, keyProblem, operationProblem } from './validation.js';
@@ -56,7 +57,12 @@ export class KvService implements KvNode {
       return;
     }
     const group = this.#router.groupOf(key);
-    this.#router.storeOf(group).get(group, key, consistency, deadlineMs, sink, tag);
+    const store = this.#router.storeOf(group);
+    if (consistency === 'stale_ok' && !hasReplica(group, store, this.#parts.peers)) {
+      sink.failed(tag, store.notLeader(group));
+      return;
+    }
+    store.get(group, key, consistency, deadlineMs, sink, tag);
   }
 
   write(request: WriteRequest): void {

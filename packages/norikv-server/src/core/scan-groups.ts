@@ -49,15 +49,14 @@ export const readableGroups = async (
       );
     }
   }
-  if (waits.length > 0) {
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimer(Math.max(0, Math.min(patienceMs, TIMER_MS_MAX)), resolve, { unref: true });
-      void Promise.all(waits).then(() => {
-        timer.cancel();
-        resolve();
-      });
+  if (waits.length === 0) return { sources: readable, failure };
+  await new Promise<void>((resolve) => {
+    const timer = clock.setTimer(Math.max(0, Math.min(patienceMs, TIMER_MS_MAX)), resolve, { unref: true });
+    void Promise.all(waits).then(() => {
+      timer.cancel();
+      resolve();
     });
-  }
+  });
   // A replica that was taken away meanwhile has nothing to read any more.
   return { sources: readable.filter(({ store, group }) => store.leads(group)), failure };
 };

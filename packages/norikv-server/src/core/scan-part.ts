@@ -9,16 +9,22 @@ import {
   type PartRequest,
   ShardSet,
 } from '../domain/scan-part.js';
+import type { ShardPeers } from '../ports/shard-peers.js';
 import type { ScanContext } from './scan.js';
 import { GroupReader, type GroupSource, readableGroups } from './scan-groups.js';
 import { mergeRuns } from './scan-merge.js';
 import { ScanSlicer } from './scan-slicer.js';
+import type { Store } from './store.js';
 
 /** Parts that are made at the same time. */
 const PARTS_MAX = 256;
 /** How long a shard may take to tell whether it may be read; without it the part is made of the others. */
 export const BARRIER_MS_MAX = 400;
 const RETRY_AFTER_MS = 50;
+
+/** Whether a node has, or is to have, a replica of a group: nobody else can say what is not there, however old the answer may be. */
+export const hasReplica = (group: number, store: Store, peers: ShardPeers): boolean =>
+  store.isActive(group) || peers.hostsOf(group - groupOfShard(0)).includes(peers.nodeId);
 
 /** Shards of a request that this node can speak for, as things stand. */
 export const sortShards = (
@@ -32,8 +38,8 @@ export const sortShards = (
     const group = groupOfShard(shard);
     const store = router.storeOf(group);
     if (consistency === 'stale_ok') {
-      if (store.isActive(group) || peers.hostsOf(shard).includes(peers.nodeId)) sources.push({ store, group });
-    } else if (store.leads(group)) sources.push({ store, group });
+      if (hasReplica(group, store, peers)) sources.push({ store, group });
+    } else if (store.mayLead(group)) sources.push({ store, group });
     else if (store.isBlank(group)) onBlank(shard);
   }
   return sources;

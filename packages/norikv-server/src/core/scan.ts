@@ -17,7 +17,7 @@ import { type PartQuestion, ScanGathering } from './scan-gathering.js';
 import { GroupReader, type GroupSource, readableGroups } from './scan-groups.js';
 import type { ScanRun } from './scan-heap.js';
 import { type Merged, mergeRuns } from './scan-merge.js';
-import { BARRIER_MS_MAX, sortShards } from './scan-part.js';
+import { BARRIER_MS_MAX, hasReplica, sortShards } from './scan-part.js';
 import { encodeToken, NO_TOKEN, pageLimit, rangeOf, type ScanRange } from './scan-range.js';
 import { ScanSlicer } from './scan-slicer.js';
 
@@ -60,8 +60,7 @@ export const scanPage = async (query: ScanQuery, context: ScanContext): Promise<
     );
   const store = router.storeOf(only);
   if (query.consistency === 'stale_ok') {
-    const isHere = store.isActive(only) || peers.hostsOf(only - 1).includes(peers.nodeId);
-    if (!isHere) return readShards([only - 1], page);
+    if (!hasReplica(only, store, peers)) return readShards([only - 1], page);
   } else if (query.consistency === 'linearizable' || !store.hasLease(only)) await store.readBarrier(only);
   return pageOf(await mergeWith([{ store, group: only }], async () => [], page));
 };

@@ -144,6 +144,16 @@ export class Store implements StateMachine {
     return this.#shards[group] === undefined && this.#log.isBlank(group);
   }
 
+  /** Why this node cannot serve a group. */
+  notLeader(group: number): NodeError {
+    return this.#log.notLeader(group);
+  }
+
+  /** Whether this node led a group when it last looked; quicker than {@link Store.leads}. */
+  mayLead(group: number): boolean {
+    return this.#log.mayLead(group);
+  }
+
   /** Whether this node leads a group, as far as it knows. */
   leads(group: number): boolean {
     return this.#log.leaderTerm(group) !== undefined;

@@ -20,7 +20,11 @@ afterEach(async () => {
 
 const launch = async (count: number): Promise<void> => {
   plan = await planCluster(dir.path, count);
-  nodes.push(...(await Promise.all(Array.from({ length: count }, (_, i) => launchMember(plan, i + 1)))));
+  await Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      nodes[i] = await launchMember(plan, i + 1);
+    }),
+  );
 };
 
 const connect = async (...through: readonly number[]): Promise<NoriClient> => {
@@ -196,6 +200,13 @@ describe('a cluster of five nodes, three of which have a shard', { timeout: 240_
       await persist(async () => {
         expect((await pages(number, { consistency: 'CONSISTENCY_STALE_OK' })).keys, `n${number}`).toEqual(all);
       });
+    }
+    // Who has no replica of a shard cannot say that a key is not there, however old the answer may be.
+    for (const node of nodes) {
+      for (const key of all.slice(0, 40)) {
+        const { status } = await fetch(`${node.http}/kv/${encodeURIComponent(key)}?consistency=stale_ok`);
+        expect(status, key).not.toBe(404);
+      }
     }
     await nodes[4]!.kill();
     expect(await persist(() => scan(client))).toEqual(rowsOf(model));

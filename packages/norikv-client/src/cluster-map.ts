@@ -87,6 +87,11 @@ export class ClusterMap {
     return this.#nodeOf.get(address) ?? '';
   }
 
+  /** Where the stores of the view are. */
+  addresses(): IterableIterator<string> {
+    return this.#nodeOf.keys();
+  }
+
   /** Whether the view has a store at `address`, or `address` stands for the only store. */
   has(address: string): boolean {
     return this.#single === undefined ? this.#nodeOf.has(address) : this.#single === address;

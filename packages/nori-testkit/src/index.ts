@@ -1,4 +1,5 @@
 export { EventHeap } from './event-heap.js';
+export { FaultLink, type FaultLinkMode, FaultProxy, type FaultProxyOptions } from './fault-proxy.js';
 export {
   type CheckOptions,
   checkLinearizability,

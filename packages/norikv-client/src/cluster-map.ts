@@ -87,6 +87,11 @@ export class ClusterMap {
     return this.#nodeOf.get(address) ?? '';
   }
 
+  /** Where the stores of the view are. */
+  addresses(): IterableIterator<string> {
+    return this.#nodeOf.keys();
+  }
+
   /** Whether the view has a store at `address`, or `address` stands for the only store. */
   has(address: string): boolean {
     return this.#single === undefined ? this.#nodeOf.has(address) : this.#single === address;
@@ -147,14 +152,19 @@ export class ClusterMap {
       const replicaCount = message.shardReplicaCounts[shard] ?? 0;
       const term = Number(message.shardTerms[shard] ?? 0);
       let address = addressAt(message.shardLeaders[shard] ?? 0);
-      // Whoever has a replica knows more.
-      for (let i = replica; address === undefined && i < replica + replicaCount; i++) {
+      let replicasThere = 0;
+      for (let i = replica; i < replica + replicaCount; i++) {
         const candidate = addressAt(message.shardReplicas[i] ?? 0);
-        if (candidate !== undefined && there.has(candidate)) address = candidate;
+        if (candidate === undefined || !there.has(candidate)) continue;
+        replicasThere++;
+        // Whoever has a replica knows more.
+        address ??= candidate;
       }
       replica += replicaCount;
-      // Who is to lead is of no interest where that was decided anew.
-      if (isOlder && term === 0) address = undefined;
+      const isMinority = this.#leaders[shard] !== undefined && replicaCount > 0 && 2 * replicasThere <= replicaCount;
+      // Who is to lead is of no interest where that was decided anew; nor what a node thinks of it that is cut off from most replicas,
+      // so that nobody it knows could lead.
+      if (term === 0 && (isOlder || isMinority)) address = undefined;
       leaders.push(newerLeader(this.#leaders[shard], address, term, there));
     }
     this.#leaders = leaders;

@@ -265,6 +265,7 @@ export class Dispatcher implements ChannelHost {
     this.#recordAttempt(operation, address, failure.code, failure.message);
     // Logged, but perhaps not committed: only a retry with the same sequence can tell.
     if (failure.code === 'COMMIT_TIMEOUT') operation.ambiguous = operation.write;
+    if (failure.code === 'QUORUM_UNAVAILABLE') this.#askAnother();
     this.#retry(operation, { ...failure, leaderAddress: this.noteNotLeader(operation.shard, address, failure) }, true);
   }
 
@@ -316,6 +317,16 @@ export class Dispatcher implements ChannelHost {
   #someReady(): boolean {
     for (const channel of this.#channels.values()) if (channel.state === 'ready') return true;
     return false;
+  }
+
+  /**
+   * A node cannot reach a majority. It may be the one that is cut off, and all that is known may come from it: connects to one more
+   * node, whose view then counts as well.
+   */
+  #askAnother(): void {
+    const unasked = [...this.map.addresses()].filter((address) => !this.#channels.has(address));
+    const address = unasked[Math.floor(Math.random() * unasked.length)];
+    if (address !== undefined) this.#channel(address);
   }
 
   #route(shard: number): Channel {

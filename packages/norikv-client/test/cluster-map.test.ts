@@ -76,6 +76,19 @@ describe('of views of one epoch', () => {
     expect(map.leaderOf(0)).toBe('a:1');
   });
 
+  test('a node that is cut off from most replicas has no say in who is to lead', () => {
+    const replicas = [[1, 2, 3]];
+    const all: Told = { leaders: [[1, 2]], replicas };
+    const others: Told = { leaders: [[3, 3]], replicas, dead: [1] };
+    const alone: Told = { leaders: [[1, 0]], replicas, dead: [2, 3] };
+    expect(mapOf(all, others, alone).leaderOf(0)).toBe('c:1');
+    expect(mapOf(all, alone, others).leaderOf(0)).toBe('c:1');
+    // Nor where nobody has led yet.
+    expect(mapOf({ leaders: [[2, 0]], replicas }, alone).leaderOf(0)).toBe('b:1');
+    // It is the one to ask when nothing else is known.
+    expect(mapOf(alone).leaderOf(0)).toBe('a:1');
+  });
+
   test('changes are told to those who watch, repetitions are not', () => {
     const map = mapOf({ leaders: [[1, 5]] });
     let changes = 0;

@@ -235,6 +235,30 @@ describe('retries', () => {
     expect((await failure(client.put('a', '1', { ifVersion: { term: 1, index: 1 } }))).code).toBe('VERSION_MISMATCH');
   });
 
+  test('do not stay with a node that is cut off, when it was the only one that was known to answer', async () => {
+    const [cutOff, leader] = [await startNode(), await startNode()];
+    const stores = [cutOff, leader].map(({ address }, i) => ({ nodeId: `n${i + 1}`, store: 0, address }));
+    const nodes = stores.map(({ nodeId }) => ({ nodeId, state: 1 }));
+    const replicas = {
+      stores,
+      shardReplicaCounts: new Array(16).fill(2),
+      shardReplicas: new Array(32).fill(0).map((_, i) => (i % 2) + 1),
+    };
+    const led = (by: number, term: bigint) => ({
+      shardLeaders: new Array(16).fill(by),
+      shardTerms: new Array(16).fill(term),
+    });
+    cutOff.view = { ...cutOff.view, nodes, ...replicas, ...led(1, 2n) };
+    leader.view = { ...leader.view, nodes, ...replicas, ...led(2, 3n) };
+    cutOff.onRow = () => errorDetail('QUORUM_UNAVAILABLE');
+    const client = await connect(cutOff);
+    expect((await failure(client.put('a', '1'))).code).toBe('QUORUM_UNAVAILABLE');
+    await until(() => leader.connections > 0);
+    await until(() => client.stats().channels.every(({ state }) => state === 'ready'));
+    await client.put('a', '1');
+    expect(leader.keys).toEqual(['a']);
+  });
+
   test('are not made of what cannot succeed', async () => {
     const node = await startNode();
     const client = await connect(node);

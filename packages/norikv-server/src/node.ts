@@ -24,7 +24,7 @@ import { RequestMetrics } from './adapters/net/request-metrics.js';
 import { GuardedStorage } from './adapters/raft-log/guarded-storage.js';
 import { noPeers } from './adapters/raft-log/no-peers.js';
 import { RaftLog } from './adapters/raft-log/raft-log.js';
-import { formatAddress, type NodeConfig } from './config/index.js';
+import { formatAddress, type NodeConfig, parseAddress } from './config/index.js';
 import { AlonePlacement } from './core/alone-placement.js';
 import { KvService } from './core/kv-service.js';
 import { LateNode } from './core/late-node.js';
@@ -304,7 +304,9 @@ class NodeLife {
 
   /** The ports open before anything else: they say that the node lives, and their addresses are told to the others. */
   async #listen(): Promise<void> {
-    const { rpcAddr, httpAddr, allowedHosts } = this.#config;
+    const { rpcAddr, httpAddr, rpcAdvertise, httpAdvertise } = this.#config;
+    const advertised = [rpcAdvertise, httpAdvertise].flatMap((text) => parseAddress(text)?.host.toLowerCase() ?? []);
+    const allowedHosts = [...this.#config.allowedHosts, ...advertised];
     const common = {
       node: this.#late,
       clock: this.#clock,

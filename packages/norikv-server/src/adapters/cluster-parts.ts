@@ -269,7 +269,8 @@ export class ClusterParts {
 
   #announcePeerAddress(bound: string): void {
     const { client } = this.#directory.card.stores[0]!;
-    this.#directory.announce({ stores: [{ client, peer: reachable(bound, this.#directory.membership!.address) }] });
+    const peer = this.#options.config.peerAdvertise || reachable(bound, this.#directory.membership!.address);
+    this.#directory.announce({ stores: [{ client, peer }] });
   }
 
   /** A node that the cluster knows must show the log that it registered with. */
@@ -327,17 +328,24 @@ const firstCard = (options: ClusterPartsOptions): NodeCard => ({
   clusterId: '',
   members: '',
   version: options.version,
-  http: options.httpAddress,
-  stores: [{ client: options.rpcAddress, peer: '' }],
+  http: options.config.httpAdvertise || options.httpAddress,
+  stores: [{ client: options.config.rpcAdvertise || options.rpcAddress, peer: '' }],
 });
 
-/** This node's addresses as others can use them: those that stand for all addresses become the one that gossip has. */
+/**
+ * This node's addresses as others can use them: those that were given for them, else those listened on, where those that stand for
+ * all addresses become the one that gossip has.
+ */
 const addresses = (
   { rpcAddress, httpAddress, config }: ClusterPartsOptions,
   gossip: string,
 ): Pick<NodeCard, 'http' | 'stores'> => {
-  const peer = config.peerAddr.port === 0 ? '' : reachable(formatAddress(config.peerAddr), gossip);
-  return { http: reachable(httpAddress, gossip), stores: [{ client: reachable(rpcAddress, gossip), peer }] };
+  const bound = config.peerAddr.port === 0 ? '' : reachable(formatAddress(config.peerAddr), gossip);
+  const client = config.rpcAdvertise || reachable(rpcAddress, gossip);
+  return {
+    http: config.httpAdvertise || reachable(httpAddress, gossip),
+    stores: [{ client, peer: config.peerAdvertise || bound }],
+  };
 };
 
 const reachable = (text: string, gossip: string): string => {
@@ -396,11 +404,8 @@ const knock = async (options: ClusterPartsOptions, directory: ClusterDirectory, 
     );
   try {
     await transport.start({ onFrame: () => {}, onUnreachable: () => {} });
-    directory.announce({
-      stores: [
-        { client: directory.card.stores[0]!.client, peer: reachable(transport.address, directory.membership!.address) },
-      ],
-    });
+    const peer = config.peerAdvertise || reachable(transport.address, directory.membership!.address);
+    directory.announce({ stores: [{ client: directory.card.stores[0]!.client, peer }] });
     for (;;) {
       transport.setPeers(validAddresses(directory));
       if (isRefused) throw known();

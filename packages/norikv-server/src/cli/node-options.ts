@@ -8,7 +8,7 @@ export const addSettingOptions = (command: Command): Command => {
   command.addOption(new Option('--config <FILE>', 'YAML file of settings (env: NORIKV_CONFIG)'));
   for (const setting of SETTINGS) {
     const value = setting.placeholder === undefined ? '[true|false]' : `<${setting.placeholder}>`;
-    const initial = Array.isArray(setting.default) ? '' : `, default: ${setting.default}`;
+    const initial = Array.isArray(setting.default) || setting.default === '' ? '' : `, default: ${setting.default}`;
     const about = `${setting.description} (${allowedOf(setting)}${initial}; env: ${environmentOf(setting)})`;
     command.addOption(new Option(`${flagOf(setting)} ${value}`, about));
   }

@@ -24,6 +24,12 @@ export interface NodeConfig {
   readonly gossipAddr: Address;
   /** Dashboard, REST, health, metrics. Port 0: any free port. */
   readonly httpAddr: Address;
+  /** Given to clients in place of `rpcAddr`, as `host:port`; empty: `rpcAddr` itself. */
+  readonly rpcAdvertise: string;
+  /** Given to other nodes in place of `peerAddr`. */
+  readonly peerAdvertise: string;
+  /** Shown in place of `httpAddr`. */
+  readonly httpAdvertise: string;
   /** Gossip addresses of the nodes that form the cluster, or of some that this one joins, as `host:port`. Empty: a single node. */
   readonly join: readonly string[];
   /** How many nodes form the cluster. */

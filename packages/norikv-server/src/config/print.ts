@@ -8,6 +8,7 @@ const describeSource = ({ source }: ResolvedSetting): string =>
 
 const describeValue = ({ value, setting }: ResolvedSetting): string => {
   if (Array.isArray(value)) return value.length === 0 ? '(none)' : value.join(',');
+  if (value === '') return '(none)';
   return setting.unit === undefined ? String(value) : `${value} ${setting.unit}`;
 };
 

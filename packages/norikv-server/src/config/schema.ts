@@ -22,6 +22,11 @@ const convert = (kind: SettingKind, value: unknown): unknown => {
     }
     case 'address':
       return typeof value === 'string' ? parseAddress(value.trim()) : undefined;
+    case 'advertised': {
+      if (value === '') return '';
+      const address = typeof value === 'string' ? parseAddress(value.trim()) : undefined;
+      return address === undefined || address.port === 0 ? undefined : formatAddress(address);
+    }
     case 'addresses':
       return convertList(value, (item) => {
         const address = parseAddress(item);

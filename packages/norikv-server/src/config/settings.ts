@@ -7,6 +7,8 @@ export type SettingKind =
   | { readonly type: 'text'; readonly pattern: RegExp; readonly allowed: string }
   | { readonly type: 'address' }
   | { readonly type: 'addresses' }
+  /** An address to give to others; none by default. */
+  | { readonly type: 'advertised' }
   | { readonly type: 'hosts' }
   /** `scale`: the configuration holds the value times this, for example bytes for MiB. */
   | { readonly type: 'integer'; readonly min: number; readonly max: number; readonly scale?: number }
@@ -81,6 +83,30 @@ export const SETTINGS: readonly Setting[] = [
     default: '127.0.0.1:8080',
     placeholder: 'HOST:PORT',
     description: 'REST, health and metrics',
+  },
+  {
+    key: 'rpc-advertise',
+    field: 'rpcAdvertise',
+    kind: { type: 'advertised' },
+    default: '',
+    placeholder: 'HOST:PORT',
+    description: 'Where clients reach this node, if not at rpc-addr: behind NAT, in a container',
+  },
+  {
+    key: 'peer-advertise',
+    field: 'peerAdvertise',
+    kind: { type: 'advertised' },
+    default: '',
+    placeholder: 'HOST:PORT',
+    description: 'Where other nodes reach this one, if not at peer-addr',
+  },
+  {
+    key: 'http-advertise',
+    field: 'httpAdvertise',
+    kind: { type: 'advertised' },
+    default: '',
+    placeholder: 'HOST:PORT',
+    description: 'Where dashboard and metrics of this node are reached, if not at http-addr',
   },
   {
     key: 'join',
@@ -203,6 +229,8 @@ export const allowedOf = (setting: Setting): string => {
       return 'HOST:PORT with a port from 0 to 65535, an IPv6 host in brackets';
     case 'addresses':
       return 'a list of HOST:PORT';
+    case 'advertised':
+      return 'HOST:PORT with a port from 1 to 65535, an IPv6 host in brackets';
     case 'hosts':
       return 'a list of host names or addresses without port';
     case 'integer':

@@ -270,8 +270,9 @@ export class Store implements StateMachine {
 
   /**
    * A value has expired by the clock, but not yet by its shard: moves the shard's time on (rule 8), then looks `again`,
-   * since a write that was under way may have replaced it while it lived. If the log has no space for that, the
-   * value is `absent` all the same: no later entry of this shard gets a time before the expiry.
+   * since a write that was under way may have replaced it while it lived. If the log has no space for that, a node that leads
+   * the shard alone calls the value `absent` all the same: no later entry of the shard gets a time before the expiry. Where others
+   * could lead it the read fails, since their clocks may be behind, and the value would come back.
    */
   #settleExpiry(
     group: number,
@@ -283,7 +284,7 @@ export class Store implements StateMachine {
   ): void {
     this.commitTime(group, stored.expiresAtMs, deadlineMs, (error) => {
       if (error === undefined) again();
-      else if (error.code === 'RESOURCE_EXHAUSTED') absent();
+      else if (error.code === 'RESOURCE_EXHAUSTED' && this.#log.isAlone(group)) absent();
       else failed(error);
     });
   }

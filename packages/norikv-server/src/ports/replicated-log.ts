@@ -108,6 +108,8 @@ export interface ReplicatedLog {
   settled(group: number): Promise<void> | undefined;
   /** The term in which this node leads the group; undefined: it does not. */
   leaderTerm(group: number): number | undefined;
+  /** Whether nobody else could lead the group: what this node holds to needs nobody's consent, and no entry. */
+  isAlone(group: number): boolean;
   /** Whether this node led the group when it last looked: for those who ask of all groups, and then make sure of the few. */
   mayLead(group: number): boolean;
   /** Whether this node never had a replica of the group, nor is about to: it has promised nothing, and voted for nobody. */

@@ -40,6 +40,8 @@ const samples = (setting: Setting): [string, string, string] => {
     // Not this node's own: then their number would have to be that of `expect`.
     case 'addresses':
       return ['10.0.0.1:7449', 'db2.example:7449', '10.0.0.1:7449,[::1]:7450'];
+    case 'advertised':
+      return ['a.example:1', '[2001:db8::1]:7448', '10.0.0.1:65535'];
     case 'hosts':
       return ['a.example', 'b.example', 'c.example,d.example'];
     case 'integer':

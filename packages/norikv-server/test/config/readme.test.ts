@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { allowedOf, environmentOf, SETTINGS, type Setting } from '../../src/config/index.js';
 
 const defaultOf = (setting: Setting): string =>
-  Array.isArray(setting.default) ? '(none)' : `\`${String(setting.default)}\``;
+  Array.isArray(setting.default) || setting.default === '' ? '(none)' : `\`${String(setting.default)}\``;
 
 const row = (setting: Setting): string =>
   `| \`${setting.key}\` | \`${environmentOf(setting)}\` | ${defaultOf(setting)} | ${setting.description} | ${allowedOf(setting)} |`;

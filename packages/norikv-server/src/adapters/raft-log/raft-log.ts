@@ -3,11 +3,11 @@
 //
 // A replica is made when it is first needed, from the descriptor that names this node (Placement).
 import type { Clock } from 'nori-io';
-import type { Meter } from 'nori-observe';
+import type { Counter, Meter } from 'nori-observe';
 import { MultiRaft, type PeerTransport, type ProposalOutcome, type RaftEvent, type RaftGroup } from 'nori-raft';
 import { votersOnly } from '../../domain/group-config.js';
 import { NodeError } from '../../domain/node-error.js';
-import { GROUP_COUNT_MAX } from '../../domain/placement.js';
+import { GROUP_COUNT_MAX, META_GROUP } from '../../domain/placement.js';
 import type { Placement } from '../../ports/placement.js';
 import type { LogStats, Proposal, ReplayReport, ReplicatedLog, StateMachine } from '../../ports/replicated-log.js';
 import { GroupMachine } from './group-machine.js';
@@ -50,6 +50,10 @@ export class RaftLog implements ReplicatedLog {
   /** Groups of which this node has, or had, a replica; those that were removed included. */
   readonly #touched = new Set<number>();
   readonly #controls = new Map<number, RaftGroupControl>();
+  readonly #leaseReads: Counter;
+  readonly #quorumReads: Counter;
+  readonly #shardSnapshots: Counter;
+  readonly #metaSnapshots: Counter;
   #machine!: StateMachine;
   #multi!: MultiRaft;
   #open = false;
@@ -62,6 +66,14 @@ export class RaftLog implements ReplicatedLog {
   constructor(parts: RaftLogParts) {
     this.#parts = parts;
     this.#roles = new RoleWaiters(parts.clock);
+    const reads = (by: 'lease' | 'quorum') =>
+      parts.meter.counter('raft_reads_total', { by }, { help: 'Reads by how they were made sure to be fresh.' });
+    this.#leaseReads = reads('lease');
+    this.#quorumReads = reads('quorum');
+    const help = 'Snapshots of a group that came from another node and took the place of its log here.';
+    const snapshots = (of: 'meta' | 'shard') => parts.meter.counter('raft_snapshots_installed_total', { of }, { help });
+    this.#shardSnapshots = snapshots('shard');
+    this.#metaSnapshots = snapshots('meta');
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -201,6 +213,13 @@ export class RaftLog implements ReplicatedLog {
     return replica?.role === 'leader' ? replica.term : undefined;
   }
 
+  isAlone(group: number): boolean {
+    const replica = this.#multi.group(group);
+    if (replica?.role !== 'leader') return false;
+    const { voters, votersOutgoing } = replica.status().config;
+    return voters.length === 1 && votersOutgoing.length === 0;
+  }
+
   mayLead(group: number): boolean {
     return this.#led[group] === 1;
   }
@@ -225,7 +244,9 @@ export class RaftLog implements ReplicatedLog {
   }
 
   leaseRead<T>(group: number, read: () => T): { readonly value: T } | undefined {
-    return this.#multi.group(group)?.leaseRead(read);
+    const found = this.#multi.group(group)?.leaseRead(read);
+    if (found !== undefined) this.#leaseReads.inc();
+    return found;
   }
 
   async readBarrier(group: number): Promise<void> {
@@ -233,6 +254,7 @@ export class RaftLog implements ReplicatedLog {
     if (replica === undefined) throw this.notLeader(group);
     try {
       await replica.read();
+      this.#quorumReads.inc();
     } catch (error) {
       throw readError(error, () => this.notLeader(group));
     }
@@ -257,6 +279,8 @@ export class RaftLog implements ReplicatedLog {
       this.#led[event.groupId] = event.role === 'leader' ? 1 : 0;
       if (event.leader !== 0) this.#roles.settle(event.groupId);
       this.#parts.onLeadersChanged?.();
+    } else if (event.type === 'raft.snapshot_installed') {
+      (event.groupId === META_GROUP ? this.#metaSnapshots : this.#shardSnapshots).inc();
     } else if (event.type === 'raft.group_failed') {
       // What is in memory is no longer what the log says.
       this.#stop(new Error(event.message));

@@ -11,6 +11,8 @@ import { freshValue, Notes, pause, StoreClient, type StoreOperation } from './st
 
 const CALLERS = 12;
 const CLIENTS = 3;
+/** Nodes that keep a key. */
+const REPLICAS = 3;
 /** Keys of one shard, that are scanned together. */
 const FAMILIES = 2;
 const KEYS_PER_FAMILY = 4;
@@ -132,20 +134,20 @@ export class Load {
     for (const key of this.#keys) {
       const value = await reader.get(key, 'linearizable');
       expect(value, `${key} in the end`).not.toBeUndefined();
-      for (const number of this.#cluster.numbers) await this.#settled(number, key, value!);
+      await this.#settled(key, value!);
     }
     for (const [key, value] of this.#once) expect(await reader.get(key), `${key}, written once`).toBe(value);
-    for (const [key, value] of [...this.#once].slice(-50)) {
-      for (const number of this.#cluster.numbers) await this.#settled(number, key, value);
-    }
+    for (const [key, value] of [...this.#once].slice(-50)) await this.#settled(key, value);
   }
 
-  /** A node that keeps the key has what all have, after a while. Nodes that do not keep it have nothing of it. */
-  async #settled(number: number, key: string, value: string | null): Promise<void> {
+  /** All nodes that keep the key have what the leader has, after a while; those that do not keep it say nothing of it. */
+  async #settled(key: string, value: string | null): Promise<void> {
     for (let tries = 0; ; tries++) {
-      const found = await this.stale.read(number, key);
-      if (found === value || (found === null && this.#cluster.numbers.length > 3)) return;
-      if (tries > 600) throw new Error(`n${number} has ${found} for ${key}, and should have ${value}`);
+      const found = await Promise.all(this.#cluster.numbers.map((number) => this.stale.read(number, key)));
+      const same = found.filter((each) => each === value).length;
+      const silent = found.filter((each) => each === undefined).length;
+      if (same === REPLICAS && same + silent === found.length) return;
+      if (tries > 600) throw new Error(`${key} should be ${value}, and is, from n1 on, ${found.join(', ')}`);
       await pause(50);
     }
   }

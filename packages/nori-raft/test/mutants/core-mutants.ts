@@ -619,7 +619,7 @@ const TERM_MUTANTS: readonly Mutant[] = [
     'heartbeat-does-not-wake',
     [27],
     'A follower that lost what was sent to it gets it again only when something new is proposed.',
-    patch('leader', "if (pr.match < r.log.lastIndex || pr.state === 'probe') sendAppend(r, pr, true);", ''),
+    patch('leader', "if ((isBehind && isStuck) || pr.state === 'probe') sendAppend(r, pr, true);", ''),
   ),
   mutant(
     'paused-for-good',

@@ -60,10 +60,20 @@ const isFree = async (port: number): Promise<boolean> => {
   return free;
 };
 
-/** Ports below those that the system hands out by itself: a node that is away finds its own free when it comes back. */
+/**
+ * Ports below those that the system hands out by itself: a node that is away finds its own free when it comes back. Test files that run side by
+ * side choose from ranges of their own, and none is given twice: between a look at it and the node's start nobody else takes it.
+ */
+const RANGES = 16;
+const RANGE_PORTS = 1_250;
+const FIRST_PORT = 12_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % RANGES) * RANGE_PORTS;
+const given = new Set<number>();
+
 const freePort = async (): Promise<number> => {
   for (;;) {
-    const port = randomInt(12_000, 32_000);
+    const port = randomInt(FIRST_PORT, FIRST_PORT + RANGE_PORTS);
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) return port;
   }
 };

@@ -39,6 +39,8 @@ interface Leader {
   readonly term: number;
   /** Another one has led in that term and is gone: only a later term is news. */
   readonly isSuccessor: boolean;
+  /** Who that was; undefined: nobody. */
+  readonly instead?: string;
 }
 
 /** The newest view, and who leads each shard by it. */
@@ -106,6 +108,16 @@ export class ClusterMap {
     const known = this.#leaders[shard];
     if (known !== undefined && known.address !== from && term < known.term) return;
     this.#leaders[shard] = { address, term: Math.max(term, known?.term ?? 0), isSuccessor: false };
+  }
+
+  /**
+   * The node at `from` cannot serve `shard`, since it reaches no majority. If it was asked only because the leader is said to be gone, it
+   * may be the one that is cut off, and may have said so: the leader is asked again.
+   */
+  doubt(shard: number, from: string): void {
+    const known = this.#leaders[shard];
+    if (known?.instead === undefined || known.address !== from) return;
+    this.#leaders[shard] = { address: known.instead, term: known.term, isSuccessor: false };
   }
 
   /** Calls `listener` after each change of the view; returns the way to stop. */
@@ -216,7 +228,9 @@ const newerLeader = (
   // There is one leader in a term.
   if (term > known.term || (term === known.term && !known.isSuccessor)) return { address, term, isSuccessor: false };
   // Whoever was known to lead is gone, and nobody else is known to lead yet.
-  if (!there.has(known.address) && there.has(address)) return { address, term: known.term, isSuccessor: true };
+  if (!there.has(known.address) && there.has(address)) {
+    return { address, term: known.term, isSuccessor: true, instead: known.instead ?? known.address };
+  }
   return known;
 };
 

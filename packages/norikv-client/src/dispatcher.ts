@@ -265,7 +265,10 @@ export class Dispatcher implements ChannelHost {
     this.#recordAttempt(operation, address, failure.code, failure.message);
     // Logged, but perhaps not committed: only a retry with the same sequence can tell.
     if (failure.code === 'COMMIT_TIMEOUT') operation.ambiguous = operation.write;
-    if (failure.code === 'QUORUM_UNAVAILABLE') this.#askAnother();
+    if (failure.code === 'QUORUM_UNAVAILABLE') {
+      this.map.doubt(operation.shard, address);
+      this.#askAnother();
+    }
     this.#retry(operation, { ...failure, leaderAddress: this.noteNotLeader(operation.shard, address, failure) }, true);
   }
 

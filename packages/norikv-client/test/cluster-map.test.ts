@@ -89,6 +89,22 @@ describe('of views of one epoch', () => {
     expect(mapOf(alone).leaderOf(0)).toBe('a:1');
   });
 
+  test('a leader that is dead to a node that is cut off is asked again when that node reaches no majority', () => {
+    const replicas = [[1, 2, 3]];
+    const map = mapOf({ leaders: [[1, 2]], replicas }, { leaders: [[2, 3]], replicas, dead: [1] });
+    // The first of two that the node loses sight of.
+    map.adopt(view({ leaders: [[1, 0]], replicas, dead: [2] }), 'a:1');
+    expect(map.leaderOf(0)).toBe('a:1');
+    map.doubt(0, 'c:1');
+    expect(map.leaderOf(0)).toBe('a:1');
+    map.doubt(0, 'a:1');
+    expect(map.leaderOf(0)).toBe('b:1');
+    map.adopt(view({ leaders: [[1, 0]], replicas, dead: [2, 3] }), 'a:1');
+    expect(map.leaderOf(0)).toBe('b:1');
+    map.doubt(0, 'b:1');
+    expect(map.leaderOf(0)).toBe('b:1');
+  });
+
   test('changes are told to those who watch, repetitions are not', () => {
     const map = mapOf({ leaders: [[1, 5]] });
     let changes = 0;

@@ -70,6 +70,8 @@ const FIRST_PORT = 12_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % RANGES) *
 const given = new Set<number>();
 
 const freePort = async (): Promise<number> => {
+  // Those of clusters of long ago are free again.
+  if (given.size > RANGE_PORTS / 2) given.clear();
   for (;;) {
     const port = randomInt(FIRST_PORT, FIRST_PORT + RANGE_PORTS);
     if (given.has(port)) continue;

@@ -24,7 +24,7 @@ export class MapProcesses {
   /** Writes the program to `script`, as it is but for its ports, to be run in `dir`. */
   static async prepare(script: string, dir: string, env: NodeJS.ProcessEnv = process.env): Promise<MapProcesses> {
     const source = readFileSync(SOURCE, 'utf8');
-    const [peerPort, httpPort] = [await freePorts(), await freePorts()];
+    const [peerPort, httpPort] = [await freePorts(20_000), await freePorts(25_000)];
     const placed = source.replace('[7000, 9000]', `[${peerPort}, ${httpPort}]`);
     expect(placed).not.toBe(source);
     writeFileSync(script, placed);
@@ -77,10 +77,10 @@ export class MapProcesses {
   }
 }
 
-/** A port p such that p + 1 to p + 3 are free. */
-async function freePorts(): Promise<number> {
+/** A port p, among 5,000 from `first` on, such that p + 1 to p + 3 are free. Other tests choose below 20,000, or leave it to the system. */
+async function freePorts(first: number): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const base = 20_000 + Math.floor(Math.random() * 10_000);
+    const base = first + Math.floor(Math.random() * 5_000);
     if ((await Promise.all([1, 2, 3].map((n) => isFree(base + n)))).every(Boolean)) return base;
   }
   throw new Error('There are no three free ports in a row.');

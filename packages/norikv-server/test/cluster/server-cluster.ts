@@ -65,7 +65,7 @@ const isFree = async (port: number): Promise<boolean> => {
  * side choose from ranges of their own, and none is given twice: between a look at it and the node's start nobody else takes it.
  */
 const RANGES = 16;
-const RANGE_PORTS = 1_250;
+const RANGE_PORTS = 500;
 const FIRST_PORT = 12_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % RANGES) * RANGE_PORTS;
 const given = new Set<number>();
 

@@ -43,7 +43,7 @@ export const writeError = (cause: unknown, notLeader: () => NodeError): NodeErro
 };
 
 /** The disk of the log is full. */
-export const noSpace = (cause: unknown): NodeError =>
+export const noSpace = (cause: RaftError): NodeError =>
   new NodeError(
     'RESOURCE_EXHAUSTED',
     'The disk of the log is full; nothing was written. Free some space: writes resume by themselves.',
@@ -52,8 +52,6 @@ export const noSpace = (cause: unknown): NodeError =>
 
 /** The error of a replica that could not be made or taken up. */
 export const makingError = (cause: unknown): NodeError => {
-  // The log itself says so when it is the first record of the group that finds no space.
-  if ((cause as { readonly code?: unknown } | undefined)?.code === 'WAL_NO_SPACE') return noSpace(cause);
   if (!(cause instanceof RaftError)) return asNodeError(cause);
   return cause.code === 'RAFT_NO_SPACE' ? noSpace(cause) : unavailable(cause);
 };

@@ -232,10 +232,10 @@ export class RaftCore {
    */
   storedAlone(term: number, index: number): readonly Entry[] {
     const r = this.#r;
-    const ack = blankMessage('append-response', r.id, r.id, term);
-    ack.index = index;
     if (!r.isAlone || r.term !== term) {
       // It was alone when it proposed them. What is durable counts all the same.
+      const ack = blankMessage('append-response', r.id, r.id, term);
+      ack.index = index;
       this.appendDone({ term, index, logTerm: term, snapshotIndex: 0, acks: [ack] });
       return NO_ENTRIES;
     }

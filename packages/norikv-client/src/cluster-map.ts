@@ -1,7 +1,8 @@
 // What the client knows of the cluster: key → shard → address of the store that leads it. Views come from the watch of
-// every connection; a newer epoch replaces an older one. Leaders change within an epoch too, and not every node hears of it at once: of
-// what views and hints say of a shard the greater Raft term counts, so that nothing goes back to an older leader. The first view fixes cluster id and shard count, and a node that
-// says otherwise later is not of this cluster: nothing may be sent to it.
+// every connection; a newer epoch replaces an older one. Leaders change within an epoch too, and not every node hears
+// of it at once: of what views and hints say of a shard the greater Raft term counts, so that nothing goes back to an
+// older leader. The first view fixes cluster id and shard count, and a node that says otherwise later is not of this
+// cluster: nothing may be sent to it.
 import { KEY_HASH_NAME, LIMITS, NodeState, type ClusterView as ViewMessage } from 'norikv-protocol';
 import { NoriError } from './errors.js';
 import type { ClusterView, NodeView } from './types.js';

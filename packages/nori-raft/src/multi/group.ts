@@ -222,10 +222,10 @@ export class GroupDriver implements RaftGroup {
     const { clock } = this.#host;
     const core = this.#core;
     const expiresAtMs = this.leaseExpiresAtMs;
-    if (core.appliedIndex < core.commitIndex || clock.leaseLatestMs() >= expiresAtMs) return undefined;
+    if (core.appliedIndex < core.commitIndex || !clock.holds(expiresAtMs)) return undefined;
     const value = read();
     // The process may have been held up meanwhile.
-    return clock.leaseLatestMs() < expiresAtMs ? { value } : undefined;
+    return clock.holds(expiresAtMs) ? { value } : undefined;
   }
 
   /** Until when nobody else can lead, as far as is known without waking the group; 0: no lease. */

@@ -39,8 +39,13 @@ export class LeaseClock {
     return monotonicMs + this.#gainedMs;
   }
 
-  /** What the clock of leases may show at most: for the question whether a lease still holds. */
+  /** What the clock of leases may show at most. */
   leaseLatestMs(): number {
     return this.leaseNowMs() + WALL_STEP_MS;
+  }
+
+  /** Whether a lease until then still holds for sure. The only voter's has no end, and needs no look at a clock. */
+  holds(expiresAtMs: number): boolean {
+    return expiresAtMs === Number.POSITIVE_INFINITY || this.leaseLatestMs() < expiresAtMs;
   }
 }

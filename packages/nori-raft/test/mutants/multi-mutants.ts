@@ -322,8 +322,8 @@ const CALL_MUTANTS: readonly Mutant[] = [
     'A read by lease is answered though not all that is committed is applied.',
     multi(
       'group',
-      'if (core.appliedIndex < core.commitIndex || clock.leaseLatestMs() >= expiresAtMs)',
-      'if (clock.leaseLatestMs() >= expiresAtMs)',
+      'if (core.appliedIndex < core.commitIndex || !clock.holds(expiresAtMs))',
+      'if (!clock.holds(expiresAtMs))',
     ),
   ),
   mutant(

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Link } from './link.js';
+import { type FaultLink, FaultProxy } from 'nori-testkit';
 import { buildNodeScript, type Exit, NodeProcess } from './node-process.js';
 import { EXIT_STORAGE_FAILED, type NodeOptions, type NodeState } from './protocol.js';
 
@@ -24,7 +24,8 @@ export class ProcessCluster {
   readonly #options: ClusterOptions;
   readonly #script: Awaited<ReturnType<typeof buildNodeScript>>;
   readonly #nodes = new Map<number, NodeProcess>();
-  readonly #links = new Map<string, Link>();
+  /** Nodes dial their own connections for what they send, so each pair of nodes has two ways, one a direction. */
+  readonly #ways = new Map<string, FaultProxy>();
   /** Processes whose end was asked for. */
   readonly #dismissed = new Set<NodeProcess>();
   #closed = false;
@@ -49,7 +50,7 @@ export class ProcessCluster {
     const cluster = new ProcessCluster(options, dir, await buildNodeScript());
     try {
       for (const from of NUMBERS) {
-        for (const to of NUMBERS) if (from !== to) cluster.#links.set(`${from}${to}`, await Link.open());
+        for (const to of NUMBERS) if (from !== to) cluster.#ways.set(`${from}${to}`, await FaultProxy.open());
       }
       await Promise.all(NUMBERS.map((number) => cluster.startNode(number)));
     } catch (error) {
@@ -66,7 +67,7 @@ export class ProcessCluster {
       number,
       dir: join(this.dir, `n${number}`),
       clusterId: 'processes',
-      peers: Object.fromEntries(others.map((other) => [`n${other}`, this.link(number, other).address])),
+      peers: Object.fromEntries(others.map((other) => [`n${other}`, this.#way(number, other).address])),
       config: { voters: [...NUMBERS], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
       groups: this.groups,
       heartbeatMs,
@@ -86,12 +87,21 @@ export class ProcessCluster {
   }
 
   /** What `from` sends to `to` goes this way. */
-  link(from: number, to: number): Link {
-    return this.#links.get(`${from}${to}`)!;
+  link(from: number, to: number): FaultLink {
+    return this.#way(from, to).link();
+  }
+
+  /** What the others send to `number` arrives at `address` from now on; undefined: nobody is there. */
+  leadTo(number: number, address: string | undefined): void {
+    for (const other of NUMBERS) if (other !== number) this.#way(other, number).target = address;
+  }
+
+  #way(from: number, to: number): FaultProxy {
+    return this.#ways.get(`${from}${to}`)!;
   }
 
   /** All that `number` sends and receives goes these ways. */
-  linksOf(number: number): Link[] {
+  linksOf(number: number): FaultLink[] {
     return NUMBERS.filter((other) => other !== number).flatMap((other) => [
       this.link(number, other),
       this.link(other, number),
@@ -102,11 +112,11 @@ export class ProcessCluster {
     const node = await NodeProcess.start(this.#script.path, this.optionsOf(number));
     if (!(node instanceof NodeProcess)) throw new Error(`Node ${number} did not start: ${textOf(node)}`);
     this.#nodes.set(number, node);
-    for (const other of NUMBERS) if (other !== number) this.link(other, number).target = node.address;
+    this.leadTo(number, node.address);
     void node.exited.then((exit) => {
       if (this.#nodes.get(number) === node) {
         this.#nodes.delete(number);
-        for (const other of NUMBERS) if (other !== number) this.link(other, number).target = undefined;
+        this.leadTo(number, undefined);
       }
       if (!this.#closed && !this.#dismissed.has(node)) {
         this.#tellBroken(new Error(`Node ${number} ended by itself: ${textOf(exit)}`));
@@ -139,10 +149,7 @@ export class ProcessCluster {
 
   /** Everything as it should be: links open, all nodes run, no disk stalls. */
   async heal(): Promise<void> {
-    for (const link of this.#links.values()) {
-      link.delayMs = 0;
-      link.mode = 'open';
-    }
+    for (const way of this.#ways.values()) way.link().heal();
     for (const number of NUMBERS) {
       const node = this.#nodes.get(number);
       if (node === undefined) await this.startNode(number);
@@ -161,7 +168,7 @@ export class ProcessCluster {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#nodes.values()].map((node) => node.kill()));
-    await Promise.all([...this.#links.values()].map((link) => link.close()));
+    await Promise.all([...this.#ways.values()].map((way) => way.close()));
     this.#script.remove();
     await rm(this.dir, { recursive: true, force: true });
   }

@@ -36,7 +36,7 @@ async function startsAndIsRefused(options: NodeOptions): Promise<void> {
   const started = await cluster.startStranger(options);
   expect(started).toBeInstanceOf(NodeProcess);
   stranger = started as NodeProcess;
-  cluster.link(1, 3).target = cluster.link(2, 3).target = stranger.address;
+  cluster.leadTo(3, stranger.address);
   const state = async () => (await stranger!.request({ f: 'state' }, 5000)) as { value: { refusals: number } };
   await expect.poll(async () => (await state()).value.refusals, { timeout: 20_000 }).toBeGreaterThan(0);
   await expect.poll(async () => (await cluster.state(1))!.refusals, { timeout: 20_000 }).toBeGreaterThan(before);
@@ -81,7 +81,7 @@ test('messages for groups that a node does not have are dropped and counted', { 
   await cluster.kill(3);
   const started = await cluster.startStranger({ ...cluster.optionsOf(3), groups: 3 });
   stranger = started as NodeProcess;
-  cluster.link(1, 3).target = cluster.link(2, 3).target = stranger.address;
+  cluster.leadTo(3, stranger.address);
   const unknown = async () => (await cluster.state(1))!.unknownGroupMessages;
   await expect.poll(unknown, { timeout: 20_000 }).toBeGreaterThan(0);
   expect((await cluster.state(1))!.maps).toHaveLength(2);

@@ -96,6 +96,7 @@ export const decodeCommands = (from: ByteReader): Command[] => {
 let lastDecoded = new Uint8Array(16);
 let lastDecodedId = toHex(lastDecoded);
 
+/** As {@link clientIdBytes}: mostly the id of the request before, and then the same string. */
 const decodeClientId = (from: ByteReader): string => {
   const bytes = from.bytes(16);
   let i = 0;

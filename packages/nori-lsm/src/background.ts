@@ -3,6 +3,7 @@ import type { Clock } from 'nori-io';
 import { callbackError, type LsmError, toLsmError } from './errors.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
+import { Pace } from './pace.js';
 import type { RangeBook } from './range-book.js';
 import type { RangeTombstone } from './range-tombstones.js';
 import { Retrier } from './retry.js';
@@ -12,6 +13,8 @@ import type { Tree } from './tree.js';
 
 /** Tables are synced in steps of so many bytes: larger ones cost nothing more, but make the log wait longer. */
 const SYNC_STEP_BYTES = 8 * 1024 * 1024;
+/** The same where background work is paced: a sync of it takes no longer than one of the log then. */
+const PACED_SYNC_STEP_BYTES = 512 * 1024;
 
 /** Shared state of background work. */
 export class Background {
@@ -26,6 +29,8 @@ export class Background {
   readonly cancel = new Int32Array(new SharedArrayBuffer(4));
   /** Set to 1 while writers wait: budgets do not hold then. */
   readonly hurry = new Int32Array(new SharedArrayBuffer(4));
+  /** Shares of the time for flushes and compactions; undefined: all of it. */
+  readonly pace: Pace | undefined;
   /** Why flushes do not get on for now; tries go on. */
   flushError: LsmError | undefined;
   /** Why a compaction does not get on for now; tries go on, and so do compactions that the cause does not touch. */
@@ -44,6 +49,7 @@ export class Background {
     this.metrics = metrics;
     this.ranges = ranges;
     this.retrier = new Retrier(options.clock);
+    this.pace = options.paceBackground ? new Pace() : undefined;
   }
 
   get isStopping(): boolean {
@@ -97,7 +103,7 @@ export class Background {
       ranges,
       rangesSeq,
       cancel,
-      syncStepBytes: SYNC_STEP_BYTES,
+      syncStepBytes: this.pace === undefined ? SYNC_STEP_BYTES : PACED_SYNC_STEP_BYTES,
     };
   }
 

@@ -40,6 +40,8 @@ export const compactTask = (background: Background, pick: CompactionPick): Compa
     tableBytes: pick.outputLevel === 0 ? Number.POSITIVE_INFINITY : options.tableBytes,
     cuts: cutsFor(version, pick),
     ...(options.compactionBytesPerSecond === undefined ? {} : { bytesPerSecond: options.compactionBytesPerSecond }),
+    // For manual ones somebody waits.
+    ...(background.pace === undefined || pick.reason === 'manual' ? {} : { shares: background.pace.shares }),
     hurry: background.hurry,
     deeper: rangesBelow(version, pick),
   };

@@ -21,6 +21,7 @@ import { EMPTY_BYTES } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
+import type { Pace } from './pace.js';
 import { findInTables } from './point-read.js';
 import { RangeBook } from './range-book.js';
 import type { RangeTombstone } from './range-tombstones.js';
@@ -45,6 +46,9 @@ export interface EngineParts {
 
 /** What a reader sees of a key. */
 type SeenEntry = Pick<TableEntry, 'value' | 'expiresAtMs' | 'seq'>;
+
+/** How often the pace of background work is looked at while a memtable fills. */
+const REPACED_TIMES = 16;
 
 /** See the top of the file. */
 export class Engine {
@@ -72,6 +76,8 @@ export class Engine {
   #ahead: Uint8Array[] = [];
   #logPosition: number | undefined;
   #hasPrepared = false;
+  /** Bytes of the active memtable at which the pace of background work is looked at again. */
+  #repaceBytes = 0;
 
   constructor({ options, tree, cache, metrics }: EngineParts) {
     this.#options = options;
@@ -284,6 +290,7 @@ export class Engine {
     this.#metrics.sealedMemtables.set(this.flusher.sealed.length);
     this.#metrics.memtableBytes.set(0);
     this.stall.update();
+    if (this.background.pace !== undefined) this.#repace(this.background.pace);
   }
 
   /** Makes everything applied so far durable in tables. Fails with the first try that fails; tries go on. */
@@ -379,6 +386,23 @@ export class Engine {
     this.#metrics.counts.writtenBytes += bytes;
     this.#metrics.writtenBytes.inc(bytes);
     this.#metrics.memtableBytes.set(this.#active.entries.usedBytes);
+    const { pace } = this.background;
+    if (pace !== undefined && this.#active.entries.usedBytes >= this.#repaceBytes) this.#repace(pace);
+  }
+
+  /** Tells the threads of flushes and compactions how much presses. */
+  #repace(pace: Pace): void {
+    const { memtableBytes, l0Trigger, l0Stop } = this.#options;
+    const { usedBytes } = this.#active.entries;
+    this.#repaceBytes = usedBytes + memtableBytes / REPACED_TIMES;
+    pace.set({
+      filled: usedBytes / memtableBytes,
+      sealed: this.flusher.sealed.length,
+      l0Tables: this.#tree.current.tablesIn(0).length,
+      l0Trigger,
+      l0Stop,
+      isAwaited: this.flusher.isAwaited,
+    });
   }
 
   #lookUpInTables(key: Uint8Array, seq: number): SeenEntry | undefined {
@@ -404,6 +428,7 @@ export class Engine {
     this.#metrics.showVersion(this.#tree.current);
     this.#metrics.sealedMemtables.set(this.flusher.sealed.length);
     this.stall.update();
+    if (this.background.pace !== undefined) this.#repace(this.background.pace);
     this.compactor.poke();
   }
 }

@@ -61,6 +61,11 @@ export class Flusher {
     return this.#queue;
   }
 
+  /** Somebody waits for a flush. */
+  get isAwaited(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   /** Hands over a sealed memtable. */
   add(sealed: SealedMemtable): void {
     this.#queue.push(sealed);
@@ -76,6 +81,7 @@ export class Flusher {
     if (this.#background.isStopping) return Promise.reject(closing());
     const done = new Promise<void>((resolve, reject) => this.#waiters.push({ number, resolve, reject }));
     this.#background.retrier.wake();
+    this.#background.changed();
     return done;
   }
 
@@ -176,6 +182,7 @@ export class Flusher {
       kind: 'flush',
       // Not those of newer memtables, which a crash may lose.
       ...background.taskSettings(0, [...background.tree.ranges.values(), ...memtable.ranges], lastSeq),
+      ...(background.pace === undefined ? {} : { shares: background.pace.shares }),
       arena: memtable.entries.memory,
       number: background.tree.allocate(),
     };

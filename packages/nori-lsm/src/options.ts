@@ -31,6 +31,7 @@ export interface ResolvedOptions {
   readonly levelRatio: number;
   readonly tableBytes: number;
   readonly compactionBytesPerSecond: number | undefined;
+  readonly paceBackground: boolean;
   /** For each level. */
   readonly compression: readonly Compression[];
   readonly blockBytes: number;
@@ -79,6 +80,7 @@ export const resolveOptions = (options: LsmOptions): ResolvedOptions => {
       options.compactionBytesPerSecond === undefined
         ? undefined
         : integer(options, 'compactionBytesPerSecond', 0, KIB, Number.MAX_SAFE_INTEGER),
+    paceBackground: options.paceBackground ?? false,
     compression: resolveCompression(options.compression ?? 'none'),
     blockBytes: integer(options, 'blockBytes', 4 * KIB, 64, 16 * MIB),
     bloomBitsPerKey: integer(options, 'bloomBitsPerKey', 10, 0, 64),

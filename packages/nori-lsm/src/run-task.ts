@@ -10,6 +10,7 @@ import { checkEntrySize, KIND_TOMBSTONE } from './limits.js';
 import { MemtableSource } from './memtable-source.js';
 import { MemtableTree } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
+import { PACED } from './pace.js';
 import { RangeSweeper } from './range-sweeper.js';
 import { RangeProbe, RangeTombstones } from './range-tombstones.js';
 import type { Source } from './source.js';
@@ -18,7 +19,7 @@ import { type TableMeta, tableName } from './table-meta.js';
 import { type OutputSettings, TableOutput } from './table-output.js';
 import { type SourceTable, TableSource } from './table-source.js';
 import type { CompactTask, ExpiryHorizon, ExportTask, FlushTask, Task, TaskResult } from './task.js';
-import { type Pacer, Throttle } from './throttle.js';
+import { type Pacer, Rests, Throttle } from './throttle.js';
 import { VERDICT, VersionFilter } from './version-filter.js';
 
 const READ_AHEAD_BYTES = 256 * 1024;
@@ -50,9 +51,8 @@ const runFlush = async (fs: FileSystem, task: FlushTask, host: TaskHost): Promis
   const source = new MemtableSource(MemtableTree.attach(task.arena));
   const merge = new MergingCursor([source]);
   const settings = { ...outputSettings(task), level: 0, firstNumber: task.number, numbers: 1, tableBytes: Infinity };
-  const { pause } = host;
   // Older tables may hold any key: nothing that hides may go.
-  const tables = await writeMerged(new TableOutput(fs, settings), merge, task, () => false, { pause });
+  const tables = await writeMerged(new TableOutput(fs, settings), merge, task, () => false, host);
   return { tables, bytesRead: 0, bytesWritten: sumBytes(tables) };
 };
 
@@ -230,6 +230,7 @@ class Breather {
   readonly #task: Task;
   readonly #host: TaskHost;
   readonly #throttle: Throttle | undefined;
+  readonly #rests: Rests | undefined;
 
   constructor(output: TableOutput, task: Task, host: TaskHost) {
     this.#output = output;
@@ -238,19 +239,25 @@ class Breather {
     if (task.kind === 'compact' && task.bytesPerSecond !== undefined && host.pacer !== undefined) {
       this.#throttle = new Throttle(task.bytesPerSecond, task.hurry, host.pacer);
     }
+    if (task.kind !== 'export' && task.shares !== undefined && host.pacer !== undefined) {
+      this.#rests = new Rests(task.shares, PACED[task.kind], host.pacer);
+    }
   }
 
   /** @throws LsmError `LSM_CANCELLED` */
   breathe(): Promise<void> | undefined {
     this.#checkCancelled();
-    const throttle = this.#throttle;
-    if (throttle === undefined) return this.#host.pause?.();
-    const dueMs = throttle.dueMs(this.#output.bytes);
-    return dueMs === 0 ? this.#host.pause?.() : this.#wait(throttle, dueMs);
+    const dueMs = this.#dueMs();
+    return dueMs === 0 ? this.#host.pause?.() : this.#wait(dueMs);
   }
 
-  async #wait(throttle: Throttle, firstMs: number): Promise<void> {
-    for (let dueMs = firstMs; dueMs > 0; dueMs = throttle.dueMs(this.#output.bytes)) {
+  #dueMs(): number {
+    const budgetMs = this.#throttle?.dueMs(this.#output.bytes) ?? 0;
+    return Math.max(budgetMs, this.#rests?.dueMs() ?? 0);
+  }
+
+  async #wait(firstMs: number): Promise<void> {
+    for (let dueMs = firstMs; dueMs > 0; dueMs = this.#dueMs()) {
       await this.#host.pacer!.wait(dueMs, this.#task.cancel);
       this.#checkCancelled();
     }

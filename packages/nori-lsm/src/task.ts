@@ -38,6 +38,8 @@ export interface TaskSettings {
 /** Writes one sealed memtable as one table of L0. */
 export interface FlushTask extends TaskSettings {
   readonly kind: 'flush';
+  /** Shares of the time by `PACED`, in percent; absent: all of it. */
+  readonly shares?: Int32Array;
   /** The memtable's arena. */
   readonly arena: SharedArrayBuffer;
   readonly number: number;
@@ -70,6 +72,8 @@ export interface CompactTask extends TaskSettings {
   readonly filter?: CompactionFilterSpec & { readonly keyspaces: ReadonlyMap<number, string> };
   /** How many bytes to write a second at most; absent: no bound. */
   readonly bytesPerSecond?: number;
+  /** Shares of the time by `PACED`, in percent; absent: all of it. */
+  readonly shares?: Int32Array;
   /** One shared word: not 0 lifts `bytesPerSecond`, because writers wait. */
   readonly hurry?: Int32Array;
   /** Key ranges of the tables that may hold older versions and overlap the inputs: smallest, largest, in any order. */

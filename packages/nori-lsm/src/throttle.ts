@@ -1,5 +1,6 @@
-// The I/O budget of compactions: so many bytes a second, on average over the task, with a little credit for what was not
-// used. While writers wait it does not hold: what is owed then is forgotten, for pausing would only make them wait longer.
+// When background tasks wait. The I/O budget of compactions: so many bytes a second, on average over the task, with a little credit
+// for what was not used. While writers wait it does not hold: what is owed then is forgotten, for pausing would only make them wait
+// longer. And the rests of tasks that are paced.
 
 /** Unused time that may be made up for. */
 const CREDIT_MS = 250;
@@ -36,6 +37,43 @@ export class Throttle {
     const isUrgent = this.#hurry !== undefined && Atomics.load(this.#hurry, 0) !== 0;
     this.#paidUntilMs = isUrgent ? nowMs : Math.max(paid, nowMs - CREDIT_MS);
     return Math.min(WAIT_MS_MAX, Math.max(0, this.#paidUntilMs - nowMs));
+  }
+}
+
+/** Work between two rests, and what counts of it: a thread that had to wait for the processor has rested already. */
+const WORK_MS_MIN = 4;
+const WORK_MS_MAX = 16;
+
+/** Rests of a task that may work for a share of the time (see pace.ts). */
+export class Rests {
+  readonly #shares: Int32Array;
+  readonly #at: number;
+  readonly #pacer: Pacer;
+  #workingSinceMs: number;
+  #restingSinceMs: number | undefined;
+
+  /** @param at which of `shares`, in percent, counts */
+  constructor(shares: Int32Array, at: number, pacer: Pacer) {
+    this.#shares = shares;
+    this.#at = at;
+    this.#pacer = pacer;
+    this.#workingSinceMs = pacer.monotonic();
+  }
+
+  /** How long to rest now, 0 for not at all. */
+  dueMs(): number {
+    const nowMs = this.#pacer.monotonic();
+    const restingSinceMs = this.#restingSinceMs ?? nowMs;
+    const workedMs = Math.min(restingSinceMs - this.#workingSinceMs, WORK_MS_MAX);
+    if (workedMs < WORK_MS_MIN) return 0;
+    const leftMs = workedMs * (100 / Atomics.load(this.#shares, this.#at) - 1) - (nowMs - restingSinceMs);
+    if (leftMs > 0) {
+      this.#restingSinceMs = restingSinceMs;
+      return Math.min(leftMs, WAIT_MS_MAX);
+    }
+    this.#restingSinceMs = undefined;
+    this.#workingSinceMs = nowMs;
+    return 0;
   }
 }
 

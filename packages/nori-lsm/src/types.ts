@@ -75,6 +75,12 @@ export interface LsmOptions {
    * no bound.
    */
   readonly compactionBytesPerSecond?: number;
+  /**
+   * Flushes and compactions work only for a share of the time, a fifth and a quarter while nothing presses, all of it before writers
+   * would have to wait. For whoever shares disk and processor with them and wants even latencies. Default false: they get on as
+   * fast as they can.
+   */
+  readonly paceBackground?: boolean;
   /** Size of a table's data blocks in bytes. Default 4 KiB. */
   readonly blockBytes?: number;
   /** Bits of bloom filter for each key; 0: no filter. Default 10. */

@@ -22,6 +22,7 @@ export const randomOptions = (rng: Rng, { wal, clock }: FixedOptions): Omit<LsmO
     memtablesMax: rng.range(2, 5),
     blockCacheBytes: rng.pick([0, 1024, 4096, 1 << 20]),
     l0Trigger,
+    paceBackground: rng.range(0, 1) === 1,
     l0Stop: l0Trigger + rng.range(0, 3),
     ...rng.pick([{}, { levelBytesBase: rng.pick([1024, 4096, 16_384, 1 << 20]) }]),
     // Never so slow that a run waits for it.

@@ -58,6 +58,7 @@ export class LsmStorage implements Storage {
       clock: options.clock,
       meter: options.meter,
       memtableBytes: options.memtableBytes,
+      paceBackground: true,
       blockCacheBytes: options.blockCacheBytes,
       ...(options.executor === undefined ? {} : { executor: options.executor }),
       wal: false,

@@ -292,6 +292,9 @@ class NodeLife {
   async #stop(opened: OpenedStore, cluster: ClusterParts, stopProcessMetrics: () => void): Promise<void> {
     this.#meter.event({ type: 'node.draining', atMs: this.#clock.now(), nodeId: this.#config.nodeId });
     stopProcessMetrics();
+    // While the ports still say who leads now.
+    const led = await opened.log.handOver();
+    if (led.handedOver + led.kept > 0) this.#logger.info({ ...led }, 'Other nodes lead what this one has led');
     await this.#ports.drain(this.#config.drainTimeoutMs);
     await cluster.leave();
     const unflushed = await opened.store.close({ flush: true });

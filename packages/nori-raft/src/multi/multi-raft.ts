@@ -13,6 +13,7 @@ import type { RaftEvent } from './events.js';
 import { decodeFrame } from './frame-codec.js';
 import { GroupDriver } from './group.js';
 import type { GroupHost, Turn } from './group-host.js';
+import { handOver } from './hand-over.js';
 import { LeaseClock } from './lease-clock.js';
 import { LogWriter } from './log-writer.js';
 import { type MultiRaftOptions, type ResolvedMultiOptions, resolveMultiOptions } from './multi-options.js';
@@ -77,6 +78,8 @@ export class MultiRaft {
   #timer: { cancel(): void } | undefined;
   #nextTickMs = 0;
   #ticks = 0;
+  /** Leaderships are given away, and none is taken any more. */
+  #isHandingOver = false;
   #closed = false;
   #closing: Promise<void> | undefined;
   #failure: RaftError | undefined;
@@ -254,6 +257,17 @@ export class MultiRaft {
     };
   }
 
+  /**
+   * Gives the leaderships of this node to other replicas, to be called before {@link MultiRaft.close}: then nobody waits for elections.
+   * From then on this node takes none that is offered to it.
+   * @param timeoutMs how long to wait for it. Default: the election timeout
+   * @returns how many it still has: nobody else could take them, or nobody has in time
+   */
+  handOver(timeoutMs = this.options.electionTimeoutMs): Promise<number> {
+    this.#isHandingOver = true;
+    return handOver(() => this.#groups.values(), this.options.clock, timeoutMs);
+  }
+
   /** Stops taking part, answers everybody who waits, ends the transport and the log. Idempotent: all calls end with the first. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -423,6 +437,7 @@ export class MultiRaft {
       if (parked !== undefined && parked.length < PARKED_MAX) parked.push({ from, message });
       return;
     }
+    if (this.#isHandingOver && message.type === 'timeout-now') return;
     // Snapshots come in chunks: one without its state could not be installed.
     const reason =
       message.type === 'snapshot' ? 'malformed' : group.receive(from, message, this.#ticks, nowMs, leaseNowMs);
@@ -471,7 +486,7 @@ export class MultiRaft {
     if (this.#ticks % HOUSEKEEPING_TICKS === 0) this.#compact();
     // Heartbeats of groups that need no turn.
     if (!this.#outbox.isEmpty) this.#scheduleTurn();
-    this.#balance(nowMs);
+    if (!this.#isHandingOver) this.#balance(nowMs);
     this.#sender.tick(nowMs);
     this.#receiver.tick(nowMs);
   }

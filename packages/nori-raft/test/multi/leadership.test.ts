@@ -93,3 +93,44 @@ test('the preferred replica of a new group leads it at once, without waiting for
   expect(c.node(2).group(0).role).toBe('leader');
   await c.close();
 });
+
+test('a node that is closed on purpose hands its leaderships over first, groups at rest among them, evenly', async () => {
+  const c = await MultiCluster.start({ groups: GROUPS, electionTimeoutMs: 1000 });
+  // They are at rest.
+  await c.run(3000);
+  expect(leading(c)).toEqual([20, 20, 20]);
+  const startMs = c.clock.monotonic();
+  expect(await c.settled(c.node(1).multi.handOver())).toBe(0);
+  expect(c.clock.monotonic() - startMs).toBeLessThan(500);
+  expect(leading(c)).toEqual([0, 30, 30]);
+  await c.node(1).kill();
+  for (const g of ids) {
+    const leader = [c.node(2), c.node(3)].find((n) => n.multi.group(g)?.role === 'leader')!;
+    await c.settled(leader.group(g).propose(new Uint8Array([1])));
+  }
+  expect(c.clock.monotonic() - startMs).toBeLessThan(1000);
+  await c.close();
+});
+
+test('a node that hands over takes no leadership, and does not wait for nodes that are gone', async () => {
+  const c = await MultiCluster.start({ groups: 3, electionTimeoutMs: 1000 });
+  await c.run(500);
+  // All at once, as when a whole cluster is stopped: nobody takes what is offered.
+  const handingOver = Promise.all(c.nodes.map(({ multi }) => multi.handOver(300)));
+  expect(await c.settled(handingOver)).toEqual([1, 1, 1]);
+  await c.node(2).kill();
+  await c.node(3).kill();
+  await c.run(2000);
+  const startMs = c.clock.monotonic();
+  expect(await c.settled(c.node(1).multi.handOver(5000))).toBe(0);
+  expect(c.clock.monotonic() - startMs).toBeLessThan(100);
+  await c.close();
+});
+
+test('what a node leads alone it keeps', async () => {
+  const c = await MultiCluster.start({ size: 1, groups: 2 });
+  await c.run(500);
+  expect(await c.settled(c.node(1).multi.handOver())).toBe(0);
+  expect(leading(c)).toEqual([2]);
+  await c.close();
+});

@@ -130,5 +130,10 @@ export interface ReplicatedLog {
   /** Rejects never, resolves with the error that makes going on unsafe (a failed fsync). */
   readonly failed: Promise<Error>;
   stats(): LogStats;
+  /**
+   * Lets other nodes lead what this one leads, as far as there are any that can; before {@link ReplicatedLog.close}. Resolves to how many
+   * groups were handed over, and how many nobody took.
+   */
+  handOver(): Promise<{ readonly handedOver: number; readonly kept: number }>;
   close(): Promise<void>;
 }

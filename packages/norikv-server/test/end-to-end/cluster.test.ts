@@ -135,6 +135,17 @@ test('one node is killed: the others go on; it comes back and takes part again',
   });
 });
 
+test('one node is stopped: it hands its shards over before it ends', { timeout: 120_000 }, async () => {
+  const stopped = nodes.get(1)!;
+  expect(await stopped.stop()).toBe(0);
+  const told = stopped.log().match(/\{[^\n]*Other nodes lead what this one has led[^\n]*\}/)?.[0];
+  expect(told, stopped.log()).toBeDefined();
+  expect((JSON.parse(told!) as { handedOver: number }).handedOver).toBeGreaterThan(0);
+  await put(3, 3000, 'fourth');
+  await launch(1);
+  expect(await missing(1, 3000, 'fourth')).toEqual([]);
+});
+
 test('all end, all start again, and everything is there', { timeout: 120_000 }, async () => {
   const codes = await Promise.all([...nodes.values()].map((node) => node.stop()));
   expect(codes).toEqual([0, 0, 0]);
@@ -143,6 +154,7 @@ test('all end, all start again, and everything is there', { timeout: 120_000 }, 
     [0, 'first'],
     [1000, 'second'],
     [2000, 'third'],
+    [3000, 'fourth'],
   ] as const) {
     expect(await missing(1, from, value)).toEqual([]);
   }

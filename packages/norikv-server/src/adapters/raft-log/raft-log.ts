@@ -306,6 +306,13 @@ export class RaftLog implements ReplicatedLog {
     return { segments, bytes };
   }
 
+  async handOver(): Promise<{ readonly handedOver: number; readonly kept: number }> {
+    if (!this.#open) return { handedOver: 0, kept: 0 };
+    const before = this.#multi.stats().leading;
+    const kept = await this.#multi.handOver();
+    return { handedOver: before - this.#multi.stats().leading, kept };
+  }
+
   close(): Promise<void> {
     this.#open = false;
     this.#roles.settleAll();

@@ -103,7 +103,8 @@ const mergeWith = async (
   try {
     const runs = await reader.runs();
     runs.push(...(await others()));
-    return await mergeRuns(runs, range.reverse, { entries: limit, bytes: LIMITS.scanPageBytesMax }, slicer);
+    const limits = { entries: limit, bytes: LIMITS.scanPageBytesMax };
+    return await mergeRuns(runs, range.reverse, limits, slicer, reader.completeTo);
   } finally {
     reader.close();
   }

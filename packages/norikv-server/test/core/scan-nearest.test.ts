@@ -93,28 +93,39 @@ test('pages of any length give every key that lives, while others expire under t
   const clock = new JumpingClock();
   fixture = await openFixture({ clock });
   const { node, store } = fixture;
-  const startMs = clock.now();
-  /** When each key expires, in order of keys. */
-  const expiresMs = new Map<string, number>();
   const keys = Array.from({ length: 700 }, (_, i) => `k${String((i * 7919) % 100_000).padStart(5, '0')}`).sort();
-  for (const key of rng.shuffle([...keys])) {
-    const ttlMs = rng.chance(0.5) ? 0 : 1000 * (1 + rng.int(60));
-    expiresMs.set(key, ttlMs === 0 ? Number.POSITIVE_INFINITY : startMs + ttlMs);
-    await put(node, key, key, { ttlMs });
-  }
+  const expiresMs = new Map<string, number>();
+  const putAll = async () => {
+    clock.looks = Number.POSITIVE_INFINITY;
+    const nowMs = clock.now();
+    for (const key of rng.shuffle(keys)) {
+      // Most expire, and many of them at once.
+      const ttlMs = rng.chance(0.2) ? 0 : 1000 * (1 + rng.int(4));
+      expiresMs.set(key, ttlMs === 0 ? Number.POSITIVE_INFINITY : nowMs + ttlMs);
+      await put(node, key, key, { ttlMs });
+    }
+  };
   const cut: string[] = [];
   const cursor = store.storage.cursor.bind(store.storage);
   store.storage.cursor = (reverse: boolean): StorageCursor => {
     const opened = cursor(reverse);
     const seek = opened.seek.bind(opened);
+    let isCut = false;
     opened.seek = (group, key, before) => {
-      if (before !== undefined) cut.push(text(before));
+      if (before !== undefined) {
+        cut.push(text(before));
+        isCut = true;
+      } else if (isCut && rng.chance(0.1)) {
+        // The value of a key whose turn has come: it, and others that the page was to be filled with, may have expired now.
+        clock.jumpWallTime(1000);
+      }
       seek(group, key, before);
     };
     return opened;
   };
   const consistencies: readonly ReadConsistency[] = ['lease', 'stale_ok'];
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 80; round++) {
+    if (round % 10 === 0) await putAll();
     const reverse = rng.chance(0.5);
     const limit = rng.pick([1, 1, 2, 5, 40]);
     const start = rng.int(keys.length);

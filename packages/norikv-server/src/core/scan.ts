@@ -3,6 +3,7 @@
 // time, and merges what comes.
 //
 //   scan-range      which keys            scan-groups   what is read here       scan-merge, scan-heap   in order
+//   scan-nearest    what a short page leaves unread
 //   scan-coverage   which shards          scan-part     for another node        scan-gathering          from other nodes
 //
 // Each key that is returned, or absent, is linearizable within the call: each shard is read once, after the call has begun, by its leader.

@@ -57,6 +57,9 @@ export class RangeCursor implements Cursor {
   readonly #host: CursorHost;
   readonly #hold: Hold;
   readonly #probe: RangeProbe | undefined;
+  /** The range as it is until the next positioning: its end in the cursor's direction may be nearer. */
+  #lower: Uint8Array;
+  #upper: Uint8Array | undefined;
   #valid = false;
   /** True while the merge goes up and stands on the current entry. */
   #goesUp = true;
@@ -73,6 +76,8 @@ export class RangeCursor implements Cursor {
   constructor(merge: MergingCursor, range: KeyRange, reverse: boolean, seq: number, host: CursorHost) {
     this.#merge = merge;
     this.#range = range;
+    this.#lower = range.lower;
+    this.#upper = range.upper;
     this.#reverse = reverse;
     this.#seq = seq;
     this.#host = host;
@@ -113,22 +118,33 @@ export class RangeCursor implements Cursor {
   }
 
   first(): void {
-    if (this.#hold.isOpen) this.#run(this.#reverse ? this.#toUpperEnd : this.#toLowerEnd);
+    if (!this.#hold.isOpen) return;
+    this.#endAt(undefined);
+    this.#run(this.#reverse ? this.#toUpperEnd : this.#toLowerEnd);
   }
 
   last(): void {
-    if (this.#hold.isOpen) this.#run(this.#reverse ? this.#toLowerEnd : this.#toUpperEnd);
+    if (!this.#hold.isOpen) return;
+    this.#endAt(undefined);
+    this.#run(this.#reverse ? this.#toLowerEnd : this.#toUpperEnd);
   }
 
-  seek(key: Uint8Array): void {
+  seek(key: Uint8Array, end?: Uint8Array): void {
     if (!this.#hold.isOpen) return;
-    const stored = this.#host.keys.toStored(key);
+    const { keys } = this.#host;
+    const stored = keys.toStored(key);
+    this.#endAt(end && keys.toStored(end));
     const { lower, upper } = this.#range;
-    const isOutside = this.#reverse
-      ? upper !== undefined && compareKeys(stored, upper) >= 0
-      : compareKeys(stored, lower) <= 0;
-    if (isOutside) this.first();
-    else this.#run(this.#reverse ? this.#toAtOrBefore : this.#toAtOrAfter, stored);
+    if (this.#reverse) {
+      const isOutside = upper !== undefined && compareKeys(stored, upper) >= 0;
+      this.#run(isOutside ? this.#toUpperEnd : this.#toAtOrBefore, stored);
+    } else this.#run(compareKeys(stored, lower) <= 0 ? this.#toLowerEnd : this.#toAtOrAfter, stored);
+  }
+
+  #endAt(end: Uint8Array | undefined): void {
+    const { lower, upper } = this.#range;
+    if (this.#reverse) this.#lower = end === undefined || compareKeys(end, lower) < 0 ? lower : keyAfter(end);
+    else this.#upper = end === undefined || (upper !== undefined && compareKeys(upper, end) < 0) ? upper : end;
   }
 
   close(): void {
@@ -149,7 +165,7 @@ export class RangeCursor implements Cursor {
   #toLowerEnd(): void {
     const { lower } = this.#range;
     if (lower.length === 0) this.#merge.first();
-    else this.#merge.seek(lower, NEWEST);
+    else this.#merge.seek(lower, NEWEST, this.#upper);
     this.#settleUp(false);
   }
 
@@ -161,7 +177,7 @@ export class RangeCursor implements Cursor {
   }
 
   #toAtOrAfter(key: Uint8Array): void {
-    this.#merge.seek(key, NEWEST);
+    this.#merge.seek(key, NEWEST, this.#upper);
     this.#settleUp(false);
   }
 
@@ -176,7 +192,7 @@ export class RangeCursor implements Cursor {
       this.#settleUp(true);
     } else {
       // No entry has sequence number 0, so that this lands behind every version of the key.
-      this.#merge.seek(this.#key.subarray(0, this.#keyLength), 0);
+      this.#merge.seek(this.#key.subarray(0, this.#keyLength), 0, this.#upper);
       this.#settleUp(false);
     }
   }
@@ -190,7 +206,7 @@ export class RangeCursor implements Cursor {
   #settleUp(skip: boolean): void {
     this.#goesUp = true;
     const merge = this.#merge;
-    const { upper } = this.#range;
+    const upper = this.#upper;
     let skipping = skip;
     for (; merge.valid; this.#advance()) {
       const top = merge.top;
@@ -218,7 +234,7 @@ export class RangeCursor implements Cursor {
   #settleDown(): void {
     this.#goesUp = false;
     const merge = this.#merge;
-    const { lower } = this.#range;
+    const lower = this.#lower;
     let haveKey = false;
     let live = false;
     for (; merge.valid; this.#advance()) {
@@ -253,7 +269,7 @@ export class RangeCursor implements Cursor {
     const { top } = merge;
     const interval = this.#probe!.moveTo(top.keyBytes, top.keyStart, top.keyLength);
     if (ranges === undefined || ranges.newestIn(interval, this.#seq) <= top.newestSeq) return false;
-    const end = this.#goesUp ? (ranges.endOf(interval) ?? this.#range.upper) : ranges.startOf(interval);
+    const end = this.#goesUp ? (ranges.endOf(interval) ?? this.#upper) : ranges.startOf(interval);
     if (end === undefined) return false;
     merge.skipTop(end);
     return true;

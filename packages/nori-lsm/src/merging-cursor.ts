@@ -1,6 +1,6 @@
 // Merges sources into one run: key ascending, then sequence number descending, in either direction. A binary heap of
 // source numbers; while one source keeps winning, a step costs one or two comparisons.
-import { compareRange } from './bytes.js';
+import { compareRange, prefixHigh, prefixLow } from './bytes.js';
 import type { Source } from './source.js';
 
 /** Order of the current entries of two valid sources. */
@@ -15,6 +15,14 @@ const compareSourceKeys = (a: Source, b: Source): number => {
   if (a.low !== b.low) return a.low < b.low ? -1 : 1;
   if (a.keyLength <= 8 || b.keyLength <= 8) return a.keyLength - b.keyLength;
   return compareRange(a.keyBytes, a.keyStart, a.keyLength, b.keyBytes, b.keyStart, b.keyLength, 8);
+};
+
+/** Whether the current entry of a valid source lies below a key with these prefix words. */
+const isBelow = (source: Source, key: Uint8Array, high: number, low: number): boolean => {
+  if (source.high !== high) return source.high < high;
+  if (source.low !== low) return source.low < low;
+  if (source.keyLength <= 8 || key.length <= 8) return source.keyLength < key.length;
+  return compareRange(source.keyBytes, source.keyStart, source.keyLength, key, 0, key.length, 8) < 0;
 };
 
 /** The merge. `top` is the source that holds the current entry. */
@@ -48,10 +56,27 @@ export class MergingCursor {
     this.#build(-1);
   }
 
-  /** Moves to the first entry at or after (`key`, `seq`), going up. */
-  seek(key: Uint8Array, seq: number): void {
-    for (const source of this.#sources) source.seek(key, seq);
-    this.#build(1);
+  /**
+   * Moves to the first entry at or after (`key`, `seq`), going up. With an `end`, what lies at or behind it may or may not be shown:
+   * sources that stand there are left out.
+   */
+  seek(key: Uint8Array, seq: number, end?: Uint8Array): void {
+    const sources = this.#sources;
+    if (end === undefined) {
+      for (const source of sources) source.seek(key, seq);
+      this.#build(1);
+      return;
+    }
+    this.#direction = 1;
+    const heap = this.#heap;
+    heap.length = 0;
+    const high = prefixHigh(end, 0, end.length);
+    const low = prefixLow(end, 0, end.length);
+    for (const source of sources) {
+      source.seek(key, seq);
+      if (source.valid && isBelow(source, end, high, low)) heap.push(source);
+    }
+    this.#order();
   }
 
   /** Moves to the last entry whose key is below `key`, going down. */
@@ -100,6 +125,11 @@ export class MergingCursor {
     const heap = this.#heap;
     heap.length = 0;
     for (const source of this.#sources) if (source.valid) heap.push(source);
+    this.#order();
+  }
+
+  #order(): void {
+    const heap = this.#heap;
     for (let at = (heap.length >> 1) - 1; at >= 0; at--) this.#sink(at);
   }
 

@@ -212,8 +212,13 @@ export interface Cursor {
   next(): void;
   /** Moves against the cursor's direction. */
   previous(): void;
-  /** Moves to the first entry at or after `key` in the cursor's direction, within its range. */
-  seek(key: Uint8Array): void;
+  /**
+   * Moves to the first entry at or after `key` in the cursor's direction, within its range.
+   * @param end where the range ends until the cursor is next positioned by `seek`, `first` or `last`: neither it nor what lies behind it in
+   * the cursor's direction is found. Must not be changed meanwhile. A seek that finds nothing before its end costs less than one that has to
+   * show what is there. Default: the end of the range.
+   */
+  seek(key: Uint8Array, end?: Uint8Array): void;
   /** Moves to the first entry in the cursor's direction. */
   first(): void;
   /** Moves to the last entry in the cursor's direction. */

@@ -204,6 +204,35 @@ test('a cursor asked to show expired entries shows the version of its moment, wh
   await db.close();
 });
 
+test('a seek may name an end, which holds until the cursor is next positioned', async () => {
+  const db = await open();
+  for (const key of ['a', 'b', 'c']) await db.put(key, key);
+  await db.flush();
+  for (const key of ['d', 'e']) await db.put(key, key);
+  for (const reverse of [false, true]) {
+    const cursor = db.cursor({ reverse, gte: 'a', lt: 'e' });
+    const shown = (): string => {
+      let keys = '';
+      for (; cursor.valid; cursor.next()) keys += text(cursor.key);
+      return keys;
+    };
+    cursor.seek(utf8('b'), utf8('d'));
+    expect(shown()).toBe(reverse ? '' : 'bc');
+    cursor.seek(utf8('d'), utf8('b'));
+    expect(shown()).toBe(reverse ? 'dc' : '');
+    cursor.seek(utf8('b'), utf8('b'));
+    expect(cursor.valid).toBe(false);
+    cursor.seek(utf8('c'), utf8(reverse ? 'A' : 'z'));
+    cursor.previous();
+    expect(shown()).toBe(reverse ? 'dcba' : 'bcd');
+    cursor.seek(utf8('c'), utf8('c'));
+    cursor.first();
+    expect(shown()).toBe(reverse ? 'dcba' : 'abcd');
+    cursor.close();
+  }
+  await db.close();
+});
+
 test('a cursor opened unpositioned stands nowhere until it is moved', async () => {
   const db = await open({ blockCacheBytes: 0 });
   for (const key of ['a', 'b', 'c']) await db.put(key, key);

@@ -1,6 +1,8 @@
 // An index block: one separator per block that it names. That are data blocks in an index of one level and in the partitions
 // of a two-level index, and partitions in its upper level. The writer builds the contents; a reader searches them
 // where they lie, with the positions of the keys and a 4-byte prefix of each (behind what all keys share) decoded into flat arrays.
+// Where keys have long beginnings in common, a few at a time, prefixes are alike in runs: four more bytes, behind what all keys of a run
+// share, tell these apart.
 //
 //   entry 0 .. entry n-1 | n: u32        entry: key length, sequence, offset, size (varints), key
 import { readU32LE, readVarint, VarintCursor, varintSize, writeU32LE, writeVarint } from 'nori-io';
@@ -16,6 +18,7 @@ const INITIAL_BYTES = 4096;
 const GROUP = 16;
 const COUNT_BYTES = 4;
 const PREFIX_MAX = 0xffff_ffff;
+const PREFIX_BYTES = 4;
 /** An index that is larger than so many partitions is written in two levels. */
 const ONE_LEVEL_PARTITIONS_MAX = 32;
 /** The objects of a decoded index block, roughly. */
@@ -137,6 +140,9 @@ export class IndexBlock implements Cacheable {
   readonly #lasts: Uint32Array;
   #commonStart = 0;
   #commonEnd = 0;
+  /** If there are runs of equal prefixes: how many bytes behind its prefix each key shares with its whole run, and the four behind these. */
+  #runShares: Uint16Array | undefined;
+  #runWords: Uint32Array | undefined;
   // State of the block cache.
   referenced = false;
   unit: CacheUnit | undefined = undefined;
@@ -206,6 +212,46 @@ export class IndexBlock implements Cacheable {
       this.#prefixes[i] = prefix;
       this.#lasts[Math.floor(i / GROUP)] = prefix;
     }
+    for (let first = 0; first < this.count; ) {
+      const end = this.#runEnd(first);
+      if (end > first + 1) this.#decodeRun(first, end, common + PREFIX_BYTES);
+      first = end;
+    }
+  }
+
+  /** @param from bytes of the keys that are in their common beginning and their prefixes */
+  #decodeRun(first: number, end: number, from: number): void {
+    const shares = (this.#runShares ??= new Uint16Array(this.count));
+    const words = (this.#runWords ??= new Uint32Array(this.count));
+    const keys = this.#keys;
+    const contents = this.#contents;
+    const last = end - 1;
+    const length = Math.min(keys[2 * first + 1]! - keys[2 * first]!, keys[2 * last + 1]! - keys[2 * last]!);
+    const start = keys[2 * first]!;
+    const lastStart = keys[2 * last]!;
+    // They are in order: what the first and the last share, all share.
+    let shared = from;
+    while (shared < length && contents[start + shared] === contents[lastStart + shared]) shared++;
+    for (let i = first; i < end; i++) {
+      shares[i] = shared - from;
+      words[i] = prefixAt(contents, keys[2 * i]! + shared, keys[2 * i + 1]!);
+    }
+  }
+
+  /** The first behind `first` that does not have its prefix. */
+  #runEnd(first: number): number {
+    const prefixes = this.#prefixes;
+    const prefix = prefixes[first];
+    let step = 1;
+    while (first + step < this.count && prefixes[first + step] === prefix) step *= 2;
+    let low = first + (step >> 1) + 1;
+    let high = Math.min(first + step, this.count);
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (prefixes[middle] === prefix) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** The first block whose separator is at or after (key, seq): the one where that entry would be. `count` if there is none. */
@@ -221,13 +267,39 @@ export class IndexBlock implements Cacheable {
     }
     const prefixes = this.#prefixes;
     const prefix = prefixAt(key, common, keyLength);
-    let low = this.#firstAtOrAfter(prefix);
+    const low = this.#firstAtOrAfter(prefix);
     if (low === this.count || prefixes[low] !== prefix) return low;
-    // Among those of this prefix the whole keys decide.
-    let high = prefix === PREFIX_MAX ? this.count : this.#firstAtOrAfter(prefix + 1);
+    if (low + 1 === this.count || prefixes[low + 1] !== prefix)
+      return this.#firstNotBefore(low, low + 1, key, seq, common);
+    return this.#findInRun(low, this.#runEnd(low), key, seq, common + PREFIX_BYTES);
+  }
+
+  /** As {@link IndexBlock.find} among those of one prefix, which is the key's. */
+  #findInRun(first: number, end: number, key: Uint8Array, seq: number, from: number): number {
+    const share = this.#runShares![first]!;
+    const keyLength = key.length;
+    if (share > 0) {
+      // All of the run have so many bytes.
+      const head = keyLength < from + share ? keyLength : from + share;
+      const start = this.#keys[2 * first]! + from;
+      const order = head < from ? -1 : compareRanges(key, from, head, this.#contents, start, start + share);
+      if (order !== 0) return order < 0 ? first : end;
+    }
+    const words = this.#runWords!;
+    const word = prefixAt(key, from + share, keyLength);
+    const low = lowerBound(words, first, end - first, word);
+    if (low === end || words[low] !== word) return low;
+    // Among those of this word the whole keys decide.
+    const high = word === PREFIX_MAX ? end : lowerBound(words, low, end - low, word + 1);
+    return this.#firstNotBefore(low, high, key, seq, from - PREFIX_BYTES);
+  }
+
+  #firstNotBefore(first: number, end: number, key: Uint8Array, seq: number, from: number): number {
+    let low = first;
+    let high = end;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#isBefore(middle, key, seq, common)) low = middle + 1;
+      if (this.#isBefore(middle, key, seq, from)) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -248,7 +320,8 @@ export class IndexBlock implements Cacheable {
 
   /** Memory that it takes. */
   get memoryBytes(): number {
-    return this.#contents.length + this.count * (this.#seqs ? 28 : 20) + 4 * this.#lasts.length + OBJECT_BYTES;
+    const entryBytes = (this.#seqs === undefined ? 20 : 28) + (this.#runWords === undefined ? 0 : 6);
+    return this.#contents.length + this.count * entryBytes + 4 * this.#lasts.length + OBJECT_BYTES;
   }
 
   /** Offset of block `i` in the file; of block `count`, where the last one ends. */

@@ -83,7 +83,7 @@ export class TableCursor {
   /** The key: a view that is good until the cursor moves. */
   get key(): Uint8Array {
     const view = this.#keyView;
-    if (view.length === this.#keyLength && view.buffer === this.#key.buffer) return view;
+    if (view.length === this.#keyLength) return view;
     return (this.#keyView = this.#key.subarray(0, this.#keyLength));
   }
 
@@ -319,6 +319,7 @@ export class TableCursor {
     const grown = new Uint8Array(2 * length);
     grown.set(this.#key);
     this.#key = grown;
+    this.#keyView = grown.subarray(0, 0);
   }
 
   #loadPart(p: number): IndexBlock {

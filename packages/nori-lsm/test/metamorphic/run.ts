@@ -30,6 +30,8 @@ export interface StandingCursor {
   readonly options: RangeOptions;
   /** Slot of the key it stands on; -1: on none. */
   at: number;
+  /** Where its last seek has said that the range ends. */
+  end?: Uint8Array | undefined;
 }
 
 /** What a power failure or a kill has left, and what was promised in that moment. */

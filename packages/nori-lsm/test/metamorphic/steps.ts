@@ -357,15 +357,19 @@ const compareEntries = (
 const moveStanding = (run: Run, standing: StandingCursor, rng: Rng): string => {
   const { cursor, model, options } = standing;
   const { reverse = false } = options;
-  const shows = (slot: number): boolean =>
-    isLive(model.entries[slot], run.nowMs) && isInRange(run.keys[slot]!, options);
+  const onward = reverse ? -1 : 1;
+  const shows = (slot: number): boolean => {
+    const key = run.keys[slot]!;
+    const isBeforeEnd = standing.end === undefined || compareKeys(key, standing.end) * onward < 0;
+    return isBeforeEnd && isLive(model.entries[slot], run.nowMs) && isInRange(key, options);
+  };
   const from = (slot: number, step: number): number => {
     for (let at = slot; at >= 0 && at < run.keys.length; at += step) if (shows(at)) return at;
     return -1;
   };
-  const onward = reverse ? -1 : 1;
   const [start, end] = reverse ? [run.keys.length - 1, 0] : [0, run.keys.length - 1];
   const move = rng.int(12);
+  if (move < 4) standing.end = undefined;
   if (move === 0) {
     cursor.first();
     standing.at = from(start, onward);
@@ -380,13 +384,15 @@ const moveStanding = (run: Run, standing: StandingCursor, rng: Rng): string => {
     const slot = rng.int(run.keys.length);
     const isBetween = rng.chance(0.3);
     const key = isBetween ? new Uint8Array([...run.keys[slot]!, 0]) : run.keys[slot]!;
-    cursor.seek(key);
+    if (rng.chance(0.5))
+      standing.end = rng.chance(0.2) ? new Uint8Array([...rng.pick(run.keys), 0]) : rng.pick(run.keys);
+    cursor.seek(key, standing.end);
     let target = slot;
     // The key itself lies before the one sought, others may lie between.
     if (isBetween && !reverse) while (target < run.keys.length && compareKeys(run.keys[target]!, key) < 0) target++;
     if (isBetween && reverse && slot + 1 < run.keys.length && compareKeys(run.keys[slot + 1]!, key) === 0) target++;
     standing.at = from(target, onward);
-    return `seek ${hex(key)}`;
+    return `seek ${hex(key)}${standing.end === undefined ? '' : ` up to ${hex(standing.end)}`}`;
   }
   const isNext = move < 9;
   if (isNext) cursor.next();

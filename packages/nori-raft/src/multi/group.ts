@@ -220,9 +220,8 @@ export class GroupDriver implements RaftGroup {
     if (this.failure !== undefined || this.#installing !== undefined) return undefined;
     // A group at rest is not woken: it has applied all there is, and what its followers have answered meanwhile is known.
     const { clock } = this.#host;
-    const core = this.#core;
     const expiresAtMs = this.leaseExpiresAtMs;
-    if (core.appliedIndex < core.commitIndex || !clock.holds(expiresAtMs)) return undefined;
+    if (!this.#rest.hasAppliedAll || !clock.holds(expiresAtMs)) return undefined;
     const value = read();
     // The process may have been held up meanwhile.
     return clock.holds(expiresAtMs) ? { value } : undefined;

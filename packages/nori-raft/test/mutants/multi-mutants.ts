@@ -320,11 +320,7 @@ const CALL_MUTANTS: readonly Mutant[] = [
     'driver-lease-read-before-applied',
     [6, 8],
     'A read by lease is answered though not all that is committed is applied.',
-    multi(
-      'group',
-      'if (core.appliedIndex < core.commitIndex || !clock.holds(expiresAtMs))',
-      'if (!clock.holds(expiresAtMs))',
-    ),
+    multi('group', 'if (!this.#rest.hasAppliedAll || !clock.holds(expiresAtMs))', 'if (!clock.holds(expiresAtMs))'),
   ),
   mutant(
     'driver-read-before-applied',

@@ -185,10 +185,29 @@ export class LsmStorage implements Storage {
   }
 }
 
+/** A key of one group after another, in memory that is used again. */
+class KeyInGroups {
+  #stored = new Uint8Array(0);
+  #key: Uint8Array | undefined;
+
+  /** The key as it is stored in a group; none: what lies before all keys of the group. Good until the next call. */
+  in(group: number, key: Uint8Array | undefined): Uint8Array {
+    if (key !== this.#key || this.#stored.length === 0) {
+      this.#key = key;
+      this.#stored = new Uint8Array(GROUP_BYTES + (key?.length ?? 0));
+      if (key !== undefined) this.#stored.set(key, GROUP_BYTES);
+    }
+    this.#stored[0] = group >>> 8;
+    this.#stored[1] = group & 0xff;
+    return this.#stored;
+  }
+}
+
 class GroupCursor implements StorageCursor {
   readonly #cursor: Cursor;
   readonly #reverse: boolean;
-  #group = 0;
+  readonly #from = new KeyInGroups();
+  readonly #before = new KeyInGroups();
   /** The key under the cursor, once it was asked for: each asking would copy it. */
   #key: Uint8Array | undefined;
 
@@ -197,17 +216,13 @@ class GroupCursor implements StorageCursor {
     this.#reverse = reverse;
   }
 
-  seek(group: number, key: Uint8Array | undefined): void {
-    this.#group = group;
+  seek(group: number, key: Uint8Array | undefined, before?: Uint8Array): void {
     this.#key = undefined;
-    // No user key is empty: the bare prefix of the next group lies after the last key of this one.
-    const edge = this.#reverse && key === undefined ? group + 1 : group;
-    const target = new Uint8Array(GROUP_BYTES + (key?.length ?? 0));
-    target[0] = edge >>> 8;
-    target[1] = edge & 0xff;
-    if (key !== undefined) target.set(key, GROUP_BYTES);
+    // No user key is empty: the bare prefix of a group lies before its first key, and after the last one of the group before.
+    const first = this.#reverse && key === undefined ? group + 1 : group;
+    const last = this.#reverse || before !== undefined ? group : group + 1;
     try {
-      this.#cursor.seek(target);
+      this.#cursor.seek(this.#from.in(first, key), this.#before.in(last, before));
     } catch (error) {
       throw readFailure(error);
     }
@@ -223,17 +238,11 @@ class GroupCursor implements StorageCursor {
   }
 
   get valid(): boolean {
-    if (!this.#cursor.valid) return false;
-    const key = this.#fullKey();
-    return ((key[0]! << 8) | key[1]!) === this.#group;
+    return this.#cursor.valid;
   }
 
   key(): Uint8Array {
-    return this.#fullKey().subarray(GROUP_BYTES);
-  }
-
-  #fullKey(): Uint8Array {
-    this.#key ??= this.#cursor.key;
+    this.#key ??= this.#cursor.key.subarray(GROUP_BYTES);
     return this.#key;
   }
 

@@ -1,11 +1,13 @@
 // What a scan reads on this node: which groups may be read here now, and their keys. Each group is read in short runs by one
-// cursor that is placed anew for each, so that a page costs a seek per group and no more than a run of keys in memory. Small
+// cursor that is placed anew for each, so that a page costs a seek per group and no more than a run of keys in memory. Of a short
+// page most groups have no key: once it could be filled, nothing is read of a group but whether it has a nearer one (scan-nearest). Small
 // values are kept from the run if most of them are going to be needed; others are read when their turn comes. All of it is the state at one moment.
 import type { Clock } from 'nori-io';
 import { asNodeError, type NodeError } from '../domain/node-error.js';
 import type { ReadConsistency } from '../ports/kv.js';
 import type { StorageCursor, StoredValue } from '../ports/storage.js';
 import type { RunItem, ScanRun } from './scan-heap.js';
+import { NearestKeys } from './scan-nearest.js';
 import { compareKeys, isBeyond, type ScanRange } from './scan-range.js';
 import type { ScanSlicer } from './scan-slicer.js';
 import type { Store } from './store.js';
@@ -80,6 +82,8 @@ export class GroupReader {
   readonly reading: GroupReading;
   readonly #cursors = new Map<Store, StorageCursor>();
   readonly #sources: readonly GroupSource[];
+  /** Undefined: there are too few groups to fill a page with the first key of each. */
+  readonly #nearest: NearestKeys | undefined;
   /** Keys of a run. */
   readonly runKeys: number;
   readonly keepsValues: boolean;
@@ -92,21 +96,33 @@ export class GroupReader {
     const perGroup = reading.limit / Math.max(1, this.#sources.length);
     this.runKeys = Math.ceil(perGroup * 1.25) + (perGroup < 1 ? 0 : 1);
     this.keepsValues = perGroup > 0.5;
+    // One more than the page has room for: whether there is a further page is to be known.
+    const wanted = reading.limit + 1;
+    if (wanted < this.#sources.length) this.#nearest = new NearestKeys(wanted, reading.range.reverse);
     for (const { store } of this.#sources) {
       if (!this.#cursors.has(store)) this.#cursors.set(store, store.storage.cursor(reading.range.reverse));
     }
   }
 
-  /** The first run of each group that has any key in the range. */
+  /** The first run of each group that has any key in the range, up to {@link GroupReader.completeTo}. */
   async runs(): Promise<ScanRun[]> {
+    const { slicer } = this.reading;
     const runs: ScanRun[] = [];
     for (const { store, group } of this.#sources) {
-      const run = new GroupRun(this, store, group, this.#cursors.get(store)!);
-      if (run.items.length > 0) runs.push(run);
-      const pause = this.reading.slicer.pause();
+      const run = GroupRun.open(this, store, group, this.#cursors.get(store)!);
+      if (run !== undefined) {
+        runs.push(run);
+        this.#nearest?.add(run.items);
+      }
+      const pause = slicer.pause();
       if (pause !== undefined) await pause;
     }
     return runs;
+  }
+
+  /** The runs hold every key up to this one, and not all behind it; undefined: they hold all. */
+  get completeTo(): Uint8Array | undefined {
+    return this.#nearest?.last;
   }
 
   close(): void {
@@ -123,16 +139,28 @@ class GroupRun implements ScanRun {
   readonly #group: number;
   readonly #cursor: StorageCursor;
 
-  constructor(reader: GroupReader, store: Store, group: number, cursor: StorageCursor) {
+  private constructor(reader: GroupReader, store: Store, group: number, cursor: StorageCursor) {
     this.#reader = reader;
     this.#store = store;
     this.#group = group;
     this.#cursor = cursor;
-    this.#fill(undefined);
+  }
+
+  /** The run of a group; undefined: there is no key in the range that may be needed. */
+  static open(reader: GroupReader, store: Store, group: number, cursor: StorageCursor): GroupRun | undefined {
+    const { lower, upper, lowerExclusive, upperExclusive, reverse } = reader.reading.range;
+    const from = reverse ? upper : lower;
+    cursor.seek(group, from, reader.completeTo);
+    if (!cursor.valid) return undefined;
+    const run = new GroupRun(reader, store, group, cursor);
+    run.#fill(reverse ? upperExclusive : lowerExclusive, from);
+    return run.items.length > 0 ? run : undefined;
   }
 
   refill(): boolean {
-    this.#fill(this.items.at(-1)?.key);
+    const after = this.items.at(-1)?.key;
+    this.#cursor.seek(this.#group, after, this.#reader.completeTo);
+    this.#fill(true, after);
     return true;
   }
 
@@ -156,26 +184,23 @@ class GroupRun implements ScanRun {
     return expiresAtMs <= Math.max(this.#reader.reading.clock.now(), this.#store.shardTimeMs(this.#group));
   }
 
-  /** Reads the next keys, after `after` or from the beginning of the range. */
-  #fill(after: Uint8Array | undefined): void {
+  /** Reads the next keys, from where the cursor was placed; `from` itself only if it is not `exclusive`. */
+  #fill(exclusive: boolean, from: Uint8Array | undefined): void {
     const { runKeys, keepsValues } = this.#reader;
     const { range, slicer, consistency, deadlineMs } = this.#reader.reading;
-    const { reverse } = range;
     const cursor = this.#cursor;
     const items: RunItem[] = [];
-    const from = after ?? (reverse ? range.upper : range.lower);
-    const fromExclusive = after !== undefined || (reverse ? range.upperExclusive : range.lowerExclusive);
     let bytes = 0;
     let isLast = false;
     let expiredMs = 0;
-    for (cursor.seek(this.#group, from); !isLast && cursor.valid; cursor.next()) {
+    for (; cursor.valid; cursor.next()) {
       const key = cursor.key();
       if (isBeyond(key, range)) break;
-      if (fromExclusive && from !== undefined && compareKeys(key, from) === 0) continue;
+      if (exclusive && from !== undefined && compareKeys(key, from) === 0) continue;
       const { expiresAtMs } = cursor;
       if (this.#isExpired(expiresAtMs)) {
         expiredMs = Math.max(expiredMs, expiresAtMs);
-        items.push({ key, stored: undefined });
+        items.push({ key, stored: undefined, isExpired: true });
       } else if (keepsValues) {
         const stored = cursor.entry();
         const isLarge = stored.value.length > KEPT_VALUE_BYTES_MAX;
@@ -184,6 +209,8 @@ class GroupRun implements ScanRun {
         isLast = isLarge || bytes >= RUN_BYTES_MAX;
       } else items.push({ key, stored: undefined });
       isLast ||= items.length === runKeys;
+      // The cursor does not go on: the next run begins with a seek.
+      if (isLast) break;
     }
     this.items = items;
     this.at = 0;

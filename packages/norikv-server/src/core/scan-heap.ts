@@ -7,6 +7,8 @@ export interface RunItem {
   readonly key: Uint8Array;
   /** Undefined: {@link ScanRun.current} tells when its turn comes. */
   readonly stored: StoredValue | undefined;
+  /** It had expired when it was read: it may turn out not to be there. */
+  readonly isExpired?: true;
 }
 
 /** The next keys of one source, in scan order. */

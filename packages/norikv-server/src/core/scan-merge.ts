@@ -2,6 +2,7 @@
 import type { Version } from '../domain/version.js';
 import type { ScanRun } from './scan-heap.js';
 import { RunHeap } from './scan-heap.js';
+import { compareKeys } from './scan-range.js';
 import type { ScanSlicer } from './scan-slicer.js';
 
 /** A key as a scan gives it. */
@@ -24,13 +25,21 @@ export interface MergeLimits {
   readonly bytes: number;
 }
 
-/** @throws NodeError what reading a value throws, and what the slicer does */
+/**
+ * @param completeTo nothing may be said of keys behind this one, which the runs do not have all; undefined: they have
+ * @throws NodeError what reading a value throws, and what the slicer does
+ */
 export const mergeRuns = async (
   runs: readonly ScanRun[],
   reverse: boolean,
   limits: MergeLimits,
   slicer: ScanSlicer,
+  completeTo?: Uint8Array,
 ): Promise<Merged> => {
+  const isPast = (key: Uint8Array): boolean => {
+    if (completeTo === undefined) return false;
+    return reverse ? compareKeys(key, completeTo) < 0 : compareKeys(key, completeTo) > 0;
+  };
   const heap = new RunHeap(reverse);
   for (const run of runs) if (run.items.length > 0) heap.push(run);
   const entries: ScanEntry[] = [];
@@ -38,6 +47,7 @@ export const mergeRuns = async (
   let last: Uint8Array | undefined;
   for (let run = heap.top(); run !== undefined; run = heap.top()) {
     const item = run.items[run.at]!;
+    if (isPast(item.key)) break;
     let stored = item.stored;
     if (stored === undefined) {
       const current = run.current(item);
@@ -58,5 +68,5 @@ export const mergeRuns = async (
     const pause = slicer.pause();
     if (pause !== undefined) await pause;
   }
-  return { entries, resume: undefined };
+  return { entries, resume: completeTo };
 };

@@ -67,6 +67,7 @@ export const readPart = async (request: PartRequest, context: PartContext): Prom
       reverse,
       { entries: limit, bytes: bytesMax },
       slicer,
+      reader.completeTo,
     );
     return { served, blank, resume, entries };
   } finally {

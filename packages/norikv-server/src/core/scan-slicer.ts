@@ -33,11 +33,10 @@ export class ScanSlicer {
     if (++this.#steps < STEPS_PER_LOOK && this.#bytes < BYTES_PER_LOOK) return undefined;
     this.#steps = 0;
     this.#bytes = 0;
-    return this.#look();
+    return this.#clock.monotonic() - this.#sliceStartMs < SLICE_MS ? undefined : this.#letOthersIn();
   }
 
-  async #look(): Promise<void> {
-    if (this.#clock.monotonic() - this.#sliceStartMs < SLICE_MS) return;
+  async #letOthersIn(): Promise<void> {
     this.check();
     await new Promise<void>((resolve) => this.#clock.nextTurn(resolve));
     this.#sliceStartMs = this.#clock.monotonic();

@@ -3,6 +3,7 @@
 // time, and merges what comes.
 //
 //   scan-range      which keys            scan-groups   what is read here       scan-merge, scan-heap   in order
+//   scan-nearest    what a short page leaves unread
 //   scan-coverage   which shards          scan-part     for another node        scan-gathering          from other nodes
 //
 // Each key that is returned, or absent, is linearizable within the call: each shard is read once, after the call has begun, by its leader.
@@ -103,7 +104,8 @@ const mergeWith = async (
   try {
     const runs = await reader.runs();
     runs.push(...(await others()));
-    return await mergeRuns(runs, range.reverse, { entries: limit, bytes: LIMITS.scanPageBytesMax }, slicer);
+    const limits = { entries: limit, bytes: LIMITS.scanPageBytesMax };
+    return await mergeRuns(runs, range.reverse, limits, slicer, reader.completeTo);
   } finally {
     reader.close();
   }

@@ -19,12 +19,13 @@ export interface StoredValue {
 export interface StorageCursor {
   /**
    * Places the cursor on the group's first key at or after `key` (reverse: its last at or before it);
-   * without a key on its first (reverse: its last).
+   * without a key on its first (reverse: its last). The keys end before `before`, which is not among them, until the next seek.
+   * Keys that were given must not be changed while the cursor is open.
    */
-  seek(group: number, key: Uint8Array | undefined): void;
+  seek(group: number, key: Uint8Array | undefined, before?: Uint8Array): void;
   /** Moves on. */
   next(): void;
-  /** False once the group has no further key. */
+  /** False once the group has no further key, or none before the end that the seek named. */
   readonly valid: boolean;
   /** The user key under the cursor; stays valid, must not be changed. */
   key(): Uint8Array;

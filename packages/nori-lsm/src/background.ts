@@ -13,7 +13,7 @@ import type { Tree } from './tree.js';
 
 /** Tables are synced in steps of so many bytes: larger ones cost nothing more, but make the log wait longer. */
 const SYNC_STEP_BYTES = 8 * 1024 * 1024;
-/** The same where background work is paced: a sync of it takes no longer than one of the log then. */
+/** The same where background work is paced: many short syncs, with those of the log between them. */
 const PACED_SYNC_STEP_BYTES = 512 * 1024;
 
 /** Shared state of background work. */

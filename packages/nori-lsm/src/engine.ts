@@ -21,7 +21,6 @@ import { EMPTY_BYTES } from './memtable-tree.js';
 import { MergingCursor } from './merging-cursor.js';
 import type { LsmMetrics } from './metrics.js';
 import type { ResolvedOptions } from './options.js';
-import type { Pace } from './pace.js';
 import { findInTables } from './point-read.js';
 import { RangeBook } from './range-book.js';
 import type { RangeTombstone } from './range-tombstones.js';
@@ -290,7 +289,7 @@ export class Engine {
     this.#metrics.sealedMemtables.set(this.flusher.sealed.length);
     this.#metrics.memtableBytes.set(0);
     this.stall.update();
-    if (this.background.pace !== undefined) this.#repace(this.background.pace);
+    this.#repace();
   }
 
   /** Makes everything applied so far durable in tables. Fails with the first try that fails; tries go on. */
@@ -385,13 +384,18 @@ export class Engine {
   #applied(bytes: number): void {
     this.#metrics.counts.writtenBytes += bytes;
     this.#metrics.writtenBytes.inc(bytes);
-    this.#metrics.memtableBytes.set(this.#active.entries.usedBytes);
-    const { pace } = this.background;
-    if (pace !== undefined && this.#active.entries.usedBytes >= this.#repaceBytes) this.#repace(pace);
+    const { usedBytes } = this.#active.entries;
+    this.#metrics.memtableBytes.set(usedBytes);
+    if (usedBytes >= this.#repaceBytes) this.#repace();
   }
 
-  /** Tells the threads of flushes and compactions how much presses. */
-  #repace(pace: Pace): void {
+  /** Tells the threads of flushes and compactions how much presses, if they are paced. */
+  #repace(): void {
+    const { pace } = this.background;
+    if (pace === undefined) {
+      this.#repaceBytes = Number.POSITIVE_INFINITY;
+      return;
+    }
     const { memtableBytes, l0Trigger, l0Stop } = this.#options;
     const { usedBytes } = this.#active.entries;
     this.#repaceBytes = usedBytes + memtableBytes / REPACED_TIMES;
@@ -428,7 +432,7 @@ export class Engine {
     this.#metrics.showVersion(this.#tree.current);
     this.#metrics.sealedMemtables.set(this.flusher.sealed.length);
     this.stall.update();
-    if (this.background.pace !== undefined) this.#repace(this.background.pace);
+    this.#repace();
     this.compactor.poke();
   }
 }
